@@ -1,0 +1,1 @@
+"""Settings (restart), routing table and roster (reload)."""

@@ -1,0 +1,1 @@
+"""Simulated upstreams, labelled as such."""

@@ -1,0 +1,194 @@
+"""Where the pipeline meets the world: every Protocol it needs, and the data that crosses.
+
+Two kinds of upstream exist. A `MessagesUpstream` speaks the Messages API itself and is relayed
+byte for byte. A `ModelUpstream` speaks something else; it takes a normalised `ModelCall` and
+yields `ModelDelta`s, which `wire` turns into Messages events.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+
+    from routing.failures import FailureClass
+
+
+class AttemptFailed(Exception):
+    """An attempt ended before anything of it was relayed, or broke off afterwards.
+
+    Attributes:
+        failure: Whose fault; `routing.failures` says what follows.
+        message: For the client: no URL of ours, no traceback, no library's words.
+        retry_after_s: What the upstream asked for, in whole seconds, or None.
+        detail: For the log only.
+    """
+
+    def __init__(
+        self,
+        failure: FailureClass,
+        message: str,
+        *,
+        retry_after_s: int | None = None,
+        detail: str = "",
+    ) -> None:
+        """See the class."""
+        super().__init__(f"{failure}: {message}")
+        self.failure = failure
+        self.message = message
+        self.retry_after_s = retry_after_s
+        self.detail = detail
+
+
+# --- byte pass-through -------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class ForwardedRequest:
+    """A client's request on its way to an upstream that speaks the Messages API."""
+
+    method: str
+    path: str
+    """Raw path without the `/agents/{slug}` prefix, percent-encoding untouched, e.g. `/v1/messages`."""
+    query: bytes
+    """Raw query string without `?`, untouched."""
+    headers: Sequence[tuple[bytes, bytes]]
+    """The client's headers as received, in order, repeated ones repeated."""
+    body: bytes | AsyncIterator[bytes]
+    """The bytes to send; an iterator for bodies that are streamed through (files, batches)."""
+
+
+class BytesReply(Protocol):
+    """An upstream's answer whose status and headers have arrived."""
+
+    status: int
+    headers: Sequence[tuple[bytes, bytes]]
+    """End-to-end headers as received: hop-by-hop ones and `set-cookie` are already gone."""
+
+    def chunks(self) -> AsyncIterator[bytes]:
+        """Yield the body as it arrives, still content-encoded; raise `AttemptFailed` if it breaks."""
+        ...
+
+    async def aclose(self) -> None:
+        """Give the connection back or, if the body was not read to its end, close it."""
+        ...
+
+
+class MessagesUpstream(Protocol):
+    """An upstream that speaks the Messages API: bytes in, bytes out."""
+
+    async def send(self, request: ForwardedRequest) -> BytesReply:
+        """Send and wait for status and headers; any HTTP status is a reply.
+
+        Raises:
+            AttemptFailed: CONNECT_ERROR or TIMEOUT_FIRST_BYTE.
+        """
+        ...
+
+    async def aclose(self) -> None:
+        """Close pooled connections."""
+        ...
+
+
+# --- translation -------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class ModelCall:
+    """One request in the chat shape that LiteLLM takes (OpenAI's), complete and validated.
+
+    `messages` items are dicts:
+    `{"role": "system"|"user", "content": str}`; a user message with images has
+    `"content": [{"type": "text", "text": ...}, {"type": "image_url", "image_url": {"url": "data:..."}}]`;
+    `{"role": "assistant", "content": str, "thinking": str (optional), "tool_calls": [{"id", "type": "function",
+    "function": {"name", "arguments": dict}}] (optional)}`;
+    `{"role": "tool", "content": str, "tool_call_id": str, "tool_name": str, "images": [base64, ...] (optional)}`.
+    """
+
+    messages: Sequence[Mapping[str, Any]]
+    tools: Sequence[Mapping[str, Any]] = ()
+    """`{"type": "function", "function": {"name", "description", "parameters"}}` each."""
+    max_output_tokens: int = 4096
+    temperature: float | None = None
+    top_p: float | None = None
+    top_k: int | None = None
+    think: bool | str | None = False
+    """True, False or a level ("low", "medium", "high"); None leaves it out (unknown capability)."""
+    response_schema: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCall:
+    """One complete tool call of a model."""
+
+    id: str | None
+    name: str
+    arguments: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class ModelDelta:
+    """One step of a model's answer; order inside one delta: thinking, text, tool calls."""
+
+    thinking: str = ""
+    text: str = ""
+    tool_calls: tuple[ToolCall, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ModelDone:
+    """The model's own end of its answer; a stream without it broke off."""
+
+    reason: str
+    """`stop` or `length`."""
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    load_s: float | None = None
+    prefill_s: float | None = None
+
+
+class ModelUpstream(Protocol):
+    """One translated deployment: model, address and runner options are fixed at construction."""
+
+    def stream(self, call: ModelCall) -> AsyncGenerator[ModelDelta | ModelDone]:
+        """Yield deltas and at last exactly one `ModelDone`.
+
+        Closing the generator (or cancelling the task that iterates it) closes the upstream
+        connection at once.
+
+        Raises:
+            AttemptFailed: Any failure, before or between deltas, already classified.
+        """
+        ...
+
+    async def aclose(self) -> None:
+        """Release what the upstream holds."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFacts:
+    """What is known of a local model without loading it; None means unknown."""
+
+    present: bool | None = None
+    supports_tools: bool | None = None
+    supports_vision: bool | None = None
+    supports_thinking: bool | None = None
+    trained_context_tokens: int | None = None
+    remote: bool = False
+    """True for a stub whose inference runs on somebody else's machine."""
+
+
+@dataclass(slots=True)
+class Usage:
+    """Token counts of one answer, in Anthropic's terms. None means the upstream never said."""
+
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    cache_creation_input_tokens: int | None = None
+    cache_read_input_tokens: int | None = None
+    response_model: str | None = None
+    stop_reason: str | None = None
+    extra: dict[str, Any] = field(default_factory=dict)

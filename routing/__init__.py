@@ -1,0 +1,1 @@
+"""Pure routing decisions: data in, a plan out. No I/O, no clock, no framework."""

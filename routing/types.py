@@ -1,0 +1,173 @@
+"""The nouns of a routing decision, as frozen data.
+
+Rules:
+1. Nothing here does I/O, reads a clock or knows a framework.
+2. A `Plan` is complete: it names every candidate that was considered, kept or skipped, and why.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+class Tier(StrEnum):
+    """A Claude tier, of an agent in the roster or of a requested model."""
+
+    OPUS = "opus"
+    SONNET = "sonnet"
+    HAIKU = "haiku"
+
+
+class Privacy(StrEnum):
+    """Where a request may be sent. It only ever tightens: `local_only` anywhere wins."""
+
+    ANY = "any"
+    LOCAL_ONLY = "local_only"
+
+
+class Side(StrEnum):
+    """Which kind of upstream a deployment is; the value of `x-ccproxy-route`."""
+
+    LOCAL = "local"
+    CLAUDE = "claude"
+    OTHER = "other"
+
+
+class AgentSource(StrEnum):
+    """How the agent was found; the value of `x-ccproxy-agent-source`."""
+
+    PATH = "path"
+    TOKEN = "token"
+    HEADER = "header"
+    MODEL = "model"
+    PROMPT = "prompt"
+    BINDING = "binding"
+    TYPE = "type"
+    NONE = "none"
+
+
+@dataclass(frozen=True, slots=True)
+class Agent:
+    """One agent of the roster."""
+
+    slug: str
+    """Kebab-case slug of `name`; the key everywhere."""
+    name: str
+    tier: Tier
+    category: str
+    """The roster's list name, e.g. `securityAgents`; `architect` for the architect."""
+    type: str = ""
+    description: str = ""
+    api_alias: str | None = None
+    """`ccproxyMapping.apiAlias`; names the agent as a requested model where it is unique."""
+    wished_ollama_model: str | None = None
+    """`ccproxyMapping.ollama`, the roster's wish; serving follows the table, not this."""
+
+
+@dataclass(frozen=True, slots=True)
+class Roster:
+    """All agents, by slug, and the aliases that name exactly one of them."""
+
+    agents: Mapping[str, Agent] = field(default_factory=dict)
+    aliases: Mapping[str, str] = field(default_factory=dict)
+    """Unique `apiAlias` -> slug."""
+
+
+@dataclass(frozen=True, slots=True)
+class Deployment:
+    """One (upstream, model): the unit of routing, health and price."""
+
+    name: str
+    """`model_name` of the config file; clients may ask for it."""
+    side: Side
+    leaves_host: bool
+    """True for everything `privacy: local_only` forbids: Claude, `:cloud` models, foreign hosts."""
+    unavailable: str | None = None
+    """Why it cannot be used at all (e.g. a missing key), or None."""
+
+
+@dataclass(frozen=True, slots=True)
+class RequestFacts:
+    """What a decision may depend on; never the content itself."""
+
+    requested_model: str
+    path_agent: str | None = None
+    """The slug in `/agents/{slug}`, not yet checked against the roster."""
+    token_agents: tuple[str, ...] = ()
+    """Agents the token is limited to; empty means not limited."""
+
+
+@dataclass(frozen=True, slots=True)
+class AgentMatch:
+    """Who is calling, and how we know."""
+
+    slug: str | None
+    """None means unknown."""
+    source: AgentSource
+    confidence: float = 1.0
+    """0 to 1; 1 for everything that was said explicitly."""
+
+
+@dataclass(frozen=True, slots=True)
+class RouteRule:
+    """What the table says for one key (a tier, category, agent or the default).
+
+    An entry may tighten privacy without naming a route.
+    """
+
+    route: tuple[str, ...] | None = None
+    privacy: Privacy = Privacy.ANY
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """One profile with its `extends` already resolved."""
+
+    name: str
+    tiers: Mapping[Tier, RouteRule] = field(default_factory=dict)
+    categories: Mapping[str, RouteRule] = field(default_factory=dict)
+    agents: Mapping[str, RouteRule] = field(default_factory=dict)
+    default: RouteRule | None = None
+    unknown: RouteRule | None = None
+    """Applies to unrecognised callers, on top of tier or default."""
+    privacy: Privacy = Privacy.ANY
+
+
+@dataclass(frozen=True, slots=True)
+class RoutingTable:
+    """A compiled table: immutable, swapped whole on reload."""
+
+    active: Profile
+    profiles: Mapping[str, Profile]
+    deployments: Mapping[str, Deployment]
+    version: str
+    """Content hash, recorded with every decision."""
+
+
+@dataclass(frozen=True, slots=True)
+class TraceEntry:
+    """One step of a decision: a rule or a candidate, kept or skipped, and why."""
+
+    kind: str
+    """`rule` or `candidate`."""
+    name: str
+    kept: bool
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Ordered attempts, and how they came about. `attempts` is never empty."""
+
+    match: AgentMatch
+    tier: Tier | None
+    privacy: Privacy
+    attempts: tuple[str, ...]
+    """Deployment names, best first, without duplicates."""
+    trace: tuple[TraceEntry, ...]
+    table_version: str
