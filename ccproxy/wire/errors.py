@@ -84,3 +84,11 @@ def error_payload(error: ApiError, request_id: str | None) -> dict[str, Any]:
 def error_body(error: ApiError, request_id: str | None) -> bytes:
     """Return the envelope as JSON bytes."""
     return orjson.dumps(error_payload(error, request_id))
+
+
+class UnsupportedLocally(ApiError):
+    """A valid request that this local model cannot serve; another deployment may."""
+
+    def __init__(self, message: str) -> None:
+        """Become a 400 without retry where no other deployment is left."""
+        super().__init__(400, message, should_retry=False)
