@@ -1,0 +1,413 @@
+"""Who is calling: tokens on file, and the check of the two headers that carry one.
+
+The tokens file is JSON, mode 0600, and holds hashes only:
+`{"version": 1, "tokens": [{"name", "sha256", "scopes", "agents", "created_at"}]}`.
+`ccproxy token` writes it; the service reads it and notices edits without a restart.
+
+Rules:
+1. A presented token is never stored, logged or echoed, not even in part.
+2. A digest is compared with every stored one in constant time, so that the time taken tells
+   neither which token was nearly right nor whether a name exists.
+3. A file that cannot be trusted (readable by others, not in this shape) is not used at all; a
+   running service keeps the tokens it had and says what is wrong.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import hmac
+import json
+import os
+import secrets
+import stat
+import time
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Final
+
+from ccproxy.wire.errors import ApiError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
+
+TOKEN_PREFIX: Final = "ccp_"  # noqa: S105 (a public prefix, not a secret)
+"""Makes a leaked token recognisable to secret scanners, as Anthropic's `sk-ant-` does."""
+
+TOKEN_RANDOM_BYTES: Final = 32
+"""256 bits: a plain sha256 of it needs no salt and no slow hash."""
+
+KNOWN_SCOPES: Final = frozenset({"ops"})
+"""Without a scope a token is good for `/v1` only; `ops` adds metrics and `/admin`."""
+
+NAME_MAX_CHARS: Final = 64
+CHECK_INTERVAL_S: Final = 1.0
+"""How often a running service looks at the file at most; an edit is in force within 3 s."""
+
+_SHA256_HEX_CHARS: Final = 64
+_ENTRY_KEYS: Final = frozenset({"name", "sha256", "scopes", "agents", "created_at"})
+
+
+class TokenError(Exception):
+    """A tokens file or a token request that cannot be accepted; the message says how to fix it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """Who authenticated, and what they may do."""
+
+    name: str
+    """The token's name, for logs and the ledger."""
+    scopes: frozenset[str] = frozenset()
+    agents: tuple[str, ...] = ()
+    """Slugs this caller may act as; empty means any."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredToken:
+    """One entry of the tokens file. The token itself is not in it."""
+
+    name: str
+    sha256: str = field(repr=False)
+    """Lower-case hex digest of the token's bytes."""
+    scopes: tuple[str, ...] = ()
+    agents: tuple[str, ...] = ()
+    created_at: str = ""
+    """UTC, ISO 8601."""
+
+
+def open_principal() -> Principal:
+    """Return who everybody is where `auth.mode` is off, which only a loopback bind allows."""
+    return Principal(name="open", scopes=KNOWN_SCOPES)
+
+
+def require_scope(principal: Principal, scope: str) -> None:
+    """Do nothing if the principal has the scope.
+
+    Raises:
+        ApiError: 403 `permission_error`, naming the scope and how to get it.
+    """
+    if scope in principal.scopes:
+        return
+    message = (
+        f"The token {principal.name!r} does not have the scope {scope!r}. "
+        f"Create one that has it: ccproxy token create NAME --scope {scope}"
+    )
+    raise ApiError(403, message, should_retry=False)
+
+
+# --- verifying ---------------------------------------------------------------------------------
+
+
+class KeyRing:
+    """The accepted tokens, kept in step with their file.
+
+    Attributes:
+        problem: What is wrong with the file as it is now, or None. The tokens of the last good
+            version stay in force under a broken file; a removed file takes its tokens with it.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        report: Callable[[str], None] | None = None,
+    ) -> None:
+        """Load the file; a missing one is an empty ring.
+
+        Args:
+            path: The tokens file.
+            clock: Monotonic seconds; it paces the looks at the file.
+            report: Called once with each new problem found in an edited file.
+
+        Raises:
+            TokenError: The file exists and cannot be used.
+        """
+        self.problem: str | None = None
+        self._path = path
+        self._clock = clock
+        self._report = report
+        self._entries: tuple[tuple[bytes, Principal], ...] = ()
+        self._checked_at = clock()
+        self._signature = _file_signature(path)
+        self._entries = _ring_entries(list_tokens(path))
+
+    def verify(self, headers: Sequence[tuple[bytes, bytes]]) -> Principal:
+        """Return the principal of the token in `x-api-key` or `Authorization: Bearer`.
+
+        Header names and the scheme are matched in any case (conformance 022). Where both headers
+        are present, one valid token is enough (conformance 023), `x-api-key` first.
+
+        Raises:
+            ApiError: 401 `authentication_error`, Anthropic's own words (conformance 024).
+        """
+        self._refresh()
+        for presented in _presented_tokens(headers):
+            principal = self._find(presented)
+            if principal is not None:
+                return principal
+        raise ApiError(401, "invalid x-api-key")
+
+    def _find(self, presented: bytes) -> Principal | None:
+        digest = hashlib.sha256(presented).digest()
+        found = None
+        # No early end: the time must not depend on the place of the match.
+        for stored, principal in self._entries:
+            if hmac.compare_digest(stored, digest):
+                found = principal
+        return found
+
+    def _refresh(self) -> None:
+        now = self._clock()
+        if now - self._checked_at < CHECK_INTERVAL_S:
+            return
+        self._checked_at = now
+        signature = _file_signature(self._path)
+        if signature == self._signature:
+            return
+        self._signature = signature
+        try:
+            self._entries = _ring_entries(list_tokens(self._path))
+        except TokenError as exc:
+            self._note(f"{exc} The tokens of its last good version stay in force.")
+        else:
+            self.problem = None
+            if signature is None:
+                self._note(f"{self._path}: the tokens file is gone; no token is accepted now.")
+
+    def _note(self, problem: str) -> None:
+        self.problem = problem
+        if self._report is not None:
+            self._report(problem)
+
+
+def _presented_tokens(headers: Sequence[tuple[bytes, bytes]]) -> list[bytes]:
+    keys: list[bytes] = []
+    bearers: list[bytes] = []
+    for name, value in headers:
+        lowered = name.lower()
+        if lowered == b"x-api-key":
+            keys.append(value.strip())
+        elif lowered == b"authorization":
+            scheme, _, credential = value.strip().partition(b" ")
+            if scheme.lower() == b"bearer":
+                bearers.append(credential.strip())
+    # Claude Code's apiKeyHelper sends the same token in both headers: hash it once.
+    return list(dict.fromkeys(token for token in (*keys, *bearers) if token))
+
+
+def _ring_entries(tokens: Sequence[StoredToken]) -> tuple[tuple[bytes, Principal], ...]:
+    return tuple(
+        (bytes.fromhex(token.sha256), Principal(token.name, frozenset(token.scopes), token.agents))
+        for token in tokens
+    )
+
+
+def _file_signature(path: Path) -> tuple[int, ...] | None:
+    """Return what changes with every edit, chmod included, or None for a missing file."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return (status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+
+
+# --- the file ----------------------------------------------------------------------------------
+
+
+def list_tokens(path: Path) -> tuple[StoredToken, ...]:
+    """Return the entries of a tokens file in its order; none where the file is missing.
+
+    Raises:
+        TokenError: The file is readable by others, unreadable for us, or not in its shape.
+    """
+    try:
+        with path.open("rb") as file:
+            _refuse_shared_file(path, os.fstat(file.fileno()).st_mode)
+            content = file.read()
+    except FileNotFoundError:
+        return ()
+    except OSError as exc:
+        reason = exc.strerror or str(exc)
+        message = f"{path}: cannot read the tokens file: {reason}."
+        raise TokenError(message) from exc
+    try:
+        document = json.loads(content)
+    except (ValueError, RecursionError) as exc:
+        line = f":{exc.lineno}:{exc.colno}" if isinstance(exc, json.JSONDecodeError) else ""
+        message = (
+            f"{path}{line}: the tokens file is not JSON. "
+            "Restore it, or remove it and create the tokens anew."
+        )
+        raise TokenError(message) from exc
+    return _parse_document(path, document)
+
+
+def create_token(
+    path: Path,
+    name: str,
+    scopes: Sequence[str] = (),
+    agents: Sequence[str] = (),
+) -> str:
+    """Add a token to the file and return it; this is the only time it can be read.
+
+    Two creations at once are serialised by a lock, and the file is replaced whole, so a reader
+    sees the old list or the new one. A missing file or folder is created, for the owner only.
+
+    Raises:
+        TokenError: The name is taken or unusable, a scope is unknown, or the file is broken.
+        OSError: The file cannot be written.
+    """
+    _check_name(name)
+    _check_scopes(scopes)
+    token = TOKEN_PREFIX + secrets.token_urlsafe(TOKEN_RANDOM_BYTES)
+    entry = StoredToken(
+        name=name,
+        sha256=hashlib.sha256(token.encode()).hexdigest(),
+        scopes=tuple(dict.fromkeys(scopes)),
+        agents=tuple(dict.fromkeys(agents)),
+        created_at=datetime.now(UTC).isoformat(timespec="seconds"),
+    )
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with _locked(path):
+        tokens = list_tokens(path)
+        if any(known.name == name for known in tokens):
+            message = (
+                f"{path}: there is a token named {name!r} already. "
+                f"Choose another name, or first run: ccproxy token revoke {name!r}"
+            )
+            raise TokenError(message)
+        _write_tokens(path, (*tokens, entry))
+    return token
+
+
+def revoke_token(path: Path, name: str) -> None:
+    """Remove a token from the file; a running service refuses it within a second or two.
+
+    Raises:
+        TokenError: There is no token of that name, or the file is broken.
+        OSError: The file cannot be written.
+    """
+    if not path.exists():
+        message = f"{path}: there is no tokens file, so there is nothing to revoke."
+        raise TokenError(message)
+    with _locked(path):
+        tokens = list_tokens(path)
+        kept = tuple(token for token in tokens if token.name != name)
+        if len(kept) == len(tokens):
+            known = ", ".join(token.name for token in tokens) or "none"
+            message = f"{path}: there is no token named {name!r}. Known names: {known}."
+            raise TokenError(message)
+        _write_tokens(path, kept)
+
+
+def _check_name(name: str) -> None:
+    if name and name == name.strip() and name.isprintable() and len(name) <= NAME_MAX_CHARS:
+        return
+    message = (
+        f"A token name needs 1 to {NAME_MAX_CHARS} printable characters "
+        f"without space around them; {name!r} is not one."
+    )
+    raise TokenError(message)
+
+
+def _check_scopes(scopes: Sequence[str]) -> None:
+    unknown = sorted(set(scopes) - KNOWN_SCOPES)
+    if unknown:
+        message = f"Unknown scope {unknown[0]!r}. Known scopes: {', '.join(sorted(KNOWN_SCOPES))}."
+        raise TokenError(message)
+
+
+def _refuse_shared_file(path: Path, mode: int) -> None:
+    if stat.S_IMODE(mode) & (stat.S_IRWXG | stat.S_IRWXO):
+        message = (
+            f"{path}: the tokens file is open to other users (mode {stat.S_IMODE(mode):04o}). "
+            f"Run: chmod 600 {path}"
+        )
+        raise TokenError(message)
+
+
+def _parse_document(path: Path, document: object) -> tuple[StoredToken, ...]:
+    if not isinstance(document, dict) or not isinstance(document.get("tokens"), list):
+        message = f'{path}: expected {{"version": 1, "tokens": [...]}}, as ccproxy token writes it.'
+        raise TokenError(message)
+    if document.get("version") != 1:
+        message = f"{path}: key version: {document.get('version')!r} is not known here, only 1 is."
+        raise TokenError(message)
+    return tuple(
+        _parse_entry(f"{path}: key tokens.{index}", entry)
+        for index, entry in enumerate(document["tokens"])
+    )
+
+
+def _parse_entry(place: str, entry: object) -> StoredToken:
+    if not isinstance(entry, dict):
+        message = f"{place}: expected an object with name and sha256."
+        raise TokenError(message)
+    # An ignored key could be a misspelt limit, and the token would be good for more than meant.
+    unknown = sorted(set(entry) - _ENTRY_KEYS)
+    if unknown:
+        message = (
+            f"{place}.{unknown[0]}: unknown key. Known keys: {', '.join(sorted(_ENTRY_KEYS))}."
+        )
+        raise TokenError(message)
+    name, digest = entry.get("name"), entry.get("sha256")
+    if not isinstance(name, str) or not name:
+        message = f"{place}.name: expected a name."
+        raise TokenError(message)
+    if not isinstance(digest, str) or not _is_sha256_hex(digest):
+        # The value is not shown: somebody may have pasted a token here.
+        message = f"{place}.sha256: expected the token's sha256, {_SHA256_HEX_CHARS} hex digits."
+        raise TokenError(message)
+    return StoredToken(
+        name=name,
+        sha256=digest.lower(),
+        scopes=_strings(f"{place}.scopes", entry.get("scopes", [])),
+        agents=_strings(f"{place}.agents", entry.get("agents", [])),
+        created_at=str(entry.get("created_at", "")),
+    )
+
+
+def _is_sha256_hex(text: str) -> bool:
+    return len(text) == _SHA256_HEX_CHARS and all(char in "0123456789abcdefABCDEF" for char in text)
+
+
+def _strings(place: str, value: object) -> tuple[str, ...]:
+    # A wrong type here must not widen a token: `agents: null` would mean "any agent".
+    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+        message = f"{place}: expected a list of strings."
+        raise TokenError(message)
+    return tuple(value)
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """Hold an exclusive lock on the file's folder, which stays while the file is replaced."""
+    descriptor = os.open(path.resolve().parent, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _write_tokens(path: Path, tokens: Sequence[StoredToken]) -> None:
+    """Replace the file by a new one that was never readable by others."""
+    document = {"version": 1, "tokens": [asdict(token) for token in tokens]}
+    content = json.dumps(document, indent=2).encode() + b"\n"
+    # A tokens file that is a symbolic link stays one.
+    target = path.resolve()
+    temporary = target.with_name(f".{target.name}.{secrets.token_hex(8)}")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(target)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
