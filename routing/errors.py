@@ -2,7 +2,7 @@
 
 RoutingError
 ├── InvalidTable      the table cannot be compiled; carries every diagnostic, not the first
-├── UnknownAgent      the path names an agent the roster does not have          -> 404
+├── UnknownAgent      path or `agent/<slug>` names an agent the roster lacks        -> 404
 ├── UnknownModel      the requested model has no route and there is no default  -> 404
 ├── AgentForbidden    the token may not act as this agent                       -> 403
 └── NoAttempt         every candidate was skipped
@@ -54,7 +54,7 @@ class Problem:
 
 
 class UnknownAgent(RoutingError):
-    """The path names a slug that the roster does not have."""
+    """The path, or the requested model `agent/<slug>`, names a slug the roster does not have."""
 
     def __init__(self, slug: str, nearest: str | None) -> None:
         """Name the slug and, where there is one, the nearest known slug."""
