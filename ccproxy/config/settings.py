@@ -1,0 +1,256 @@
+"""The settings of a running proxy: `ccproxy.yaml`, read and checked as a whole.
+
+`load_settings` reports every problem at once, with file, line and column. What it returns is plain
+frozen data with absolute paths; nothing later reads the file, the environment or the working
+directory. A change takes effect at the next start.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from pydantic import ValidationError
+
+from ccproxy.config.deployments import (
+    OLLAMA,
+    DeploymentSettings,
+    InvalidDeploymentError,
+    build_deployment,
+    to_routing_deployment,
+)
+from ccproxy.config.environment import resolve_params
+from ccproxy.config.findings import unused_keys, validation_problems
+from ccproxy.config.hosts import is_loopback
+from ccproxy.config.locate import expand_path, find_config, resolve_ledger_url
+from ccproxy.config.models import ConfigFile, DeploymentBlock
+from ccproxy.config.problems import ConfigError, ConfigProblem
+from ccproxy.config.yaml_marks import read_marked
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from ccproxy.config.problems import KeyPath
+    from ccproxy.config.yaml_marks import MarkedDocument
+    from routing.types import Deployment
+
+__all__ = [
+    "DeploymentSettings",
+    "Settings",
+    "find_config",
+    "load_settings",
+    "refuse_open_bind",
+    "routing_deployments",
+    "to_routing_deployment",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Everything `ccproxy.yaml` says, checked. Paths are absolute; the files may not exist."""
+
+    path: Path
+    """The file itself."""
+    host: str
+    port: int
+    """0 takes a free one."""
+    auth_required: bool
+    tokens_file: Path
+    roster_file: Path
+    routing_file: Path
+    deployments: tuple[DeploymentSettings, ...]
+    """In the order of the file; names are unique."""
+    ledger_url: str = field(repr=False)
+    """An SQLAlchemy URL, which may hold a password."""
+    warnings: tuple[ConfigProblem, ...] = ()
+
+
+def load_settings(path: Path, environ: Mapping[str, str]) -> Settings:
+    """Return the settings in a file.
+
+    Args:
+        path: The config file.
+        environ: Environment variables, for `os.environ/NAME` and for `HOME`.
+
+    Raises:
+        ConfigError: With every problem of the file, in its order.
+    """
+    path = path.absolute()
+    document = read_marked(path)
+    return _SettingsReader(document, environ).read(path)
+
+
+def routing_deployments(settings: Settings) -> dict[str, Deployment]:
+    """Return the deployments as routing sees them, by name."""
+    return {each.name: to_routing_deployment(each) for each in settings.deployments}
+
+
+def refuse_open_bind(host: str, *, auth_required: bool) -> str | None:
+    """Return why the proxy may not listen on `host` like this, or None if it may.
+
+    To be asked again wherever a command line overrides the host of the file.
+    """
+    if auth_required or is_loopback(host):
+        return None
+    return (
+        f"auth.mode is off, but {host} can be reached from other machines; "
+        "set auth.mode: required, or server.host: 127.0.0.1"
+    )
+
+
+class _SettingsReader:
+    """Reads one document, collecting problems and warnings."""
+
+    def __init__(self, document: MarkedDocument, environ: Mapping[str, str]) -> None:
+        """Nothing is read yet."""
+        self._document = document
+        self._environ = environ
+        self._problems: list[ConfigProblem] = []
+        self._warnings = list(unused_keys(document))
+
+    def read(self, path: Path) -> Settings:
+        """Return the settings, or raise `ConfigError` with every problem."""
+        root = self._document.value
+        if not isinstance(root, dict):
+            state = "is empty" if root is None else "must be a map of `key: value`"
+            message = f"{state}; `ccproxy init` writes one to start from"
+            raise ConfigError([self._document.problem((), message)])
+        items = root.get("model_list")
+        resolved = [
+            self._resolve(index, item)
+            for index, item in enumerate(items if isinstance(items, list) else [])
+        ]
+        if isinstance(items, list):
+            root = {**root, "model_list": [item for item, _ in resolved]}
+        file = self._validate(root)
+        ledger_url = self._ledger_url(path.parent, file) if file is not None else ""
+        hosts = file.on_premises_hosts if file is not None else []
+        deployments = [
+            deployment
+            for index, (item, unavailable) in enumerate(resolved)
+            if (deployment := self._deployment(index, item, unavailable, hosts)) is not None
+        ]
+        self._check_names(resolved)
+        self._check_runner_options(deployments)
+        if file is None or self._problems:
+            raise ConfigError(_in_order(self._problems))
+        return self._settings(path, file, ledger_url, tuple(deployments))
+
+    def _report(self, key: KeyPath, message: str) -> None:
+        """Add a problem."""
+        self._problems.append(self._document.problem(key, message))
+
+    def _warn(self, key: KeyPath, message: str) -> None:
+        """Add a warning."""
+        self._warnings.append(self._document.problem(key, message))
+
+    def _resolve(self, index: int, item: object) -> tuple[object, str | None]:
+        """Return an entry with its references read, and why it is unavailable, if it is."""
+        params = item.get("litellm_params") if isinstance(item, dict) else None
+        if not isinstance(item, dict) or not isinstance(params, dict):
+            return item, None
+        resolved = resolve_params(params, self._environ)
+        reasons = []
+        for key, variable in resolved.missing.items():
+            reasons.append(f"environment variable {variable} is not set")
+            message = f"{reasons[-1]}, so this deployment is unavailable"
+            self._warn(("model_list", index, "litellm_params", key), message)
+        return {**item, "litellm_params": resolved.values}, "; ".join(reasons) or None
+
+    def _validate(self, root: Mapping[str, object]) -> ConfigFile | None:
+        """Return the validated file, or None after reporting what is wrong."""
+        try:
+            file = ConfigFile.model_validate(root)
+        except ValidationError as error:
+            self._problems.extend(validation_problems(error, self._document))
+            return None
+        reason = refuse_open_bind(file.server.host, auth_required=file.auth.mode == "required")
+        if reason is not None:
+            self._report(("auth", "mode"), reason)
+        return file
+
+    def _deployment(
+        self, index: int, item: object, unavailable: str | None, hosts: list[str]
+    ) -> DeploymentSettings | None:
+        """Return one deployment, or None if something is wrong with it."""
+        try:
+            block = DeploymentBlock.model_validate(item)
+        except ValidationError:
+            return None  # reported with the file as a whole
+        params: KeyPath = ("model_list", index, "litellm_params")
+        try:
+            deployment = build_deployment(block, hosts, unavailable)
+        except InvalidDeploymentError as error:
+            self._report((*params, error.key), str(error))
+            return None
+        if deployment.unavailable is not None and unavailable is None:
+            self._warn(params, f"{deployment.unavailable}, so this deployment is unavailable")
+        return deployment
+
+    def _check_names(self, resolved: list[tuple[object, str | None]]) -> None:
+        """Report names that are used twice, which LiteLLM would take as a balanced group."""
+        first: dict[str, int] = {}
+        for index, (item, _) in enumerate(resolved):
+            name = item.get("model_name") if isinstance(item, dict) else None
+            if not isinstance(name, str):
+                continue
+            earlier = first.setdefault(name, index)
+            if earlier != index:
+                key: KeyPath = ("model_list", earlier, "model_name")
+                line, _column = self._document.locate(key)
+                message = (
+                    f"{name!r} is already the name of the deployment in line {line}; give each its "
+                    "own name and list both in a route"
+                )
+                self._report(("model_list", index, "model_name"), message)
+
+    def _check_runner_options(self, deployments: list[DeploymentSettings]) -> None:
+        """Warn where two deployments make Ollama load one model with different contexts."""
+        first: dict[tuple[str | None, str], DeploymentSettings] = {}
+        for deployment in deployments:
+            if deployment.provider != OLLAMA:
+                continue
+            model = deployment.upstream_model.removesuffix(":latest")
+            other = first.setdefault((deployment.api_base, model), deployment)
+            if other.num_ctx != deployment.num_ctx:
+                message = (
+                    f"{other.name} and {deployment.name} are the same Ollama model with different "
+                    "num_ctx; Ollama reloads it at every change between them"
+                )
+                self._warn(("model_list",), message)
+
+    def _ledger_url(self, folder: Path, file: ConfigFile) -> str:
+        """Return the ledger's URL, or an empty text after reporting what is wrong."""
+        try:
+            return resolve_ledger_url(file.ledger.url, folder, self._environ)
+        except ValueError as error:
+            self._report(("ledger", "url"), str(error))
+            return ""
+
+    def _settings(
+        self,
+        path: Path,
+        file: ConfigFile,
+        ledger_url: str,
+        deployments: tuple[DeploymentSettings, ...],
+    ) -> Settings:
+        """Return the settings of a file without problems."""
+        folder = path.parent
+        return Settings(
+            path=path,
+            host=file.server.host,
+            port=file.server.port,
+            auth_required=file.auth.mode == "required",
+            tokens_file=expand_path(file.auth.tokens_file, folder, self._environ),
+            roster_file=expand_path(file.roster, folder, self._environ),
+            routing_file=expand_path(file.routing, folder, self._environ),
+            deployments=deployments,
+            ledger_url=ledger_url,
+            warnings=tuple(_in_order(self._warnings)),
+        )
+
+
+def _in_order(problems: list[ConfigProblem]) -> list[ConfigProblem]:
+    """Return the problems in the order of the file."""
+    return sorted(problems, key=lambda problem: (problem.line, problem.column))
