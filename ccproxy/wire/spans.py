@@ -1,0 +1,167 @@
+"""Where things stand in a JSON document, in bytes, so that one value can change and no other byte.
+
+Works on *valid* JSON only (parse it first); on anything else the spans mean nothing or `ValueError`
+is raised. Runs at the speed of compiled regular expressions: nothing is decoded, and no pattern
+backtracks (possessive quantifiers), so the cost is linear in the bytes.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+import orjson
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+class Span(NamedTuple):
+    """Half-open byte range `[start, end)` of one JSON value."""
+
+    start: int
+    end: int
+
+
+_SPACE: Final = rb"[ \t\r\n]*+"
+_STRING: Final = rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"'
+_NESTING_IN_ONE_PATTERN: Final = 12
+"""Containers up to this depth are skipped by one match; deeper ones bracket by bracket."""
+
+
+def _container_pattern(depth: int) -> bytes:
+    """Return a pattern for an array or object with at most `depth` levels, itself included."""
+    inner = _STRING
+    for _ in range(depth):
+        content = rb'[^"\[\]{}]*+(?:(?:' + inner + rb')[^"\[\]{}]*+)*+'
+        inner = _STRING + rb"|[\[{]" + content + rb"[\]}]"
+    return inner
+
+
+_SKIP_SPACE: Final = re.compile(_SPACE)
+_SCALAR: Final = re.compile(rb"[^ \t\r\n,\]}]++")
+_SHALLOW_VALUE: Final = re.compile(_container_pattern(_NESTING_IN_ONE_PATTERN), re.DOTALL)
+_TO_BRACKET: Final = re.compile(
+    rb'[^"\[\]{}]*+(?:' + _STRING + rb'[^"\[\]{}]*+)*+([\[\]{}])', re.DOTALL
+)
+_KEY: Final = re.compile(_SPACE + rb"(" + _STRING + rb")" + _SPACE + rb":" + _SPACE, re.DOTALL)
+_MODEL: Final = re.compile(
+    rb'"model"' + _SPACE + rb":" + _SPACE + rb"(" + _STRING + rb")", re.DOTALL
+)
+_SEPARATOR: Final = re.compile(_SPACE + rb"([,\]}])" + _SPACE)
+
+
+def root(body: bytes) -> int:
+    """Return the offset of the first byte that is not white space."""
+    return _match(_SKIP_SPACE, body, 0).end()
+
+
+def value_end(body: bytes, start: int) -> int:
+    """Return the offset just behind the value that begins at `start`."""
+    if body[start] not in b'"[{':
+        return _match(_SCALAR, body, start).end()
+    whole = _SHALLOW_VALUE.match(body, start)
+    return whole.end() if whole is not None else _deep_end(body, start)
+
+
+def members(body: bytes, start: int) -> Iterator[tuple[bytes, Span]]:
+    """Yield (key as spelled, with its quotes; span of the value) of the object at `start`."""
+    if body[start] != ord("{"):
+        msg = f"no object at byte {start}"
+        raise ValueError(msg)
+    at = _match(_SKIP_SPACE, body, start + 1).end()
+    while body[at] != ord("}"):
+        key = _match(_KEY, body, at)
+        span = Span(key.end(), value_end(body, key.end()))
+        yield key[1], span
+        separator = _match(_SEPARATOR, body, span.end)
+        if separator[1] != b",":
+            return
+        at = separator.end()
+
+
+def items(body: bytes, start: int) -> Iterator[Span]:
+    """Yield the span of every item of the array at `start`."""
+    if body[start] != ord("["):
+        msg = f"no array at byte {start}"
+        raise ValueError(msg)
+    at = _match(_SKIP_SPACE, body, start + 1).end()
+    while body[at] != ord("]"):
+        span = Span(at, value_end(body, at))
+        yield span
+        separator = _match(_SEPARATOR, body, span.end)
+        if separator[1] != b",":
+            return
+        at = separator.end()
+
+
+def find_member(body: bytes, name: str, start: int) -> Span | None:
+    """Return the span of member `name` of the object at `start`, or None.
+
+    The last of several wins, as it does for parsers; keys spelled with escapes are recognised.
+    """
+    plain = b'"' + name.encode() + b'"'
+    found = None
+    for key, span in members(body, start):
+        if key == plain or (b"\\" in key and orjson.loads(key) == name):
+            found = span
+    return found
+
+
+def replace_model(body: bytes, model: str) -> bytes:
+    """Return `body` with the value of its top-level `model` replaced and no other byte changed.
+
+    Raises:
+        ValueError: The body is not an object or has no `model`; validated bodies have one.
+    """
+    replaced = _replace_first_spelling(body, model)
+    if replaced is not None:
+        return replaced
+    span = find_member(body, "model", root(body))
+    if span is None:
+        msg = "model: Field required"
+        raise ValueError(msg)
+    return _splice(body, span, model)
+
+
+def _replace_first_spelling(body: bytes, model: str) -> bytes | None:
+    """Replace what follows the first `"model":`, if that turns out to be the top-level one.
+
+    Most clients write `model` first, and parsing the result (0.3 ms for 400 kB) is ten times
+    faster than walking over every value. It is also the proof: one value was changed, and the
+    top-level `model`, which was another one, is now `model`.
+    """
+    found = _MODEL.search(body)
+    if found is None:
+        return None
+    if orjson.loads(found[1]) == model:
+        return None
+    replaced = _splice(body, Span(*found.span(1)), model)
+    try:
+        value = orjson.loads(replaced)
+    except orjson.JSONDecodeError:  # deeper than orjson reads
+        return None
+    return replaced if isinstance(value, dict) and value.get("model") == model else None
+
+
+def _splice(body: bytes, span: Span, model: str) -> bytes:
+    return b"".join((body[: span.start], orjson.dumps(model), body[span.end :]))
+
+
+def _deep_end(body: bytes, start: int) -> int:
+    depth = 0
+    at = start
+    while True:
+        bracket = _match(_TO_BRACKET, body, at)
+        depth += 1 if bracket[1] in b"[{" else -1
+        at = bracket.end()
+        if depth == 0:
+            return at
+
+
+def _match(pattern: re.Pattern[bytes], body: bytes, at: int) -> re.Match[bytes]:
+    found = pattern.match(body, at)
+    if found is None:
+        msg = f"not valid JSON at byte {at}"
+        raise ValueError(msg)
+    return found
