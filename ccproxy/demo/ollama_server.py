@@ -1,0 +1,456 @@
+"""A simulated Ollama: the real wire protocol on a real socket, without a model behind it.
+
+Endpoints as in Ollama v0.33: `GET /`, `/api/version`, `/api/tags`, `/api/ps`; `POST /api/chat`,
+`/api/generate`, `/api/show`, `/api/pull`; `DELETE /api/delete`. Every answer carries the header
+`x-simulated`, and every generated text says that it is simulated.
+
+It behaves like one machine: a memory budget with loading and eviction (`ollama_memory`), prompt
+and token rates, slots with a bounded queue, contexts that overflow (`ollama_prompt`), a KV prefix
+per slot. What it answers follows from the conversation (`ollama_script`) or from the next script
+given to `answer_with`. Trouble is ordered by `add_fault` (`ollama_faults`).
+
+For tests and tools on the same port, as JSON:
+- `GET /_sim/log`: `{"requests": [...], "open_streams", "loads", "evictions", "resident"}`.
+- `POST /_sim/faults`: one fault or a list of them; see `ollama_faults`.
+- `POST /_sim/reset`: forget requests, faults, scripts and counters, unload everything, bring
+  deleted models back.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, Final
+
+import orjson
+
+from ccproxy.demo.asgi_server import LoopbackServer
+from ccproxy.demo.ollama_faults import (
+    SERVER_FAULTS,
+    Fault,
+    FaultKind,
+    fault_from_json,
+    take_fault,
+)
+from ccproxy.demo.ollama_generate import Generator, Step
+from ccproxy.demo.ollama_memory import Memory
+from ccproxy.demo.ollama_models import SimModel, default_fleet, normalised
+from ccproxy.demo.ollama_requests import JsonObject, OllamaError
+from ccproxy.demo.ollama_trouble import answer_with_fault
+from ccproxy.demo.ollama_wire import NDJSON, Exchange, SimRequest
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterable
+
+    from ccproxy.demo.ollama_wire import Receive, Scope, Send
+
+VERSION: Final = "0.33.0"
+_GENERATING: Final = ("/api/chat", "/api/generate")
+_MODIFIED_AT: Final = "2026-08-21T09:00:00.000000000Z"
+
+
+class SimulatedOllama:
+    """One simulated machine that runs Ollama; see the module.
+
+    Attributes:
+        requests: Everything that was asked, oldest first, `/_sim/` excepted.
+        open_streams: Requests to `/api/chat` and `/api/generate` not yet finished.
+    """
+
+    def __init__(
+        self,
+        models: Iterable[SimModel] | None = None,
+        memory_gib: float = 28.0,
+        speed: float = 1.0,
+        *,
+        num_parallel: int = 1,
+        max_queue: int = 512,
+        default_num_ctx: int = 4096,
+        tags_capabilities: bool = True,
+        keep_requests: bool = True,
+    ) -> None:
+        """Describe the machine; nothing runs yet.
+
+        Args:
+            models: What is pulled; the demo's fleet by default.
+            memory_gib: For weights and KV caches.
+            speed: All simulated times are divided by it; `math.inf` takes none at all.
+            num_parallel: Slots per model (`OLLAMA_NUM_PARALLEL`).
+            max_queue: Waiting requests before 503 (`OLLAMA_MAX_QUEUE`).
+            default_num_ctx: For requests without one (`OLLAMA_CONTEXT_LENGTH`).
+            tags_capabilities: False lists models as older versions do, without capabilities.
+            keep_requests: False keeps no request, for long benchmarks.
+        """
+        fleet = default_fleet() if models is None else tuple(models)
+        self._catalogue = {normalised(model.name): model for model in fleet}
+        self.models = dict(self._catalogue)
+        self.speed = speed
+        self.default_num_ctx = default_num_ctx
+        self.requests: list[SimRequest] = []
+        self.open_streams = 0
+        self.faults: list[Fault] = []
+        self.scripts: list[tuple[Step, ...]] = []
+        self.memory = Memory(int(memory_gib * 2**30), num_parallel, max_queue, self.pause)
+        self._tags_capabilities = tags_capabilities
+        self._keep_requests = keep_requests
+        self._numbers = 0
+        self._changed = asyncio.Event()
+        self._generator = Generator(self)
+        self._server: LoopbackServer | None = None
+        self._timers: set[asyncio.Task[None]] = set()
+
+    # --- for tests and the demo -----------------------------------------------------------------
+
+    @asynccontextmanager
+    async def serve(self, port: int = 0) -> AsyncIterator[str]:
+        """Serve on a loopback port while the block runs; gives the base URL."""
+        self._server = LoopbackServer(self.app, port)
+        await self._server.start()
+        try:
+            yield self._server.base_url
+        finally:
+            for timer in self._timers:
+                timer.cancel()
+            await self._server.aclose()
+            self._server = None
+
+    @property
+    def loads(self) -> int:
+        """Model loads so far, reloads included."""
+        return self.memory.loads
+
+    @property
+    def evictions(self) -> int:
+        """Models unloaded to make room for others."""
+        return self.memory.evictions
+
+    @property
+    def generations(self) -> list[SimRequest]:
+        """The requests to `/api/chat` and `/api/generate`, oldest first."""
+        return [request for request in self.requests if request.path in _GENERATING]
+
+    def add_fault(self, kind: FaultKind | str, **settings: Any) -> None:  # noqa: ANN401
+        """Order trouble for the next matching requests; `settings` are the fields of `Fault`."""
+        self.faults.append(Fault(FaultKind(kind), **settings))
+
+    def answer_with(self, *steps: Step) -> None:
+        """Fix the answer to the next generating request that has none yet.
+
+        A step is a record (`model`, `created_at` and `done: false` are filled in), raw bytes,
+        real seconds to wait, or an `asyncio.Event` to wait for. Nothing is added: without a
+        record with `done: true` the answer has no end.
+        """
+        self.scripts.append(steps)
+
+    async def refuse(self) -> None:
+        """Stop: open connections are reset, new ones refused, until `resume`."""
+        await self._running.refuse()
+
+    async def hang(self) -> None:
+        """Accept no connection any more, and don't refuse them either, until `resume`."""
+        await self._running.hang()
+
+    async def resume(self) -> None:
+        """Be there again after `refuse` or `hang`."""
+        await self._running.resume()
+
+    async def generation(self, index: int = 0) -> SimRequest:
+        """Wait for the generating request of that index (0 is the first) and return it."""
+        while len(self.generations) <= index:
+            await self._next_change()
+        return self.generations[index]
+
+    async def idle(self) -> None:
+        """Wait until no generating request is open."""
+        while self.open_streams:
+            await self._next_change()
+
+    def reset(self) -> None:
+        """Forget requests, faults, scripts and counters; unload; bring deleted models back."""
+        self.requests.clear()
+        self.faults.clear()
+        self.scripts.clear()
+        self._numbers = 0
+        self.models = dict(self._catalogue)
+        for name in list(self.memory.residents):
+            self.memory.unload(name)
+        self.memory.loads = self.memory.evictions = 0
+
+    def find(self, name: str) -> SimModel:
+        """Return a pulled model.
+
+        Raises:
+            OllamaError: 404.
+        """
+        model = self.models.get(normalised(name))
+        if model is None:
+            raise OllamaError(404, f"model '{name}' not found")
+        return model
+
+    async def pause(self, seconds: float) -> None:
+        """Let simulated seconds pass."""
+        await asyncio.sleep(seconds / self.speed if math.isfinite(self.speed) else 0)
+
+    # --- the server -----------------------------------------------------------------------------
+
+    async def app(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one ASGI request."""
+        if scope["type"] != "http":
+            return
+        self._numbers += 1
+        request = SimRequest(self._numbers, scope["method"], scope["path"], list(scope["headers"]))
+        exchange = Exchange(scope, receive, send, request)
+        request.raw = await exchange.read_body()
+        request.body = _json_or_none(request.raw)
+        if self._keep_requests and not request.path.startswith("/_sim/"):
+            self.requests.append(request)
+        await self._serve(exchange)
+
+    async def _serve(self, exchange: Exchange) -> None:
+        request, generating = exchange.request, exchange.request.path in _GENERATING
+        task = asyncio.current_task()
+        assert task is not None  # noqa: S101 - ASGI apps run in tasks
+        watcher = asyncio.create_task(exchange.watch(task))
+        self.open_streams += generating
+        self._notify()
+        try:
+            await self._answer(exchange)
+        except asyncio.CancelledError:
+            if not request.disconnected.is_set():
+                raise
+            task.uncancel()
+        finally:
+            watcher.cancel()
+            self.open_streams -= generating
+            request.finished.set()
+            self._notify()
+
+    async def _answer(self, exchange: Exchange) -> None:
+        request = exchange.request
+        model = str((request.body or {}).get("model", "")) if _is_object(request.body) else ""
+        if not request.path.startswith("/_sim/"):
+            exchange.fault = take_fault(self.faults, request.path, model)
+        try:
+            if exchange.fault is not None:
+                request.fault = exchange.fault.kind
+                if exchange.fault.kind is FaultKind.DELETE_MODEL:
+                    self.models.pop(normalised(model), None)
+                if await answer_with_fault(exchange, exchange.fault):
+                    return
+            await self._route(exchange)
+        except OllamaError as error:
+            await exchange.json(error.status, {"error": error.message, **error.extra})
+
+    async def _route(self, exchange: Exchange) -> None:
+        request = exchange.request
+        method = "GET" if request.method == "HEAD" else request.method
+        match (method, request.path):
+            case ("POST", "/api/chat" | "/api/generate"):
+                await self._generator.serve(exchange, is_chat=request.path == "/api/chat")
+            case ("GET", "/"):
+                await exchange.reply(200, b"Ollama is running", b"text/plain; charset=utf-8")
+            case ("GET", "/api/version"):
+                await exchange.json(200, {"version": VERSION})
+            case ("GET", "/api/tags"):
+                await exchange.json(200, {"models": [self._tag(m) for m in self.models.values()]})
+            case ("GET", "/api/ps"):
+                await exchange.json(200, {"models": self._resident()})
+            case ("POST", "/api/show"):
+                await exchange.json(200, _show(self.find(_model_name(request.body))))
+            case ("POST", "/api/pull"):
+                await self._pull(exchange)
+            case ("DELETE", "/api/delete"):
+                model = self.find(_model_name(request.body))
+                del self.models[normalised(model.name)]
+                self.memory.unload(model.name)
+                await exchange.reply(200, b"")
+            case _ if request.path.startswith("/_sim/"):
+                await self._control(exchange, method)
+            case _:
+                await exchange.reply(404, b"404 page not found", b"text/plain")
+
+    async def _control(self, exchange: Exchange, method: str) -> None:
+        match (method, exchange.request.path):
+            case ("GET", "/_sim/log"):
+                await exchange.json(200, self._log())
+            case ("POST", "/_sim/reset"):
+                self.reset()
+                await exchange.json(200, {"ok": True})
+            case ("POST", "/_sim/faults"):
+                await self._order_faults(exchange)
+            case _:
+                await exchange.json(404, {"error": "known: /_sim/log, /_sim/faults, /_sim/reset"})
+
+    async def _order_faults(self, exchange: Exchange) -> None:
+        body = exchange.request.body
+        try:
+            faults = [
+                fault_from_json(item) for item in (body if isinstance(body, list) else [body])
+            ]
+        except (ValueError, TypeError) as exc:
+            raise OllamaError(400, str(exc)) from exc
+        self.faults += [fault for fault in faults if fault.kind not in SERVER_FAULTS]
+        await exchange.json(200, {"ok": True, "pending": len(self.faults)})
+        for fault in faults:
+            if fault.kind in SERVER_FAULTS:
+                timer = asyncio.create_task(self._outage(fault))
+                self._timers.add(timer)
+                timer.add_done_callback(self._timers.discard)
+
+    async def _outage(self, fault: Fault) -> None:
+        if fault.kind is FaultKind.HANG_ACCEPT:
+            await self.hang()
+        else:
+            await self.refuse()
+        await asyncio.sleep(fault.seconds)
+        await self.resume()
+
+    @property
+    def _running(self) -> LoopbackServer:
+        if self._server is None:
+            msg = "the simulated Ollama is not served by its own `serve()`"
+            raise RuntimeError(msg)
+        return self._server
+
+    def _notify(self) -> None:
+        self._changed.set()
+        self._changed = asyncio.Event()
+
+    async def _next_change(self) -> None:
+        await self._changed.wait()
+
+    def _log(self) -> JsonObject:
+        return {
+            "requests": [request.to_json() for request in self.requests],
+            "open_streams": self.open_streams,
+            "loads": self.loads,
+            "evictions": self.evictions,
+            "resident": self._resident(),
+        }
+
+    def _tag(self, model: SimModel) -> JsonObject:
+        tag = {
+            "name": model.name,
+            "model": model.name,
+            "modified_at": _MODIFIED_AT,
+            "size": model.weights_bytes,
+            "digest": model.digest,
+            "details": _details(model),
+        }
+        if self._tags_capabilities:
+            tag["capabilities"] = list(model.capabilities)
+        return {**tag, **_remote(model)}
+
+    def _resident(self) -> list[JsonObject]:
+        self.memory.expire()
+        now, clock = datetime.now(UTC), asyncio.get_running_loop().time()
+        return [
+            {
+                "name": resident.model.name,
+                "model": resident.model.name,
+                "size": resident.size_bytes,
+                "digest": resident.model.digest,
+                "details": _details(resident.model),
+                "expires_at": _expiry(now, resident.expires_at - clock),
+                "size_vram": resident.size_bytes,
+                "context_length": resident.options.num_ctx,
+            }
+            for resident in self.memory.residents.values()
+            if resident.ready
+        ]
+
+    async def _pull(self, exchange: Exchange) -> None:
+        body = exchange.request.body
+        name = _model_name(body)
+        model = self._catalogue.get(normalised(name))
+        if model is None:
+            lines: list[JsonObject] = [
+                {"status": "pulling manifest"},
+                {"error": "pull model manifest: file does not exist"},
+            ]
+        else:
+            lines = _pull_lines(model)
+            self.models[normalised(name)] = model
+        if body.get("stream") is False:
+            await exchange.json(200 if model else 500, lines[-1])
+            return
+        await exchange.start(200, NDJSON)
+        for line in lines:
+            await exchange.write(orjson.dumps(line) + b"\n")
+            await self.pause(0.2)
+        await exchange.end()
+
+
+def _is_object(value: Any) -> bool:  # noqa: ANN401 - JSON
+    return isinstance(value, dict)
+
+
+def _json_or_none(raw: bytes) -> Any:  # noqa: ANN401 - JSON
+    try:
+        return orjson.loads(raw)
+    except orjson.JSONDecodeError:
+        return None
+
+
+def _model_name(body: Any) -> str:  # noqa: ANN401 - JSON
+    name = (body.get("model") or body.get("name")) if isinstance(body, dict) else None
+    if not isinstance(name, str) or not name:
+        raise OllamaError(400, "model is required")
+    return name
+
+
+def _details(model: SimModel) -> JsonObject:
+    return {
+        "parent_model": "",
+        "format": "gguf",
+        "family": model.architecture,
+        "families": [model.architecture],
+        "parameter_size": model.parameter_size,
+        "quantization_level": "Q4_K_M",
+    }
+
+
+def _remote(model: SimModel) -> JsonObject:
+    if not model.remote_host:
+        return {}
+    return {"remote_model": model.remote_model or model.name, "remote_host": model.remote_host}
+
+
+def _show(model: SimModel) -> JsonObject:
+    return {
+        "modelfile": f"FROM {model.name}",
+        "parameters": 'stop                           "<|im_end|>"',
+        "template": "{{ .Prompt }}",
+        "details": _details(model),
+        "model_info": {
+            "general.architecture": model.architecture,
+            "general.parameter_count": 7_000_000_000,
+            f"{model.architecture}.context_length": model.trained_context_tokens,
+        },
+        "capabilities": list(model.capabilities),
+        "modified_at": _MODIFIED_AT,
+        **_remote(model),
+    }
+
+
+def _expiry(now: datetime, left_s: float) -> str:
+    century_s = 100 * 365 * 86400.0
+    moment = now + timedelta(seconds=min(left_s, century_s))
+    return moment.isoformat().replace("+00:00", "Z")
+
+
+def _pull_lines(model: SimModel) -> list[JsonObject]:
+    digest, total = f"sha256:{model.digest}", model.weights_bytes
+    parts = [
+        {
+            "status": f"pulling {model.digest[:12]}",
+            "digest": digest,
+            "total": total,
+            "completed": total * done // 4,
+        }
+        for done in range(5)
+    ]
+    ends = ("verifying sha256 digest", "writing manifest", "success")
+    return [{"status": "pulling manifest"}, *parts, *({"status": end} for end in ends)]
