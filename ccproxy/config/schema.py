@@ -75,7 +75,7 @@ def _profile_keys() -> JsonSchema:
         "tiers": {
             "type": ["object", "null"],
             "description": "By the agent's tier, or that of the requested Claude model.",
-            "properties": {tier: ENTRY for tier in TIERS},
+            "properties": dict.fromkeys(TIERS, ENTRY),
             "additionalProperties": False,
         },
         "categories": _entries("By the roster's list name; wins over tiers."),
