@@ -1,0 +1,52 @@
+"""A request body from bytes to one JSON object, or a 400 in Anthropic's words.
+
+What is refused here never reaches a parser of ours again: invalid UTF-8, lone surrogates, `NaN`,
+byte order marks, nesting beyond orjson's limit of 1024, and bodies built of so many small values
+that the parsed tree would be far larger than the bytes. Of duplicate keys the last one wins
+(conformance 067-071).
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import orjson
+
+from ccproxy.wire.errors import ApiError, invalid_request
+
+MAX_STRUCTURE_BYTES: Final = 1_000_000
+"""Most `[`, `{` and `,` a body may hold; each starts at most one value of about 64 bytes.
+
+The signs are counted inside strings too, which errs toward refusing. A prompt that fills a
+context of a million tokens holds a third of that (JSON text: one such sign per 8 bytes), and large
+bodies are large by base64, which has none of them.
+"""
+
+
+def parse_json_object(body: bytes) -> dict[str, Any]:
+    """Return the object in `body`.
+
+    Raises:
+        ApiError: 400 if it is not one JSON object in UTF-8; 413 if it has too many values.
+    """
+    # A body shorter than the bound cannot exceed it, which spares ordinary ones the counting.
+    if (
+        len(body) > MAX_STRUCTURE_BYTES
+        and sum(map(body.count, (b"[", b"{", b","))) > MAX_STRUCTURE_BYTES
+    ):
+        raise ApiError(
+            413,
+            f"The request body has more than {MAX_STRUCTURE_BYTES} JSON values."
+            " Send fewer and larger values.",
+            should_retry=False,
+        )
+    try:
+        parsed = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        # The exception carries a copy of the whole document, so it must not be chained.
+        message = f"The request body is not valid JSON: {error}"
+    else:
+        if isinstance(parsed, dict):
+            return parsed
+        message = "The request body is not valid JSON: expected an object: line 1 column 1 (char 0)"
+    raise invalid_request(message)
