@@ -8,9 +8,11 @@ yields `ModelDelta`s, which `wire` turns into Messages events.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
+    from contextlib import AbstractAsyncContextManager
     from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 
     from routing.failures import FailureClass
@@ -192,3 +194,127 @@ class Usage:
     response_model: str | None = None
     stop_reason: str | None = None
     extra: dict[str, Any] = field(default_factory=dict)
+
+
+# --- the client's end --------------------------------------------------------------------------
+
+
+class ClientGone(Exception):
+    """The client left before its answer was complete."""
+
+
+@dataclass(frozen=True, slots=True)
+class Incoming:
+    """A request as it arrived, before anything of it was judged."""
+
+    method: str
+    path: str
+    """Raw path without the `/agents/{slug}` prefix, percent-encoding untouched."""
+    query: bytes
+    headers: Sequence[tuple[bytes, bytes]]
+    """Lower-case names, in order, repeated ones repeated."""
+    path_agent: str | None = None
+    """The slug of the prefix, decoded."""
+
+    def header(self, name: bytes) -> bytes | None:
+        """Return the first header of that lower-case name, or None."""
+        for key, value in self.headers:
+            if key == name:
+                return value
+        return None
+
+
+class Client(Protocol):
+    """The client's end of one exchange. One task reads and writes; nobody else."""
+
+    @property
+    def started(self) -> bool:
+        """True once status and headers are out: from then on no status can be changed."""
+        ...
+
+    @property
+    def last_sent_at(self) -> float:
+        """Monotonic seconds of the last byte given to the client."""
+        ...
+
+    async def read_body(self, limit_bytes: int) -> bytes:
+        """Return the whole body.
+
+        Raises:
+            ApiError: 413 above the limit; 400 when it does not arrive in time.
+            ClientGone: The client left.
+        """
+        ...
+
+    def body_chunks(self, limit_bytes: int) -> AsyncIterator[bytes]:
+        """Yield the body as it arrives, for bodies that are streamed through."""
+        ...
+
+    def watched(self) -> AbstractAsyncContextManager[None]:
+        """Inside it, the client's leaving cancels what runs and becomes `ClientGone`."""
+        ...
+
+    async def start(self, status: int, headers: Sequence[tuple[bytes, bytes]]) -> None:
+        """Send status and headers."""
+        ...
+
+    async def send(self, chunk: bytes) -> None:
+        """Send a piece of the body; waits while the client reads slowly."""
+        ...
+
+    async def finish(self, chunk: bytes = b"") -> None:
+        """Send the last piece and end the response."""
+        ...
+
+
+# --- what the pipeline reports -----------------------------------------------------------------
+
+
+class Ending(StrEnum):
+    """How a request ended, for the log and the metrics; every request has exactly one."""
+
+    COMPLETED = "completed"
+    """Relayed to its end, whatever the status."""
+    REFUSED = "refused"
+    """Answered by the proxy itself with a client error (auth, validation, routing)."""
+    FAILED = "failed"
+    """No attempt answered; the client got an error of ours."""
+    BROKEN = "broken"
+    """Broke off after the first byte; the client saw an error event or a closed connection."""
+    CLIENT_GONE = "client_gone"
+
+
+@dataclass(slots=True)
+class Outcome:
+    """Everything worth knowing about one finished request; no content, no credential."""
+
+    request_id: str
+    endpoint: str
+    """`messages`, `count_tokens` or `other`."""
+    started_at: float
+    """Unix time, seconds."""
+    principal: str = ""
+    agent: str = "unknown"
+    agent_source: str = "none"
+    requested_model: str = ""
+    deployment: str = ""
+    route: str = ""
+    attempts: list[str] = field(default_factory=list)
+    """`deployment:failure_class` or `deployment:ok`, in order."""
+    status: int = 0
+    ending: Ending = Ending.COMPLETED
+    stream: bool = False
+    ttft_s: float | None = None
+    """Request accepted to first body byte relayed."""
+    total_s: float = 0.0
+    usage: Usage = field(default_factory=Usage)
+    notes: list[str] = field(default_factory=list)
+    """What was not silent: dropped fields, cut blocks, ignored tools."""
+
+
+class OutcomeSink(Protocol):
+    """Whoever wants to hear of every finished request (log, metrics, later the ledger)."""
+
+    def record(self, outcome: Outcome) -> None:
+        """Take note; called on the event loop, so it must not block or raise."""
+        ...

@@ -20,7 +20,7 @@ from routing.errors import (
 from routing.failures import CONSEQUENCES, Consequence, FailureClass
 from routing.identify import authorise, identify
 from routing.nearest import did_you_mean, nearest
-from routing.plan import build_plan
+from routing.plan import build_plan, privacy_of
 from routing.requested_model import RequestedKind, RequestedModel, classify_requested_model
 from routing.table import compile_table
 from routing.types import (
@@ -69,6 +69,7 @@ __all__ = [
     "UnknownModel",
     "authorise",
     "build_plan",
+    "privacy_of",
     "classify_requested_model",
     "compile_table",
     "did_you_mean",

@@ -63,3 +63,21 @@ CONSEQUENCES: Final[Mapping[FailureClass, Consequence]] = {
     FailureClass.PROXY_ERROR: Consequence(False, 500, "api_error", True),
 }
 """Statuses: 047, 053, 054, 055, 058, 059, 063 of docs/conformance-sources.md."""
+
+
+def classify_status(status: int) -> FailureClass | None:
+    """Return the failure a Messages upstream's HTTP status stands for; None below 400.
+
+    Source: Anthropic's status table (conformance 047); 401 and 403 are the proxy's credential.
+    """
+    if status < 400:
+        return None
+    match status:
+        case 401 | 403:
+            return FailureClass.UPSTREAM_AUTH
+        case 429:
+            return FailureClass.RATE_LIMIT
+        case 408 | 504:
+            return FailureClass.TIMEOUT_FIRST_BYTE
+        case _:
+            return FailureClass.OVERLOADED if status >= 500 else FailureClass.CLIENT_FAULT

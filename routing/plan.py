@@ -98,6 +98,17 @@ def build_plan(facts: RequestFacts, match: AgentMatch, table: RoutingTable, rost
     return Plan(match, tier, privacy, attempts, trace, table.version)
 
 
+def privacy_of(match: AgentMatch, table: RoutingTable, roster: Roster) -> Privacy:
+    """Return where something without a requested model (an upload, say) may be sent.
+
+    Combines the profile with the agent's own entry and category, or the `unknown` entry.
+    """
+    agent = roster.agents.get(match.slug) if match.slug is not None else None
+    levels = _levels(table.active, agent, agent.tier if agent is not None else None)
+    privacy, _ = _combine_privacy(table.active, levels, _Route((), "none", ()))
+    return privacy
+
+
 def _levels(profile: Profile, agent: Agent | None, tier: Tier | None) -> tuple[_Level, ...]:
     """Return the levels that apply, most specific first, the default last."""
     levels = []

@@ -1,0 +1,33 @@
+"""Every other `/v1/…` path, as one plain ASGI endpoint."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+from ccproxy.api.asgi_client import AsgiClient
+from ccproxy.api.messages import incoming_from
+
+if TYPE_CHECKING:
+    from starlette.types import Receive, Scope, Send
+
+    from ccproxy.ports import Client, Incoming
+
+
+class ForwardService(Protocol):
+    """The pipeline as this endpoint sees it."""
+
+    async def serve(self, incoming: Incoming, client: Client) -> None:
+        """Answer one request completely."""
+        ...
+
+
+class ForwardEndpoint:
+    """Any method, any path."""
+
+    def __init__(self, service: ForwardService) -> None:
+        """Everything is the pipeline's."""
+        self._service = service
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        await self._service.serve(incoming_from(scope), AsgiClient(scope, receive, send))

@@ -1,0 +1,58 @@
+"""`/v1/messages` and `/v1/messages/count_tokens` as plain ASGI endpoints."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+from ccproxy.api.asgi_client import AsgiClient
+from ccproxy.api.refusals import respond_with_error
+from ccproxy.ports import Incoming
+from ccproxy.wire.errors import ApiError
+
+if TYPE_CHECKING:
+    from starlette.types import Receive, Scope, Send
+
+    from ccproxy.ports import Client
+
+
+class MessagesService(Protocol):
+    """The pipeline as this endpoint sees it."""
+
+    async def serve(self, incoming: Incoming, client: Client, *, counting: bool) -> None:
+        """Answer one request completely."""
+        ...
+
+
+class MessagesEndpoint:
+    """One path, POST only; everything else is the pipeline's."""
+
+    def __init__(self, service: MessagesService, *, counting: bool) -> None:
+        """`counting` is True for count_tokens."""
+        self._service = service
+        self._counting = counting
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["method"] != "POST":
+            await respond_with_error(
+                ApiError(405, "Method Not Allowed", headers=(("allow", "POST"),)), send
+            )
+            return
+        client = AsgiClient(scope, receive, send)
+        await self._service.serve(incoming_from(scope), client, counting=self._counting)
+
+
+def incoming_from(scope: Scope) -> Incoming:
+    """Return the request line and headers of an ASGI scope, the agent's prefix taken off."""
+    raw_path: bytes = scope["raw_path"]
+    slug: str | None = scope.get("path_params", {}).get("slug")
+    if slug is not None:
+        # b"/agents/<slug>/v1/..." -> b"/v1/...", whatever percent-encoding the slug has.
+        raw_path = b"/" + raw_path.split(b"/", 3)[3]
+    return Incoming(
+        scope["method"],
+        raw_path.decode("ascii"),
+        scope["query_string"],
+        scope["headers"],
+        slug,
+    )

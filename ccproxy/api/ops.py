@@ -1,0 +1,72 @@
+"""Health and metrics: answered from state, never by asking a backend."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol
+
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import JSONResponse
+
+from ccproxy.auth import require_scope
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from ccproxy.auth import Principal
+
+
+class HealthView(Protocol):
+    """What the health endpoints may know."""
+
+    def is_ready(self) -> bool:
+        """Return True when at least one route can be served."""
+        ...
+
+    def detail(self) -> dict[str, Any]:
+        """Return every backend and deployment with its state, as JSON-ready data."""
+        ...
+
+
+def ops_router(
+    authenticate: Callable[[Sequence[tuple[bytes, bytes]]], Principal],
+    health: HealthView,
+    exposition: Callable[[], tuple[bytes, str]],
+) -> APIRouter:
+    """Return the open probes and the endpoints that need the `ops` scope."""
+    router = APIRouter()
+
+    def require_ops(request: Request) -> None:
+        require_scope(authenticate(request.scope["headers"]), "ops")
+
+    @router.api_route("/", methods=["GET", "HEAD"])
+    @router.api_route("/api/hello", methods=["GET", "HEAD"])
+    async def hello() -> JSONResponse:
+        """Say that somebody is here; Claude Code asks at its start."""
+        return JSONResponse({"service": "ccproxy"})
+
+    @router.api_route("/health/live", methods=["GET", "HEAD"])
+    async def live() -> JSONResponse:
+        """Answer while the process serves."""
+        return JSONResponse({"status": "live"})
+
+    @router.api_route("/health/ready", methods=["GET", "HEAD"])
+    async def ready() -> JSONResponse:
+        """Answer 200 when at least one route can be served, else 503."""
+        is_ready = health.is_ready()
+        status = "ready" if is_ready else "not ready"
+        return JSONResponse({"status": status}, status_code=200 if is_ready else 503)
+
+    @router.get("/health")
+    async def detailed(request: Request) -> JSONResponse:
+        """Return every backend and deployment with its state."""
+        require_ops(request)
+        return JSONResponse(health.detail())
+
+    @router.get("/metrics")
+    async def metrics(request: Request) -> Response:
+        """Return the Prometheus text format."""
+        require_ops(request)
+        text, content_type = exposition()
+        return Response(text, media_type=content_type)
+
+    return router

@@ -1,0 +1,50 @@
+"""A fleet of simulated upstreams in place of the real ones a config file names."""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from ccproxy.demo.claude import SimulatedClaude
+from ccproxy.demo.ollama_server import SimulatedOllama
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from ccproxy.config.settings import Settings
+
+SIMULATED_KEY = "simulated-key"
+
+
+@dataclass(frozen=True, slots=True)
+class Simulation:
+    """Both simulators and where they listen."""
+
+    ollama: SimulatedOllama
+    claude: SimulatedClaude
+    ollama_url: str
+    claude_url: str
+
+    def in_place_of_real(self, settings: Settings) -> Settings:
+        """Return the settings with every deployment pointed at the simulators."""
+        deployments = tuple(
+            replace(
+                deployment,
+                api_base=self.claude_url
+                if deployment.provider == "anthropic"
+                else self.ollama_url,
+                api_key=SIMULATED_KEY,
+                unavailable=None,
+            )
+            for deployment in settings.deployments
+        )
+        return replace(settings, deployments=deployments)
+
+
+@asynccontextmanager
+async def simulated_upstreams(speed: float = 1.0) -> AsyncIterator[Simulation]:
+    """Run both simulators on free loopback ports while the block runs."""
+    ollama, claude = SimulatedOllama(speed=speed), SimulatedClaude(speed=speed)
+    async with ollama.serve() as ollama_url, claude.serve() as claude_url:
+        yield Simulation(ollama, claude, ollama_url, claude_url)

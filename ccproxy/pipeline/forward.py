@@ -1,0 +1,160 @@
+"""The rest of the Anthropic API (batches, files, …): bytes to Claude and back, or a clear refusal.
+
+Nothing here is translated, so no local model ever serves it. What must stay on the host is
+refused: a batch when one of its items is `local_only`, an opaque upload when the profile, the
+agent of the path or that of the token is.
+"""
+
+from __future__ import annotations
+
+from time import monotonic, time
+from typing import TYPE_CHECKING, Final
+
+from ccproxy.pipeline.attempts import refusal_after
+from ccproxy.pipeline.exchange import reply_headers, routing_refusal, send_refusal
+from ccproxy.pipeline.passthrough import PassthroughReply
+from ccproxy.pipeline.relay import relay
+from ccproxy.ports import AttemptFailed, ClientGone, Ending, ForwardedRequest, Outcome
+from ccproxy.wire.content_coding import decode_body
+from ccproxy.wire.errors import ApiError, invalid_request
+from ccproxy.wire.ids import mint_request_id
+from ccproxy.wire.json_body import parse_json_object
+from routing.errors import NoAttempt, RoutingError
+from routing.identify import authorise, identify
+from routing.plan import build_plan, privacy_of
+from routing.types import Privacy, RequestFacts, Side
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+
+    from ccproxy.auth import Principal
+    from ccproxy.pipeline.exchange import RoutingSource
+    from ccproxy.ports import Client, Incoming, MessagesUpstream, OutcomeSink
+
+BATCHES_PATH: Final = "/v1/messages/batches"
+BATCHES_LIMIT_BYTES: Final = 256 * 1024 * 1024
+"""Anthropic's limit for batches (conformance 018)."""
+UPLOAD_LIMIT_BYTES: Final = 500 * 1024 * 1024
+"""Anthropic's limit for files (conformance 018)."""
+
+
+class ApiForwarder:
+    """Serves every `/v1/…` path that is neither Messages nor models."""
+
+    def __init__(
+        self,
+        *,
+        authenticate: Callable[[Sequence[tuple[bytes, bytes]]], Principal],
+        routing: RoutingSource,
+        claude: Mapping[str, MessagesUpstream],
+        sink: OutcomeSink,
+    ) -> None:
+        """`claude` has the upstreams of the Claude deployments by name, in file order."""
+        self._authenticate = authenticate
+        self._routing = routing
+        self._claude = claude
+        self._sink = sink
+
+    async def serve(self, incoming: Incoming, client: Client) -> None:
+        """Answer one request; never raises but for the server's own cancellation."""
+        began = monotonic()
+        outcome = Outcome(mint_request_id(), "other", time())
+        try:
+            principal = self._authenticate(incoming.headers)
+            outcome.principal = principal.name
+            upstream = self._find_claude(outcome)
+            self._keep_on_host(incoming, principal, outcome)
+            body = await self._body(incoming, principal, client)
+            reply = PassthroughReply(await upstream.send(_forwarded(incoming, body)))
+            outcome.attempts.append(f"{outcome.deployment}:{reply.failure or 'ok'}")
+            outcome.status = reply.status
+            async with client.watched():
+                await relay(reply, client, reply_headers(reply, outcome), outcome)
+        except ClientGone:
+            outcome.ending = Ending.CLIENT_GONE
+        except ApiError as refusal:
+            outcome.status, outcome.ending = refusal.status, Ending.REFUSED
+            if not client.started:
+                await send_refusal(refusal, client, outcome)
+        except AttemptFailed as failed:
+            outcome.attempts.append(f"{outcome.deployment}:{failed.failure}")
+            outcome.ending = Ending.BROKEN if client.started else Ending.FAILED
+            if not client.started:
+                refusal = refusal_after(failed)
+                outcome.status = refusal.status
+                await send_refusal(refusal, client, outcome)
+        finally:
+            outcome.total_s = monotonic() - began
+            self._sink.record(outcome)
+
+    def _find_claude(self, outcome: Outcome) -> MessagesUpstream:
+        table, _ = self._routing.current()
+        for name, upstream in self._claude.items():
+            deployment = table.deployments.get(name)
+            if deployment is not None and deployment.unavailable is None:
+                outcome.deployment, outcome.route = name, Side.CLAUDE
+                return upstream
+        raise ApiError(
+            404,
+            "This path is served by Claude only, and no Claude deployment is available here.",
+            should_retry=False,
+        )
+
+    def _keep_on_host(self, incoming: Incoming, principal: Principal, outcome: Outcome) -> None:
+        """Refuse what `privacy: local_only` keeps on the host, whatever is in the body."""
+        table, roster = self._routing.current()
+        facts = RequestFacts("", incoming.path_agent, principal.agents)
+        try:
+            match = identify(facts, roster, table.deployments)
+            outcome.agent, outcome.agent_source = match.slug or "unknown", match.source
+            authorise(match, principal.agents)
+        except RoutingError as exc:
+            raise routing_refusal(exc) from exc
+        if privacy_of(match, table, roster) is Privacy.LOCAL_ONLY:
+            raise _must_stay("This caller")
+
+    async def _body(
+        self, incoming: Incoming, principal: Principal, client: Client
+    ) -> bytes | AsyncIterator[bytes]:
+        """Return what to send; batches are looked into, everything else streams through."""
+        if incoming.method == "POST" and incoming.path == BATCHES_PATH:
+            raw = await client.read_body(BATCHES_LIMIT_BYTES)
+            self._keep_items_on_host(incoming, principal, raw)
+            return raw
+        declared = incoming.header(b"content-length") or b"0"
+        if declared == b"0" and incoming.header(b"transfer-encoding") is None:
+            return b""
+        return client.body_chunks(UPLOAD_LIMIT_BYTES)
+
+    def _keep_items_on_host(self, incoming: Incoming, principal: Principal, raw: bytes) -> None:
+        encoding = incoming.header(b"content-encoding")
+        items = parse_json_object(decode_body(raw, encoding, BATCHES_LIMIT_BYTES)).get("requests")
+        if not isinstance(items, list):
+            raise invalid_request("requests: Input should be a valid list")
+        table, roster = self._routing.current()
+        for position, item in enumerate(items):
+            params = item.get("params") if isinstance(item, dict) else None
+            model = params.get("model") if isinstance(params, dict) else None
+            facts = RequestFacts(str(model or ""), incoming.path_agent, principal.agents)
+            try:
+                match = identify(facts, roster, table.deployments)
+                authorise(match, principal.agents)
+                private = build_plan(facts, match, table, roster).privacy
+            except NoAttempt:
+                private = Privacy.LOCAL_ONLY
+            except RoutingError as exc:
+                raise routing_refusal(exc) from exc
+            if private is Privacy.LOCAL_ONLY:
+                raise _must_stay(f"requests.{position}")
+
+
+def _forwarded(incoming: Incoming, body: bytes | AsyncIterator[bytes]) -> ForwardedRequest:
+    return ForwardedRequest(
+        incoming.method, incoming.path, incoming.query, incoming.headers, body
+    )
+
+
+def _must_stay(who: str) -> ApiError:
+    return invalid_request(
+        f"{who} is limited to this host (privacy: local_only), and this path is served by Claude."
+    )

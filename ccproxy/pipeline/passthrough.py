@@ -1,0 +1,115 @@
+"""An attempt at a deployment that speaks the Messages API: bytes in, bytes out.
+
+The body is edited only where it must be, by cutting byte ranges, never by re-encoding:
+the value of `model` where the deployment names one, and thinking that a local model wrote.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ccproxy.ports import AttemptFailed, ForwardedRequest
+from ccproxy.wire.events import encode
+from ccproxy.wire.assemble import error_event
+from ccproxy.wire.history import strip_local_blocks
+from ccproxy.wire.spans import replace_model
+from ccproxy.wire.frame_tail import FrameTail
+from ccproxy.wire.usage import UsageTap
+from routing.failures import CONSEQUENCES, classify_status
+from routing.types import Side
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Sequence
+
+    from ccproxy.pipeline.request import MessagesRequest
+    from ccproxy.ports import BytesReply, MessagesUpstream, Usage
+    from routing.failures import FailureClass
+
+ANY_MODEL = "*"
+"""The `*` of `anthropic/*`: the client's model id is kept."""
+
+
+class PassthroughDeployment:
+    """One Claude deployment."""
+
+    side = Side.CLAUDE
+
+    def __init__(self, name: str, upstream: MessagesUpstream, upstream_model: str) -> None:
+        """`upstream_model` is a Claude id or `ANY_MODEL`."""
+        self.name = name
+        self.upstream = upstream
+        self._upstream_model = upstream_model
+
+    async def open(self, request: MessagesRequest) -> PassthroughReply:
+        """Send the request's bytes and wait for status and headers; see `Served.open`."""
+        incoming = request.incoming
+        edited, cut_blocks = strip_local_blocks(request.decoded_body)
+        if self._upstream_model not in (ANY_MODEL, request.requested_model):
+            edited = replace_model(edited, self._upstream_model)
+        if cut_blocks:
+            request.notes.append(f"local_thinking_cut={cut_blocks}")
+        body, headers = request.raw_body, incoming.headers
+        if edited is not request.decoded_body:
+            body = edited
+            headers = [pair for pair in headers if pair[0] != b"content-encoding"]
+        reply = await self.upstream.send(
+            ForwardedRequest(incoming.method, incoming.path, incoming.query, headers, body)
+        )
+        return PassthroughReply(reply)
+
+
+class PassthroughReply:
+    """Claude's own answer, relayed chunk by chunk while a copy is read for its usage."""
+
+    needs_pings = False
+
+    def __init__(self, reply: BytesReply) -> None:
+        """Wrap an answer whose status and headers have arrived."""
+        self._reply = reply
+        self.status = reply.status
+        self.headers: Sequence[tuple[bytes, bytes]] = reply.headers
+        self.failure: FailureClass | None = classify_status(reply.status)
+        content_type = _header(reply.headers, b"content-type")
+        content_encoding = _header(reply.headers, b"content-encoding")
+        self._tap = UsageTap(content_type, content_encoding)
+        self._event_stream = content_type.startswith(b"text/event-stream")
+        self._plain = content_encoding in (b"", b"identity")
+        self._usage: Usage | None = None
+
+    @property
+    def usage(self) -> Usage:
+        """What the copy said; read it once the body has ended."""
+        if self._usage is None:
+            self._usage = self._tap.finish()
+        return self._usage
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        """Yield the body unchanged; an event stream that breaks off ends in an error event.
+
+        Raises:
+            AttemptFailed: A body broke off to which no error event can be appended.
+        """
+        tap = self._tap
+        tail = FrameTail()
+        try:
+            async for chunk in self._reply.chunks():
+                tap.feed(chunk)
+                tail.feed(chunk)
+                yield chunk
+        except AttemptFailed as failed:
+            self.failure = failed.failure
+            if not (self._event_stream and self._plain):
+                raise
+            consequence = CONSEQUENCES[failed.failure]
+            yield tail.closing() + encode(error_event(consequence.error_type, failed.message))
+
+    async def aclose(self) -> None:
+        """Release the connection."""
+        await self._reply.aclose()
+
+
+def _header(headers: Sequence[tuple[bytes, bytes]], name: bytes) -> bytes:
+    for key, value in headers:
+        if key.lower() == name:
+            return value.strip().lower()
+    return b""

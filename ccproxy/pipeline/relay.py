@@ -1,0 +1,74 @@
+"""The copy from an answering attempt to the client."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager
+from time import monotonic
+from typing import TYPE_CHECKING, Final
+
+from ccproxy.ports import AttemptFailed, Ending
+from ccproxy.wire.events import PING
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Sequence
+
+    from ccproxy.pipeline.request import Reply
+    from ccproxy.ports import Client, Outcome
+
+PING_AFTER_S: Final = 6.0
+"""Silence after which a ping goes out. With the patience before the first byte this stays under
+the 15 s within which a client wants to hear something (conformance 151)."""
+
+
+async def relay(
+    reply: Reply, client: Client, headers: Sequence[tuple[bytes, bytes]], outcome: Outcome
+) -> None:
+    """Send a reply to the client; the reply is released whatever happens.
+
+    Raises:
+        ClientGone: The client left.
+        AttemptFailed: The body broke off and the connection has to be cut.
+    """
+    started_at = monotonic()
+    try:
+        await client.start(reply.status, headers)
+        if reply.needs_pings:
+            async with _pinging(client):
+                await _copy(reply, client, outcome, started_at)
+        else:
+            await _copy(reply, client, outcome, started_at)
+        if reply.failure is not None and reply.status < 400:
+            outcome.ending = Ending.BROKEN
+    except AttemptFailed:
+        outcome.ending = Ending.BROKEN
+        raise
+    finally:
+        await reply.aclose()
+        outcome.usage = reply.usage
+
+
+async def _copy(reply: Reply, client: Client, outcome: Outcome, started_at: float) -> None:
+    async for chunk in reply.chunks():
+        if outcome.ttft_s is None:
+            outcome.ttft_s = monotonic() - started_at
+        await client.send(chunk)
+    await client.finish()
+
+
+@asynccontextmanager
+async def _pinging(client: Client) -> AsyncIterator[None]:
+    pinger = asyncio.create_task(_ping_in_silence(client))
+    try:
+        yield
+    finally:
+        pinger.cancel()
+
+
+async def _ping_in_silence(client: Client) -> None:
+    while True:
+        silent_s = monotonic() - client.last_sent_at
+        if silent_s >= PING_AFTER_S:
+            await client.send(PING)
+        else:
+            await asyncio.sleep(PING_AFTER_S - silent_s)

@@ -1,0 +1,96 @@
+"""One Messages request as the pipeline passes it around, and what an attempt gives back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Mapping, Sequence
+
+    from ccproxy.ports import Incoming, Usage
+    from routing.failures import FailureClass
+    from routing.types import Side
+
+
+@dataclass(slots=True)
+class MessagesRequest:
+    """A request whose body is known to be a JSON object; nothing else of it is checked."""
+
+    incoming: Incoming
+    raw_body: bytes
+    """The bytes as received, still content-encoded."""
+    decoded_body: bytes
+    """The JSON bytes; the same object as `raw_body` unless the client encoded them."""
+    body: Mapping[str, Any]
+    request_id: str
+    requested_model: str
+    version: str
+    """Value of `anthropic-version`."""
+    counting: bool
+    """True for count_tokens."""
+    stream: bool
+    notes: list[str]
+    """What an attempt did silently to the eye: the outcome and a header name it."""
+
+
+class Reply(Protocol):
+    """An attempt that answers: status and headers are decided, the body may still be running."""
+
+    status: int
+    headers: Sequence[tuple[bytes, bytes]]
+    needs_pings: bool
+    """True for a stream of ours, whose silence the relay fills."""
+
+    @property
+    def failure(self) -> FailureClass | None:
+        """The failure an error status stands for, or why the body broke off; None if neither."""
+        ...
+
+    @property
+    def usage(self) -> Usage:
+        """Token counts, complete once the body has ended."""
+        ...
+
+    def chunks(self) -> AsyncIterator[bytes]:
+        """Yield the body; raises `AttemptFailed` only where no error event can be appended."""
+        ...
+
+    async def aclose(self) -> None:
+        """Release the upstream, at once if it is still answering. Never raises."""
+        ...
+
+
+class Served(Protocol):
+    """A deployment as the attempt loop sees it."""
+
+    name: str
+    side: Side
+
+    async def open(self, request: MessagesRequest) -> Reply:
+        """Start an attempt and wait until it answers.
+
+        Raises:
+            AttemptFailed: Nothing was relayed; another deployment may be tried.
+            ApiError: The request itself is at fault.
+        """
+        ...
+
+
+@dataclass(slots=True)
+class WholeReply:
+    """A reply whose body is complete in memory."""
+
+    status: int
+    headers: Sequence[tuple[bytes, bytes]]
+    body: bytes
+    usage: Usage
+    needs_pings: bool = False
+    failure: FailureClass | None = None
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        """Yield the one piece."""
+        yield self.body
+
+    async def aclose(self) -> None:
+        """Nothing to release."""

@@ -1,0 +1,55 @@
+"""How many requests one deployment serves at once; the others wait their turn.
+
+Ollama itself queues silently (`OLLAMA_NUM_PARALLEL`), so the limit is kept here, where a wait
+can end in a fallback.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Final, TypeVar
+
+from ccproxy.ports import AttemptFailed
+from routing.failures import FailureClass
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+
+Item = TypeVar("Item")
+
+QUEUE_TIMEOUT_S: Final = 120.0
+"""The longest wait for a slot; then another deployment is tried or the client hears 529."""
+
+
+class Slots:
+    """The slots of one deployment; without a limit everybody is admitted at once."""
+
+    def __init__(self, limit: int | None, *, queue_timeout_s: float = QUEUE_TIMEOUT_S) -> None:
+        """`limit` is `max_parallel_requests` of the config file."""
+        self._semaphore = None if limit is None else asyncio.Semaphore(limit)
+        self._queue_timeout_s = queue_timeout_s
+
+    async def admitted(self, source: AsyncGenerator[Item]) -> AsyncGenerator[Item]:
+        """Yield from `source` once a slot is free; the slot is held until the end.
+
+        Raises:
+            AttemptFailed: OVERLOADED, when no slot came free in time.
+        """
+        if self._semaphore is not None:
+            await self._acquire(self._semaphore)
+        try:
+            async for item in source:
+                yield item
+        finally:
+            await source.aclose()
+            if self._semaphore is not None:
+                self._semaphore.release()
+
+    async def _acquire(self, semaphore: asyncio.Semaphore) -> None:
+        try:
+            async with asyncio.timeout(self._queue_timeout_s):
+                await semaphore.acquire()
+        except TimeoutError as exc:
+            raise AttemptFailed(
+                FailureClass.OVERLOADED, "All slots of the local model are busy; try again soon."
+            ) from exc

@@ -1,0 +1,139 @@
+"""A whole proxy on a real socket in front of both simulated upstreams, for tests."""
+
+from __future__ import annotations
+
+import tempfile
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from ccproxy.app import Proxy, build_proxy
+from ccproxy.auth import create_token
+from ccproxy.config.settings import load_settings
+from ccproxy.demo.asgi_server import running
+from ccproxy.demo.claude import SimulatedClaude
+from ccproxy.demo.ollama_server import SimulatedOllama
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Mapping, Sequence
+
+REPOSITORY = Path(__file__).parents[2]
+UPSTREAM_KEY = "upstream-key-of-the-proxy"
+TEST_SPEED = 1000.0
+"""Simulated seconds per second: fast, and still in the right order."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunningProxy:
+    """What a test needs of a running proxy."""
+
+    base_url: str
+    token: str
+    """May do everything, `ops` included."""
+    ollama: SimulatedOllama
+    claude: SimulatedClaude
+    ollama_url: str
+    claude_url: str
+    proxy: Proxy
+    tokens_file: Path
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """The least a Messages request must carry."""
+        return {"x-api-key": self.token, "anthropic-version": "2023-06-01"}
+
+    def new_token(self, name: str, *, agents: Sequence[str] = (), scopes: Sequence[str] = ()) -> str:
+        """Create another token."""
+        return create_token(self.tokens_file, name, scopes=tuple(scopes), agents=tuple(agents))
+
+
+def settings_document(
+    ollama_url: str, claude_url: str, *, roster: Path, routing: Path
+) -> dict[str, Any]:
+    """Return a `ccproxy.yaml` with the shipped file's deployment names."""
+
+    def local(name: str, model: str, **info: object) -> dict[str, Any]:
+        params = {
+            "model": f"ollama_chat/{model}",
+            "api_base": ollama_url,
+            "num_ctx": 65536,
+            "keep_alive": "30m",
+        }
+        return {"model_name": name, "litellm_params": params, "model_info": info}
+
+    def claude(name: str) -> dict[str, Any]:
+        params = {"model": "anthropic/*", "api_base": claude_url, "api_key": UPSTREAM_KEY}
+        return {"model_name": name, "litellm_params": params}
+
+    return {
+        "server": {"host": "127.0.0.1", "port": 0},
+        "auth": {"mode": "required", "tokens_file": "tokens.json"},
+        "roster": str(roster),
+        "routing": str(routing),
+        "model_list": [
+            local("qwen-coder", "qwen2.5-coder:32b-instruct"),
+            local("qwen-quality", "qwen2.5:32b-instruct"),
+            local("qwen-fast", "qwen-fast:latest"),
+            local("qwen-thinker", "qwen3:8b"),
+            local("qwen-vision", "qwen2.5vl:7b"),
+            claude("claude-opus"),
+            claude("claude-sonnet"),
+            claude("claude-haiku"),
+        ],
+        "ledger": {"url": "sqlite:///ccproxy.db"},
+    }
+
+
+@asynccontextmanager
+async def running_proxy(
+    *,
+    routing: Mapping[str, Any] | None = None,
+    changes: Mapping[str, Any] | None = None,
+    patience_s: float = 8.0,
+    ollama: SimulatedOllama | None = None,
+    claude: SimulatedClaude | None = None,
+) -> AsyncIterator[RunningProxy]:
+    """Run a proxy while the block runs.
+
+    Args:
+        routing: A routing table to use instead of the shipped one.
+        changes: Top-level keys of `ccproxy.yaml` to replace.
+        patience_s: How long a local stream may stay uncommitted.
+        ollama: A simulator of the test's own making.
+        claude: Likewise.
+    """
+    ollama = ollama or SimulatedOllama(speed=TEST_SPEED)
+    claude = claude or SimulatedClaude(speed=TEST_SPEED)
+    with tempfile.TemporaryDirectory() as folder:
+        home = Path(folder)
+        routing_file = REPOSITORY / "config/routing.yaml"
+        if routing is not None:
+            routing_file = home / "routing.yaml"
+            routing_file.write_text(yaml.safe_dump(dict(routing)))
+        async with ollama.serve() as ollama_url, claude.serve() as claude_url:
+            document = settings_document(
+                ollama_url,
+                claude_url,
+                roster=REPOSITORY / "config/orchestra-config.json",
+                routing=routing_file,
+            )
+            document.update(changes or {})
+            config = home / "ccproxy.yaml"
+            config.write_text(yaml.safe_dump(document))
+            settings = load_settings(config, {"HOME": str(home)})
+            token = create_token(settings.tokens_file, "test", scopes=("ops",), agents=())
+            proxy = build_proxy(settings, patience_s=patience_s, log_requests=False)
+            async with running(proxy.app) as base_url:
+                yield RunningProxy(
+                    base_url,
+                    token,
+                    ollama,
+                    claude,
+                    ollama_url,
+                    claude_url,
+                    proxy,
+                    settings.tokens_file,
+                )
