@@ -1,0 +1,57 @@
+"""How LiteLLM is imported so that it reads no file and calls nobody.
+
+Left to itself the import fetches a price map from GitHub and loads a `.env` found above
+site-packages; every call looks for LiteLLM's proxy server (measured with litellm 1.105.3). This
+module prevents the three and imports LiteLLM only inside `load`.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Final, cast
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from types import ModuleType
+
+    from ccproxy.upstreams.litellm import Provider
+
+_IMPORT_ENVIRONMENT: Final = {
+    "LITELLM_LOCAL_MODEL_COST_MAP": "True",
+    "LITELLM_MODE": "PRODUCTION",
+}
+"""Read by LiteLLM while it is imported: use the packaged price map; do not load `.env`."""
+_PROXY_SERVER: Final = "litellm.proxy.proxy_server"
+
+
+def load() -> Provider:
+    """Import LiteLLM, set it up and return it; takes seconds, so call it off the event loop.
+
+    Raises:
+        ImportError: LiteLLM is not installed or broken.
+    """
+    # None makes the import of the proxy server fail at once, for ever; all of LiteLLM's
+    # published vulnerabilities but one are in there, and a failed search costs 7 ms a call.
+    modules = cast("dict[str, ModuleType | None]", sys.modules)
+    modules[_PROXY_SERVER] = None
+    with _environment(_IMPORT_ENVIRONMENT):
+        provider = importlib.import_module("ccproxy.upstreams.litellm_provider")
+    return cast("Provider", provider.LiteLLMProvider())
+
+
+@contextmanager
+def _environment(wanted: Mapping[str, str]) -> Iterator[None]:
+    """Set variables, and put back what stood there before."""
+    before = {name: os.environ.get(name) for name in wanted}
+    os.environ.update(wanted)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
