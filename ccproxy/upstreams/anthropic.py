@@ -142,10 +142,16 @@ class _Reply:
 
     async def chunks(self) -> AsyncIterator[bytes]:
         """Yield the body as it arrives; see `ports.BytesReply`."""
-        read = self._response.content.readany
+        content = self._response.content
         with _as_attempt_failed(before_first_byte=False):
-            while chunk := await read():
-                yield chunk
+            try:
+                while chunk := await content.readany():
+                    yield chunk
+            except _BROKEN:
+                # aiohttp reports a broken stream before it hands out what had arrived until then.
+                if rest := b"".join(content._buffer):  # noqa: SLF001
+                    yield rest
+                raise
 
     async def aclose(self) -> None:
         """Give the connection back or, if the body was not read to its end, drop it at once."""
