@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
+from random import random
+from time import time
 from typing import TYPE_CHECKING
 
 from fastapi import FastAPI
@@ -89,6 +91,7 @@ class _Upstreams:
     claude: Mapping[str, MessagesUpstream]
     runtime: LiteLLMRuntime | None
     monitor: OllamaMonitor
+    controls: Sequence[OllamaControl]
 
 
 def build_proxy(
@@ -123,7 +126,8 @@ def build_proxy(
     forwarder = ApiForwarder(
         authenticate=authenticate, routing=routing, claude=upstreams.claude, sink=sink
     )
-    health = HealthOverview(table, upstreams.monitor)
+    ollama_bases = {d.name: d.api_base or "" for d in settings.deployments if _is_ollama(d)}
+    health = HealthOverview(table, ollama_bases, upstreams.monitor)
     # First match wins, so the hot path comes first and the catch-all last.
     for prefix in ("", "/agents/{slug}"):
         for path, counting in (("/v1/messages", False), ("/v1/messages/count_tokens", True)):
@@ -139,7 +143,9 @@ def build_proxy(
     return Proxy(app, table, loaded.roster, metrics, warnings)
 
 
-def _lifespan(upstreams: _Upstreams) -> Callable[[FastAPI], object]:
+def _lifespan(
+    upstreams: _Upstreams,
+) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
@@ -148,7 +154,10 @@ def _lifespan(upstreams: _Upstreams) -> Callable[[FastAPI], object]:
             for deployment in upstreams.served.values():
                 if isinstance(deployment, TranslatedDeployment):
                     stack.push_async_callback(deployment.upstream.aclose)
-            await stack.enter_async_context(upstreams.monitor.running())
+            for control in upstreams.controls:
+                stack.push_async_callback(control.aclose)
+            stack.push_async_callback(upstreams.monitor.aclose)
+            upstreams.monitor.start()
             if upstreams.runtime is not None:
                 upstreams.runtime.start()
             yield
@@ -174,17 +183,21 @@ def _agent_check(roster: Roster) -> Callable[[str], None]:
 
 
 def _build_upstreams(settings: Settings, patience_s: float) -> _Upstreams:
-    translated = [d for d in settings.deployments if d.provider != CLAUDE_PROVIDER]
-    ollama = [d for d in translated if d.provider == OLLAMA_PROVIDER]
-    monitor = OllamaMonitor(
-        {base: OllamaControl(base) for base in dict.fromkeys(d.api_base or "" for d in ollama)},
-        [(d.api_base or "", d.upstream_model) for d in ollama],
-    )
+    usable = [d for d in settings.deployments if d.unavailable is None]
+    translated = [d for d in usable if d.provider != CLAUDE_PROVIDER]
+    controls: dict[str, OllamaControl] = {}
+    models: dict[str, list[str]] = {}
+    for deployment in settings.deployments:
+        if _is_ollama(deployment) and deployment.api_base is not None:
+            models.setdefault(deployment.api_base, []).append(deployment.upstream_model)
+    for api_base in models:
+        controls[api_base] = OllamaControl(api_base)
+    monitor = OllamaMonitor(controls, models, now=time, jitter_s=random)
     runtime = LiteLLMRuntime() if translated else None
     served: dict[str, Served] = {}
     claude: dict[str, MessagesUpstream] = {}
     pools: dict[tuple[object, ...], MessagesUpstream] = {}
-    for deployment in settings.deployments:
+    for deployment in usable:
         if deployment.provider == CLAUDE_PROVIDER:
             upstream = pools.setdefault(
                 (deployment.api_base, deployment.api_key, deployment.timeout_s),
@@ -196,12 +209,16 @@ def _build_upstreams(settings: Settings, patience_s: float) -> _Upstreams:
             )
         elif runtime is not None:
             served[deployment.name] = _translated(deployment, runtime, monitor, patience_s)
-    return _Upstreams(served, claude, runtime, monitor)
+    return _Upstreams(served, claude, runtime, monitor, tuple(controls.values()))
+
+
+def _is_ollama(deployment: DeploymentSettings) -> bool:
+    return deployment.provider == OLLAMA_PROVIDER
 
 
 def _claude_pool(deployment: DeploymentSettings) -> AnthropicUpstream:
     return AnthropicUpstream(
-        deployment.api_base or "", deployment.api_key, read_timeout_s=deployment.timeout_s
+        deployment.api_base or "", deployment.api_key or "", read_timeout_s=deployment.timeout_s
     )
 
 
@@ -222,7 +239,7 @@ def _translated(
         first_byte_timeout_s=deployment.stream_timeout_s,
     )
     upstream = LiteLLMUpstream(runtime, target)
-    is_ollama = deployment.provider == OLLAMA_PROVIDER
+    is_ollama = _is_ollama(deployment)
     return TranslatedDeployment(
         deployment.name,
         Side.LOCAL if is_ollama else Side.OTHER,

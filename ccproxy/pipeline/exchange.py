@@ -21,7 +21,7 @@ from ccproxy.wire.json_body import parse_json_object
 from routing.errors import AgentForbidden, NoAttempt, RoutingError, UnknownAgent, UnknownModel
 from routing.identify import authorise, identify
 from routing.plan import build_plan
-from routing.types import RequestFacts
+from routing.types import Privacy, RequestFacts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -81,6 +81,7 @@ class Exchange:
             async with client.watched():
                 request = self._understand(incoming, raw_body, outcome, counting=counting)
                 plan = self._plan(incoming, principal, request.requested_model, outcome)
+                request.local_only = plan.privacy is Privacy.LOCAL_ONLY
                 reply = await self._attempt(plan, request, outcome)
                 outcome.status = reply.status
                 await relay(reply, client, reply_headers(reply, outcome), outcome)
@@ -131,6 +132,7 @@ class Exchange:
             version=(incoming.header(b"anthropic-version") or b"").decode("latin-1"),
             counting=counting,
             stream=outcome.stream,
+            local_only=False,
             notes=outcome.notes,
         )
 

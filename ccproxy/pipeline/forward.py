@@ -80,9 +80,9 @@ class ApiForwarder:
             outcome.attempts.append(f"{outcome.deployment}:{failed.failure}")
             outcome.ending = Ending.BROKEN if client.started else Ending.FAILED
             if not client.started:
-                refusal = refusal_after(failed)
-                outcome.status = refusal.status
-                await send_refusal(refusal, client, outcome)
+                told = refusal_after(failed)
+                outcome.status = told.status
+                await send_refusal(told, client, outcome)
         finally:
             outcome.total_s = monotonic() - began
             self._sink.record(outcome)

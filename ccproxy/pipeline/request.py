@@ -30,6 +30,8 @@ class MessagesRequest:
     counting: bool
     """True for count_tokens."""
     stream: bool
+    local_only: bool
+    """`privacy: local_only` is in force: nothing of this may leave the host."""
     notes: list[str]
     """What an attempt did silently to the eye: the outcome and a header name it."""
 
@@ -37,10 +39,20 @@ class MessagesRequest:
 class Reply(Protocol):
     """An attempt that answers: status and headers are decided, the body may still be running."""
 
-    status: int
-    headers: Sequence[tuple[bytes, bytes]]
-    needs_pings: bool
-    """True for a stream of ours, whose silence the relay fills."""
+    @property
+    def status(self) -> int:
+        """HTTP status."""
+        ...
+
+    @property
+    def headers(self) -> Sequence[tuple[bytes, bytes]]:
+        """End-to-end headers."""
+        ...
+
+    @property
+    def needs_pings(self) -> bool:
+        """True for a stream of ours, whose silence the relay fills."""
+        ...
 
     @property
     def failure(self) -> FailureClass | None:
@@ -64,8 +76,15 @@ class Reply(Protocol):
 class Served(Protocol):
     """A deployment as the attempt loop sees it."""
 
-    name: str
-    side: Side
+    @property
+    def name(self) -> str:
+        """The deployment's name."""
+        ...
+
+    @property
+    def side(self) -> Side:
+        """Which kind of upstream it is."""
+        ...
 
     async def open(self, request: MessagesRequest) -> Reply:
         """Start an attempt and wait until it answers.

@@ -89,6 +89,8 @@ class TranslatedDeployment:
             if request.counting:
                 return _json_reply({"input_tokens": input_tokens}, Usage(input_tokens=input_tokens))
             facts = await self._facts()
+            if facts.remote and request.local_only:
+                raise UnsupportedLocally("This model's inference runs on another host.")
             request.notes.extend(f"ignored={name}" for name in ignored_fields(request.body))
             max_output_tokens = self._room_for_answer(request.body["max_tokens"], input_tokens)
             call = normalise(request.body, facts, max_output_tokens_cap=max_output_tokens)
