@@ -74,6 +74,7 @@ class LoopbackServer:
         self._port = port
         self._listener: asyncio.Server | None = None
         self._waiting: socket.socket | None = None
+        self._deaf: list[_Protocol] = []
 
     @property
     def base_url(self) -> str:
@@ -108,12 +109,13 @@ class LoopbackServer:
     async def hang(self) -> None:
         """Accept nothing: clients connect (the kernel's doing) and hear nothing until `resume`.
 
-        Idle connections are closed; answers that are being written go on.
+        Nobody reads from idle connections either; answers that are being written go on.
         """
         await self._stop_listening()
         for connection in list(self._state.connections):
             if isinstance(connection, _Protocol) and connection.is_idle:
-                connection.transport.close()
+                connection.transport.pause_reading()
+                self._deaf.append(connection)
         self._waiting = await self._bind(attempts=_BIND_ATTEMPTS)
         self._waiting.listen(128)
 
@@ -121,6 +123,10 @@ class LoopbackServer:
         """Serve again after `refuse` or `hang`; connections that waited are served now."""
         if self._waiting is None:
             return
+        for connection in self._deaf:
+            if not connection.transport.is_closing():
+                connection.transport.resume_reading()
+        self._deaf.clear()
         loop = asyncio.get_running_loop()
         sock, self._waiting = self._waiting, None
         self._listener = await loop.create_server(self._protocol, sock=sock, backlog=2048)
@@ -160,7 +166,7 @@ class LoopbackServer:
         for attempt in range(attempts):
             sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            sock.setblocking(False)  # noqa: FBT003 - the stdlib's signature
+            sock.setblocking(False)
             try:
                 sock.bind(("127.0.0.1", self._port))
             except OSError:

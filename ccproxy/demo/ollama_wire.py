@@ -27,7 +27,7 @@ NDJSON: Final = b"application/x-ndjson"
 JSON: Final = b"application/json; charset=utf-8"
 SIMULATED_HEADER: Final = (b"x-simulated", b"ccproxy-demo-ollama")
 _SEGMENT_GAP_S: Final = 0.001
-_DELIVERY_S: Final = 0.02
+_DELIVERY_S: Final = 0.05
 """Enough for a client on the loopback to read what was written before an RST discards it."""
 _UTF8_LEAD_BYTE: Final = 0xC0
 """From here on a byte starts a character of several bytes."""

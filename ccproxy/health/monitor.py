@@ -1,0 +1,274 @@
+"""Watches local backends without costing them anything.
+
+One background task per Ollama asks `/api/version` and `/api/tags` every interval, and `/api/show`
+once per model and digest. None of these loads a model or generates a token. What is learned is
+kept here and read synchronously by whoever plans a request.
+
+Rules:
+1. A backend starts as unknown (`reachable` None); its first answer or failure decides.
+2. One failed round does not make a reachable backend unreachable: it is asked again after
+   `retry_s`, and only the second failure in a row counts. One good round makes it reachable.
+3. An unreachable backend keeps the facts of its models: capabilities do not change because a
+   server is down.
+4. Nothing is raised out of a task; the last error is kept as text.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+from ccproxy.ports import ModelFacts
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Mapping, Sequence
+
+_FAILURES_TO_UNREACHABLE: Final = 2
+
+
+class PulledModel(Protocol):
+    """One model that a backend has on disk."""
+
+    @property
+    def name(self) -> str:
+        """With its tag."""
+        ...
+
+    @property
+    def digest(self) -> str:
+        """Changes when the model does."""
+        ...
+
+    @property
+    def remote(self) -> bool:
+        """True for a stub whose inference runs on somebody else's machine."""
+        ...
+
+
+class BackendControl(Protocol):
+    """What can be asked of a backend for free; every method may raise anything."""
+
+    async def version(self) -> str:
+        """Return the backend's version."""
+        ...
+
+    async def models(self) -> Sequence[PulledModel]:
+        """Return what is pulled."""
+        ...
+
+    async def show(self, model: str) -> ModelFacts:
+        """Return what is known of one model without loading it."""
+        ...
+
+
+@dataclass(slots=True)
+class _Known:
+    """What was learned of one model, and of which digest."""
+
+    facts: ModelFacts | None = None
+    shown_digest: str | None = None
+
+
+@dataclass(slots=True)
+class _Backend:
+    control: BackendControl
+    models: dict[str, _Known]
+    reachable: bool | None = None
+    since: float | None = None
+    version: str | None = None
+    last_error: str | None = None
+    failures: int = 0
+    rounds: int = 0
+    wake: asyncio.Event = field(default_factory=asyncio.Event)
+    round_done: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+class OllamaMonitor:
+    """Keeps the latest facts of every local backend and of the models we route to."""
+
+    def __init__(
+        self,
+        controls: Mapping[str, BackendControl],
+        models: Mapping[str, Collection[str]],
+        *,
+        now: Callable[[], float],
+        interval_s: float = 10.0,
+        retry_s: float = 1.0,
+        jitter_s: Callable[[], float] = float,
+    ) -> None:
+        """Prepare to watch; `start` begins.
+
+        Args:
+            controls: One per `api_base`; they stay the caller's to close.
+            models: The models of interest, per `api_base`.
+            now: Unix time in seconds, for `since`.
+            interval_s: Pause between rounds.
+            retry_s: Pause after a first failure.
+            jitter_s: Seconds to add to each pause, so that proxies don't march in step.
+        """
+        self._backends = {
+            _key(api_base): _Backend(
+                control, {_tagged(name): _Known() for name in models.get(api_base, ())}
+            )
+            for api_base, control in controls.items()
+        }
+        self._now = now
+        self._interval_s = interval_s
+        self._retry_s = retry_s
+        self._jitter_s = jitter_s
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def start(self) -> None:
+        """Begin to watch, in tasks of the running loop; the first round starts at once."""
+        self._tasks = [
+            asyncio.create_task(self._watch(backend), name=f"ollama-monitor {api_base}")
+            for api_base, backend in self._backends.items()
+        ]
+
+    async def aclose(self) -> None:
+        """Stop watching."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._tasks = []
+
+    def facts(self, api_base: str, model: str) -> ModelFacts | None:
+        """Return the latest facts of a model at once; None if nothing is known yet."""
+        backend = self._backends.get(_key(api_base))
+        known = backend.models.get(_tagged(model)) if backend else None
+        return known.facts if known else None
+
+    def reachable(self, api_base: str) -> bool | None:
+        """Return whether a backend answers; None if nobody has asked yet, or nobody watches it."""
+        backend = self._backends.get(_key(api_base))
+        return backend.reachable if backend else None
+
+    async def wait_facts(
+        self, api_base: str, model: str, timeout_s: float = 1.0
+    ) -> ModelFacts | None:
+        """Return the facts of a model, waiting for the round that brings them if need be.
+
+        Asks at once rather than at the next interval, and gives up when a whole round brought
+        nothing or after `timeout_s`.
+        """
+        known = self.facts(api_base, model)
+        backend = self._backends.get(_key(api_base))
+        if known is not None or backend is None or _tagged(model) not in backend.models:
+            return known
+        # A round that runs already may have passed this model's turn: wait for a whole one.
+        last_round = backend.rounds + 2
+        backend.wake.set()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(timeout_s):
+                while backend.rounds < last_round and self.facts(api_base, model) is None:
+                    await backend.round_done.wait()
+                    backend.wake.set()
+        return self.facts(api_base, model)
+
+    def refresh(self, api_base: str) -> None:
+        """Start the next round now, e.g. because a request found its model missing."""
+        backend = self._backends.get(_key(api_base))
+        if backend is not None:
+            backend.wake.set()
+
+    def snapshot(self) -> list[dict[str, Any]]:
+        """Return everything for `/health`, JSON-ready.
+
+        Each item is `{"api_base", "reachable", "since", "version", "last_error", "models":
+        [{"model", "present", "supports_tools", "supports_vision", "supports_thinking",
+        "trained_context_tokens", "remote"}]}`; `since` is Unix seconds, unknowns are None.
+        """
+        return [
+            {
+                "api_base": api_base,
+                "reachable": backend.reachable,
+                "since": backend.since,
+                "version": backend.version,
+                "last_error": backend.last_error,
+                "models": [_row(name, known.facts) for name, known in backend.models.items()],
+            }
+            for api_base, backend in self._backends.items()
+        ]
+
+    async def _watch(self, backend: _Backend) -> None:
+        while True:
+            backend.wake.clear()
+            try:
+                backend.last_error = await self._observe(backend)
+            except Exception as exc:  # noqa: BLE001 - the boundary of a background task, rule 4
+                self._note_failure(backend, exc)
+            else:
+                self._note(backend, reachable=True)
+                backend.failures = 0
+            backend.rounds += 1
+            backend.round_done.set()
+            backend.round_done = asyncio.Event()
+            doubtful = 0 < backend.failures < _FAILURES_TO_UNREACHABLE
+            pause_s = (self._retry_s if doubtful else self._interval_s) + self._jitter_s()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(pause_s):
+                    await backend.wake.wait()
+
+    async def _observe(self, backend: _Backend) -> str | None:
+        """Run one round; returns what went wrong with a single model, or None."""
+        error: str | None = None
+        backend.version = await backend.control.version()
+        pulled = {_tagged(model.name): model for model in await backend.control.models()}
+        for name, known in backend.models.items():
+            model = pulled.get(name)
+            if model is None:
+                known.facts, known.shown_digest = ModelFacts(present=False), None
+            elif known.shown_digest != model.digest:
+                error = await self._show(backend.control, known, model) or error
+        return error
+
+    async def _show(self, control: BackendControl, known: _Known, model: PulledModel) -> str | None:
+        """Learn of one model; a failure says nothing of the backend and is tried again."""
+        try:
+            facts = await control.show(model.name)
+        except Exception as exc:  # noqa: BLE001 - the boundary of a background task, rule 4
+            known.facts = known.facts or ModelFacts(present=True, remote=model.remote)
+            return _text(exc)
+        known.facts = replace(facts, remote=facts.remote or model.remote)
+        known.shown_digest = model.digest
+        return None
+
+    def _note_failure(self, backend: _Backend, exc: Exception) -> None:
+        backend.failures += 1
+        backend.last_error = _text(exc)
+        if backend.reachable is None or backend.failures >= _FAILURES_TO_UNREACHABLE:
+            self._note(backend, reachable=False)
+
+    def _note(self, backend: _Backend, *, reachable: bool) -> None:
+        if backend.reachable is not reachable:
+            backend.reachable = reachable
+            backend.since = self._now()
+
+
+def _text(exc: Exception) -> str:
+    return str(exc) or type(exc).__name__
+
+
+def _key(api_base: str) -> str:
+    return api_base.rstrip("/")
+
+
+def _tagged(model: str) -> str:
+    """Return a model name as Ollama compares it: `x` is `x:latest`, case does not count."""
+    lower = model.lower()
+    return lower if ":" in lower.rpartition("/")[2] else f"{lower}:latest"
+
+
+def _row(name: str, facts: ModelFacts | None) -> dict[str, Any]:
+    known = facts or ModelFacts()
+    return {
+        "model": name,
+        "present": known.present,
+        "supports_tools": known.supports_tools,
+        "supports_vision": known.supports_vision,
+        "supports_thinking": known.supports_thinking,
+        "trained_context_tokens": known.trained_context_tokens,
+        "remote": known.remote,
+    }

@@ -1,0 +1,224 @@
+"""Ollama's control plane: what is there, what it can do, what is loaded.
+
+Nothing here generates a token or loads a model: `/api/version`, `/api/tags`, `/api/ps` and
+`/api/show` only read. The `ollama` package's `AsyncClient` does the talking, with an explicit
+host and without the environment's proxies. What it drops from the answers (`capabilities` and
+`remote_host` of a tag, `remote_host` of show) and what it would choke on is why the JSON is read
+here and not through its models.
+
+Errors, as a caller sees them:
+    OllamaControlError
+    ├── OllamaUnreachable    no answer: refused, reset, timed out
+    ├── OllamaModelMissing   404: the model is not pulled
+    └── OllamaProtocolError  an answer that is not Ollama's
+
+Source: Ollama docs/api.md and api/types.go (`ListModelResponse`, `ShowResponse`,
+`ProcessModelResponse`), v0.33.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import httpx
+import ollama
+
+from ccproxy.ports import ModelFacts
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_CONNECT_TIMEOUT_S: Final = 1.0
+_READ_TIMEOUT_S: Final = 3.0
+_NOT_FOUND: Final = 404
+_CLOUD_SUFFIXES: Final = (":cloud", "-cloud")
+
+
+class OllamaControlError(Exception):
+    """A question to Ollama's control plane that got no usable answer; the text says why."""
+
+
+class OllamaUnreachable(OllamaControlError):
+    """Nobody answered: connection refused, reset, or too slow."""
+
+
+class OllamaModelMissing(OllamaControlError):
+    """Ollama does not have the model."""
+
+
+class OllamaProtocolError(OllamaControlError):
+    """Somebody answered, but not like Ollama."""
+
+
+@dataclass(frozen=True, slots=True)
+class OllamaModel:
+    """One pulled model, as `/api/tags` lists it."""
+
+    name: str
+    digest: str
+    capabilities: frozenset[str] | None = None
+    """None where this version of Ollama doesn't say."""
+    remote: bool = False
+    """True for a stub whose inference runs on somebody else's machine."""
+
+
+@dataclass(frozen=True, slots=True)
+class ResidentModel:
+    """One loaded model, as `/api/ps` lists it."""
+
+    name: str
+    digest: str
+    size_bytes: int
+    size_vram_bytes: int
+    context_tokens: int | None
+    """The context it is loaded with; None where this version of Ollama doesn't say."""
+    expires_at: str
+    """RFC 3339, as Ollama gave it."""
+
+
+class OllamaControl:
+    """Asks one Ollama about itself."""
+
+    def __init__(self, api_base: str) -> None:
+        """`api_base` is a URL like `http://127.0.0.1:11434`; a trailing slash is harmless."""
+        self.api_base = api_base.rstrip("/")
+        timeout = httpx.Timeout(_READ_TIMEOUT_S, connect=_CONNECT_TIMEOUT_S)
+        self._client = ollama.AsyncClient(
+            host=self.api_base, timeout=timeout, trust_env=False, follow_redirects=False
+        )
+        self._http: httpx.AsyncClient = self._client._client  # noqa: SLF001 - see the module
+        # The package takes OLLAMA_API_KEY from the environment; that is for ollama.com.
+        self._http.headers.pop("authorization", None)
+
+    async def version(self) -> str:
+        """Return Ollama's version, e.g. `0.33.0`.
+
+        Raises:
+            OllamaControlError: No usable answer.
+        """
+        answer = await self._ask("GET", "/api/version")
+        version = answer.get("version")
+        if not isinstance(version, str):
+            raise self._odd("/api/version", "has no `version`")
+        return version
+
+    async def models(self) -> tuple[OllamaModel, ...]:
+        """Return everything that is pulled.
+
+        Raises:
+            OllamaControlError: No usable answer.
+        """
+        return tuple(
+            OllamaModel(
+                name=_text(entry, "name") or _text(entry, "model"),
+                digest=_text(entry, "digest"),
+                capabilities=_capabilities(entry),
+                remote=_is_remote(entry, _text(entry, "name")),
+            )
+            for entry in await self._entries("/api/tags")
+        )
+
+    async def resident(self) -> tuple[ResidentModel, ...]:
+        """Return everything that is loaded.
+
+        Raises:
+            OllamaControlError: No usable answer.
+        """
+        return tuple(
+            ResidentModel(
+                name=_text(entry, "name") or _text(entry, "model"),
+                digest=_text(entry, "digest"),
+                size_bytes=_count(entry, "size") or 0,
+                size_vram_bytes=_count(entry, "size_vram") or 0,
+                context_tokens=_count(entry, "context_length"),
+                expires_at=_text(entry, "expires_at"),
+            )
+            for entry in await self._entries("/api/ps")
+        )
+
+    async def show(self, model: str) -> ModelFacts:
+        """Return what Ollama knows of a model without loading it.
+
+        Raises:
+            OllamaModelMissing: It is not pulled.
+            OllamaControlError: No usable answer.
+        """
+        answer = await self._ask("POST", "/api/show", {"model": model})
+        capabilities = _capabilities(answer)
+        return ModelFacts(
+            present=True,
+            supports_tools=_supports(capabilities, "tools"),
+            supports_vision=_supports(capabilities, "vision"),
+            supports_thinking=_supports(capabilities, "thinking"),
+            trained_context_tokens=_trained_context(answer.get("model_info")),
+            remote=_is_remote(answer, model),
+        )
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        await self._http.aclose()
+
+    async def _entries(self, path: str) -> list[Mapping[str, Any]]:
+        entries = (await self._ask("GET", path)).get("models")
+        if entries is None:  # Go writes an empty list as null in some versions
+            return []
+        if not isinstance(entries, list) or not all(isinstance(e, dict) for e in entries):
+            raise self._odd(path, "has no list of `models`")
+        return entries
+
+    async def _ask(
+        self, method: str, path: str, body: Mapping[str, Any] | None = None
+    ) -> Mapping[str, Any]:
+        try:
+            response = await self._http.request(method, path, json=body)
+        except (httpx.TransportError, OSError) as exc:
+            msg = f"Ollama at {self.api_base} does not answer: {type(exc).__name__} on {path}"
+            raise OllamaUnreachable(msg) from exc
+        if response.status_code == _NOT_FOUND and body is not None:
+            msg = f"Ollama at {self.api_base} has no model {body.get('model')!r}"
+            raise OllamaModelMissing(msg)
+        if not response.is_success:
+            raise self._odd(path, f"answered status {response.status_code}")
+        try:
+            answer = response.json()
+        except ValueError as exc:
+            raise self._odd(path, "is not JSON") from exc
+        if not isinstance(answer, dict):
+            raise self._odd(path, "is not a JSON object")
+        return answer
+
+    def _odd(self, path: str, what: str) -> OllamaProtocolError:
+        return OllamaProtocolError(f"{self.api_base}{path} {what}: is that an Ollama?")
+
+
+def _text(entry: Mapping[str, Any], key: str) -> str:
+    value = entry.get(key)
+    return value if isinstance(value, str) else ""
+
+
+def _count(entry: Mapping[str, Any], key: str) -> int | None:
+    value = entry.get(key)
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def _capabilities(entry: Mapping[str, Any]) -> frozenset[str] | None:
+    value = entry.get("capabilities")
+    return frozenset(map(str, value)) if isinstance(value, list) else None
+
+
+def _supports(capabilities: frozenset[str] | None, name: str) -> bool | None:
+    return None if capabilities is None else name in capabilities
+
+
+def _is_remote(entry: Mapping[str, Any], name: str) -> bool:
+    named_cloud = name.lower().endswith(_CLOUD_SUFFIXES)
+    return named_cloud or bool(_text(entry, "remote_host") or _text(entry, "remote_model"))
+
+
+def _trained_context(model_info: Any) -> int | None:  # noqa: ANN401 - JSON
+    """Return `<architecture>.context_length` of a model's GGUF metadata."""
+    if not isinstance(model_info, dict):
+        return None
+    architecture = model_info.get("general.architecture")
+    return _count(model_info, f"{architecture}.context_length")
