@@ -113,7 +113,7 @@ class _Reader:
         """Complain of keys of which `json` keeps only the last."""
         for path in self.places.repeated:
             # A repeated list or agent loses agents; a repeated detail is merely odd.
-            loses_agents = len(path) == 1 or (path[0] == "agents" and len(path) == 2)  # noqa: PLR2004
+            loses_agents = len(path) == 1 or (path[0] == "agents" and len(path) == 2)
             found = self.problems if loses_agents else self.warnings
             message = "this key occurs twice here, and only the last one counts. Remove one."
             found.append(self._problem(path, message))

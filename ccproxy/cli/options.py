@@ -1,0 +1,60 @@
+"""Options that several commands share."""
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+ConfigOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--config",
+        metavar="FILE",
+        help="The ccproxy.yaml to use. Found by default at $CCPROXY_CONFIG, "
+        "./config/ccproxy.yaml, ~/.ccproxy/ccproxy.yaml.",
+        show_default=False,
+    ),
+]
+"""`--config FILE`."""
+
+RosterOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--roster",
+        metavar="FILE",
+        help="An orchestra-config.json to read instead of the config's.",
+        show_default=False,
+    ),
+]
+"""`--roster FILE`."""
+
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+"""`--json`."""
+
+PortOption = Annotated[
+    int | None,
+    typer.Option("--port", min=0, max=65535, help="TCP port; 0 takes a free one."),
+]
+"""`--port N`."""
+
+TrafficOption = Annotated[
+    bool,
+    typer.Option(
+        "--demo-traffic/--no-demo-traffic",
+        "--traffic/--no-traffic",
+        help="Let a few simulated agents of the roster send work.",
+    ),
+]
+"""`--demo-traffic`, also `--traffic`."""
+
+
+def config_path(given: Path | None) -> Path:
+    """Return the config file to use: the given one, else where the design looks for it.
+
+    Raises:
+        ConfigError: There is none.
+    """
+    from ccproxy.config.locate import find_config  # noqa: PLC0415 (commands import when they run)
+
+    return find_config(given, os.environ, Path.cwd(), Path.home())

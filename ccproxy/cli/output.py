@@ -1,0 +1,42 @@
+"""What commands print: results on stdout, remarks on stderr."""
+
+# ruff: noqa: PLC0415 -- rich is imported only when a table is printed
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+PIPED_WIDTH_COLUMNS: Final = 200
+"""Width of a table that no terminal limits, so that `grep` sees whole lines."""
+
+
+def print_json(value: object) -> None:
+    """Print a result for programs."""
+    print(json.dumps(value, indent=2))
+
+
+def print_table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Print a result for people; without any heading the head is left out."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, pad_edge=False, header_style="bold", show_header=any(headings))
+    for heading in headings:
+        table.add_column(heading, overflow="fold")
+    for row in rows:
+        # Text: a name with brackets in it is no markup.
+        table.add_row(*(Text(cell) for cell in row))
+    width = None if sys.stdout.isatty() else PIPED_WIDTH_COLUMNS
+    Console(highlight=False, width=width).print(table)
+
+
+def remark(*lines: object) -> None:
+    """Print lines that are no result: problems, warnings, a summary."""
+    for line in lines:
+        print(line, file=sys.stderr)

@@ -1,0 +1,38 @@
+"""`ccproxy serve`: start the proxy."""
+
+# ruff: noqa: PLC0415 -- a command imports what it needs when it runs
+
+import contextlib
+import os
+from typing import Annotated
+
+import typer
+
+from ccproxy.cli.options import ConfigOption, PortOption, config_path
+from ccproxy.cli.output import remark
+
+
+def serve(
+    config: ConfigOption = None,
+    host: Annotated[
+        str | None, typer.Option(help="Address to listen on, instead of the config's.")
+    ] = None,
+    port: PortOption = None,
+) -> None:
+    """Start the proxy."""
+    from ccproxy.cli.checking import usable_settings
+    from ccproxy.config.settings import refuse_open_bind
+
+    path = config_path(config)
+    settings, findings = usable_settings(path, os.environ)
+    refusal = refuse_open_bind(host or settings.host, auth_required=settings.auth_required)
+    if refusal is not None:
+        remark(f"error: --host: {refusal}")
+        raise typer.Exit(1)
+    remark(*(f"warning: {warning}" for warning in findings.warnings))
+
+    from ccproxy.serve import run
+
+    # Ctrl-C is how a person stops it, and the server has shut down in order by then.
+    with contextlib.suppress(KeyboardInterrupt):
+        run(path, host, port)
