@@ -97,7 +97,8 @@ def one_of(value: object, path: str, allowed: Collection[str]) -> str:
     """Return `value` if it is one of the strings in `allowed`."""
     if not isinstance(value, str) or value not in allowed:
         *first, last = (f"'{name}'" for name in allowed)
-        refuse(path, f"Input should be {', '.join(first)} or {last}")
+        names = f"{', '.join(first)} or {last}" if first else last
+        refuse(path, f"Input should be {names}")
     return value
 
 
