@@ -1,10 +1,11 @@
 // What a program built on the TypeScript SDK does with the proxy, told as one JSON object.
 // Argument: {"base_url", "api_key", "model"}; the answer has the same shape as sdk_turns.py's.
 import Anthropic from "@anthropic-ai/sdk";
-import { createRequire } from "node:module";
+import { readFileSync } from "node:fs";
 
 const { base_url: baseURL, api_key: apiKey, model } = JSON.parse(process.argv[2]);
-const { version } = createRequire(import.meta.url)("@anthropic-ai/sdk/package.json");
+const about = new URL("node_modules/@anthropic-ai/sdk/package.json", import.meta.url);
+const { version } = JSON.parse(readFileSync(about, "utf8"));
 const client = new Anthropic({ baseURL, apiKey, maxRetries: 0, timeout: 30_000 });
 
 const tool = {

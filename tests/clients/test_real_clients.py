@@ -44,6 +44,7 @@ async def test_an_sdk_does_what_it_does_with_claude(program, side, proxy):
     """Plain, streamed and tool turns, counting, listing and errors work in every SDK."""
     seen = await program.run(proxy.base_url, proxy.token, side.model)
 
+    assert seen["client"].startswith(program.client)
     assert seen["create"]["text"].startswith(side.label)
     assert "end_turn" == seen["create"]["stop_reason"]
     assert seen["create"]["input_tokens"] > 0

@@ -27,6 +27,8 @@ class SdkProgram:
     tools: tuple[str, ...]
     """What `needs` must say."""
     script: str
+    client: str
+    """How the program's own account of its SDK begins: the version that is meant to run."""
     python_path: Path | None = None
     """A folder with another version of the SDK, before the installed one."""
 
@@ -59,7 +61,7 @@ class SdkProgram:
 
 
 SDK_PROGRAMS = (
-    SdkProgram("anthropic", (), "sdk_turns.py"),
-    SdkProgram("anthropic-0", ("sdk0",), "sdk_turns.py", SDK0),
-    SdkProgram("typescript", ("node",), "sdk_turns.mjs"),
+    SdkProgram("anthropic", (), "sdk_turns.py", "anthropic 2."),
+    SdkProgram("anthropic-0", ("sdk0",), "sdk_turns.py", "anthropic 0.125.0", SDK0),
+    SdkProgram("typescript", ("node",), "sdk_turns.mjs", "@anthropic-ai/sdk 1.11.0"),
 )
