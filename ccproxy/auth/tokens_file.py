@@ -1,36 +1,24 @@
-"""Who is calling: tokens on file, and the check of the two headers that carry one.
+"""The tokens file: JSON, mode 0600, hashes only.
 
-The tokens file is JSON, mode 0600, and holds hashes only:
-`{"version": 1, "tokens": [{"name", "sha256", "scopes", "agents", "created_at"}]}`.
-`ccproxy token` writes it; the service reads it and notices edits without a restart.
-
-Rules:
-1. A presented token is never stored, logged or echoed, not even in part.
-2. A digest is compared with every stored one in constant time, so that the time taken tells
-   neither which token was nearly right nor whether a name exists.
-3. A file that cannot be trusted (readable by others, not in this shape) is not used at all; a
-   running service keeps the tokens it had and says what is wrong.
+`{"version": 1, "tokens": [{"name", "sha256", "scopes", "agents", "created_at"}]}`, written by
+`ccproxy token` and read by a running service.
 """
 
 from __future__ import annotations
 
 import fcntl
 import hashlib
-import hmac
 import json
 import os
 import secrets
 import stat
-import time
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
-from ccproxy.wire.errors import ApiError
-
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
 TOKEN_PREFIX: Final = "ccp_"  # noqa: S105 (a public prefix, not a secret)
@@ -43,26 +31,12 @@ KNOWN_SCOPES: Final = frozenset({"ops"})
 """Without a scope a token is good for `/v1` only; `ops` adds metrics and `/admin`."""
 
 NAME_MAX_CHARS: Final = 64
-CHECK_INTERVAL_S: Final = 1.0
-"""How often a running service looks at the file at most; an edit is in force within 3 s."""
-
 _SHA256_HEX_CHARS: Final = 64
 _ENTRY_KEYS: Final = frozenset({"name", "sha256", "scopes", "agents", "created_at"})
 
 
 class TokenError(Exception):
     """A tokens file or a token request that cannot be accepted; the message says how to fix it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Principal:
-    """Who authenticated, and what they may do."""
-
-    name: str
-    """The token's name, for logs and the ledger."""
-    scopes: frozenset[str] = frozenset()
-    agents: tuple[str, ...] = ()
-    """Slugs this caller may act as; empty means any."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,146 +50,6 @@ class StoredToken:
     agents: tuple[str, ...] = ()
     created_at: str = ""
     """UTC, ISO 8601."""
-
-
-def open_principal() -> Principal:
-    """Return who everybody is where `auth.mode` is off, which only a loopback bind allows."""
-    return Principal(name="open", scopes=KNOWN_SCOPES)
-
-
-def require_scope(principal: Principal, scope: str) -> None:
-    """Do nothing if the principal has the scope.
-
-    Raises:
-        ApiError: 403 `permission_error`, naming the scope and how to get it.
-    """
-    if scope in principal.scopes:
-        return
-    message = (
-        f"The token {principal.name!r} does not have the scope {scope!r}. "
-        f"Create one that has it: ccproxy token create NAME --scope {scope}"
-    )
-    raise ApiError(403, message, should_retry=False)
-
-
-# --- verifying ---------------------------------------------------------------------------------
-
-
-class KeyRing:
-    """The accepted tokens, kept in step with their file.
-
-    Attributes:
-        problem: What is wrong with the file as it is now, or None. The tokens of the last good
-            version stay in force under a broken file; a removed file takes its tokens with it.
-    """
-
-    def __init__(
-        self,
-        path: Path,
-        *,
-        clock: Callable[[], float] = time.monotonic,
-        report: Callable[[str], None] | None = None,
-    ) -> None:
-        """Load the file; a missing one is an empty ring.
-
-        Args:
-            path: The tokens file.
-            clock: Monotonic seconds; it paces the looks at the file.
-            report: Called once with each new problem found in an edited file.
-
-        Raises:
-            TokenError: The file exists and cannot be used.
-        """
-        self.problem: str | None = None
-        self._path = path
-        self._clock = clock
-        self._report = report
-        self._entries: tuple[tuple[bytes, Principal], ...] = ()
-        self._checked_at = clock()
-        self._signature = _file_signature(path)
-        self._entries = _ring_entries(list_tokens(path))
-
-    def verify(self, headers: Sequence[tuple[bytes, bytes]]) -> Principal:
-        """Return the principal of the token in `x-api-key` or `Authorization: Bearer`.
-
-        Header names and the scheme are matched in any case (conformance 022). Where both headers
-        are present, one valid token is enough (conformance 023), `x-api-key` first.
-
-        Raises:
-            ApiError: 401 `authentication_error`, Anthropic's own words (conformance 024).
-        """
-        self._refresh()
-        for presented in _presented_tokens(headers):
-            principal = self._find(presented)
-            if principal is not None:
-                return principal
-        raise ApiError(401, "invalid x-api-key")
-
-    def _find(self, presented: bytes) -> Principal | None:
-        digest = hashlib.sha256(presented).digest()
-        found = None
-        # No early end: the time must not depend on the place of the match.
-        for stored, principal in self._entries:
-            if hmac.compare_digest(stored, digest):
-                found = principal
-        return found
-
-    def _refresh(self) -> None:
-        now = self._clock()
-        if now - self._checked_at < CHECK_INTERVAL_S:
-            return
-        self._checked_at = now
-        signature = _file_signature(self._path)
-        if signature == self._signature:
-            return
-        self._signature = signature
-        try:
-            self._entries = _ring_entries(list_tokens(self._path))
-        except TokenError as exc:
-            self._note(f"{exc} The tokens of its last good version stay in force.")
-        else:
-            self.problem = None
-            if signature is None:
-                self._note(f"{self._path}: the tokens file is gone; no token is accepted now.")
-
-    def _note(self, problem: str) -> None:
-        self.problem = problem
-        if self._report is not None:
-            self._report(problem)
-
-
-def _presented_tokens(headers: Sequence[tuple[bytes, bytes]]) -> list[bytes]:
-    keys: list[bytes] = []
-    bearers: list[bytes] = []
-    for name, value in headers:
-        lowered = name.lower()
-        if lowered == b"x-api-key":
-            keys.append(value.strip())
-        elif lowered == b"authorization":
-            scheme, _, credential = value.strip().partition(b" ")
-            if scheme.lower() == b"bearer":
-                bearers.append(credential.strip())
-    # Claude Code's apiKeyHelper sends the same token in both headers: hash it once.
-    return list(dict.fromkeys(token for token in (*keys, *bearers) if token))
-
-
-def _ring_entries(tokens: Sequence[StoredToken]) -> tuple[tuple[bytes, Principal], ...]:
-    return tuple(
-        (bytes.fromhex(token.sha256), Principal(token.name, frozenset(token.scopes), token.agents))
-        for token in tokens
-    )
-
-
-def _file_signature(path: Path) -> tuple[int, ...] | None:
-    """Return what changes with every edit, chmod included, or None for a missing file."""
-    try:
-        status = path.stat()
-    except OSError:
-        return None
-    return (status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
-
-
-# --- the file ----------------------------------------------------------------------------------
 
 
 def list_tokens(path: Path) -> tuple[StoredToken, ...]:
