@@ -28,6 +28,8 @@ CONNECTION_EXTENSION: Final = "ccproxy.connection"
 _LINGER_ZERO: Final = struct.pack("ii", 1, 0)
 _IDLE_S: Final = 300
 _DRAIN_S: Final = 2.0
+_RESET_S: Final = 0.001
+"""Aborted transports send their RST on a later turn of the loop."""
 _BIND_ATTEMPTS: Final = 50
 
 
@@ -103,6 +105,7 @@ class LoopbackServer:
         """Be down: open connections are reset, new ones refused, until `resume`."""
         await self._stop_listening()
         self._reset_connections()
+        await asyncio.sleep(_RESET_S)
         # Bound and not listening: the kernel refuses, and nobody else can take the port.
         self._waiting = await self._bind(attempts=_BIND_ATTEMPTS)
 

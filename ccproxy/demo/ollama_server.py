@@ -39,7 +39,7 @@ from ccproxy.demo.ollama_memory import Memory
 from ccproxy.demo.ollama_models import SimModel, default_fleet, normalised
 from ccproxy.demo.ollama_requests import JsonObject, OllamaError
 from ccproxy.demo.ollama_trouble import answer_with_fault
-from ccproxy.demo.ollama_wire import NDJSON, Exchange, SimRequest
+from ccproxy.demo.ollama_wire import DELIVERY_S, NDJSON, Exchange, SimRequest
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable
@@ -166,6 +166,11 @@ class SimulatedOllama:
         """Wait until no generating request is open."""
         while self.open_streams:
             await self._next_change()
+
+    async def outages_over(self) -> None:
+        """Wait until every outage ordered over HTTP has passed."""
+        while self._timers:
+            await asyncio.wait(self._timers)
 
     def reset(self) -> None:
         """Forget requests, faults, scripts and counters; unload; bring deleted models back."""
@@ -300,6 +305,7 @@ class SimulatedOllama:
                 timer.add_done_callback(self._timers.discard)
 
     async def _outage(self, fault: Fault) -> None:
+        await asyncio.sleep(DELIVERY_S)  # who ordered it shall read the answer
         if fault.kind is FaultKind.HANG_ACCEPT:
             await self.hang()
         else:

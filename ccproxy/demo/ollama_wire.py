@@ -27,7 +27,7 @@ NDJSON: Final = b"application/x-ndjson"
 JSON: Final = b"application/json; charset=utf-8"
 SIMULATED_HEADER: Final = (b"x-simulated", b"ccproxy-demo-ollama")
 _SEGMENT_GAP_S: Final = 0.001
-_DELIVERY_S: Final = 0.05
+DELIVERY_S: Final = 0.05
 """Enough for a client on the loopback to read what was written before an RST discards it."""
 _UTF8_LEAD_BYTE: Final = 0xC0
 """From here on a byte starts a character of several bytes."""
@@ -169,7 +169,7 @@ class Exchange:
         await self.request.disconnected.wait()
 
     async def _drop(self, verb: str) -> None:
-        await asyncio.sleep(_DELIVERY_S)
+        await asyncio.sleep(DELIVERY_S)
         self.complete = True
         self._connection[verb]()
         # uvicorn notices on the loop's next turns, and logs a handler that returns before that.

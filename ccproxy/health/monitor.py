@@ -173,6 +173,12 @@ class OllamaMonitor:
         if backend is not None:
             backend.wake.set()
 
+    async def next_round(self, api_base: str) -> None:
+        """Wait until the round that runs, or the next one, is over; at once if unwatched."""
+        backend = self._backends.get(_key(api_base))
+        if backend is not None:
+            await backend.round_done.wait()
+
     def snapshot(self) -> list[dict[str, Any]]:
         """Return everything for `/health`, JSON-ready.
 

@@ -1,0 +1,228 @@
+from __future__ import annotations
+
+import asyncio
+import math
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from ccproxy.demo.ollama_models import default_fleet
+from ccproxy.demo.ollama_server import SimulatedOllama
+from ccproxy.health.monitor import OllamaMonitor
+from ccproxy.ports import ModelFacts
+from ccproxy.upstreams.ollama import OllamaControl, OllamaModel
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+BASE = "http://127.0.0.1:11434"
+NEVER_S = 3600.0
+
+
+@dataclass
+class Backend:
+    """A backend at the monitor's port whose answers the test sets; counts what it is asked."""
+
+    pulled: tuple[OllamaModel, ...] = (OllamaModel("qwen3:8b", "d1"),)
+    facts: ModelFacts = field(default_factory=lambda: ModelFacts(present=True, supports_tools=True))
+    down: bool = False
+    show_fails: bool = False
+    asked: list[str] = field(default_factory=list)
+    gate: asyncio.Event | None = None
+
+    async def version(self) -> str:
+        self.asked.append("version")
+        if self.gate is not None:
+            await self.gate.wait()
+        if self.down:
+            raise ConnectionError("it is down")
+        return "0.33.0"
+
+    async def models(self) -> tuple[OllamaModel, ...]:
+        self.asked.append("models")
+        return self.pulled
+
+    async def show(self, model: str) -> ModelFacts:
+        self.asked.append(f"show {model}")
+        if self.show_fails:
+            raise ValueError("odd answer")
+        return self.facts
+
+
+@asynccontextmanager
+async def monitored(backend: Backend, model: str = "qwen3:8b") -> AsyncIterator[OllamaMonitor]:
+    monitor = OllamaMonitor(
+        {BASE: backend}, {BASE: [model]}, now=lambda: 1000.0, interval_s=NEVER_S, retry_s=NEVER_S
+    )
+    monitor.start()
+    try:
+        yield monitor
+    finally:
+        await monitor.aclose()
+
+
+async def next_round(monitor: OllamaMonitor) -> None:
+    """Have one whole round happen."""
+    monitor.refresh(BASE)
+    await asyncio.wait_for(monitor.next_round(BASE), 2)
+
+
+async def test_nothing_is_known_before_the_first_round() -> None:
+    """Before anybody asked, reachability and facts are unknown, not false."""
+    monitor = OllamaMonitor({BASE: Backend()}, {BASE: ["qwen3:8b"]}, now=lambda: 0.0)
+
+    assert monitor.reachable(BASE) is None
+    assert monitor.facts(BASE, "qwen3:8b") is None
+
+
+async def test_show_is_asked_once_per_digest() -> None:
+    """Each round asks version and tags; show only when the digest is new."""
+    backend = Backend()
+    async with monitored(backend) as monitor:
+        await monitor.wait_facts(BASE, "qwen3:8b")
+        await next_round(monitor)
+        backend.pulled = (OllamaModel("qwen3:8b", "d2"),)
+        backend.facts = replace(backend.facts, supports_thinking=True)
+        await next_round(monitor)
+
+        assert backend.asked.count("show qwen3:8b") == 2
+        assert backend.asked.count("version") == 3
+        facts = monitor.facts(BASE, "qwen3:8b")
+        assert facts is not None
+        assert facts.supports_thinking
+
+
+async def test_a_model_that_is_not_pulled_is_known_to_be_absent() -> None:
+    """A model that tags does not list is absent; once pulled it is shown (conformance 236)."""
+    backend = Backend(pulled=())
+    async with monitored(backend) as monitor:
+        assert await monitor.wait_facts(BASE, "qwen3:8b") == ModelFacts(present=False)
+        backend.pulled = (OllamaModel("qwen3:8b", "d1"),)
+        await next_round(monitor)
+
+        assert monitor.facts(BASE, "qwen3:8b") == backend.facts
+
+
+@pytest.mark.parametrize("name", ["qwen-fast", "Qwen-Fast:latest"])
+async def test_names_are_compared_like_ollama_does(name: str) -> None:
+    """`x` is `x:latest`, and case does not count (conformance 164)."""
+    backend = Backend(pulled=(OllamaModel("qwen-fast:latest", "d"),))
+    async with monitored(backend, name) as monitor:
+        await monitor.wait_facts(BASE, name)
+
+        assert monitor.facts(f"{BASE}/", "QWEN-FAST") == backend.facts
+
+
+async def test_a_remote_stub_is_remote_whichever_answer_says_so() -> None:
+    """Tags alone may reveal a stub; that counts (conformance 239)."""
+    backend = Backend(pulled=(OllamaModel("qwen3:8b", "d1", remote=True),))
+    async with monitored(backend) as monitor:
+        facts = await monitor.wait_facts(BASE, "qwen3:8b")
+
+        assert facts is not None
+        assert facts.remote
+
+
+async def test_one_failure_is_forgiven_two_are_not() -> None:
+    """A reachable backend is unreachable after two failed rounds, and back after one good."""
+    backend = Backend()
+    seen = []
+    async with monitored(backend) as monitor:
+        await monitor.wait_facts(BASE, "qwen3:8b")
+        for down in (True, True, False):
+            backend.down = down
+            await next_round(monitor)
+            seen.append(monitor.reachable(BASE))
+
+        assert seen == [True, False, True]
+        assert monitor.facts(BASE, "qwen3:8b") == backend.facts
+
+
+async def test_a_backend_that_never_answered_is_unreachable_at_once() -> None:
+    """The first failure decides where nothing was known (conformance 237)."""
+    async with monitored(Backend(down=True)) as monitor:
+        assert await monitor.wait_facts(BASE, "qwen3:8b") is None
+        assert monitor.reachable(BASE) is False
+        assert monitor.snapshot()[0]["last_error"] == "it is down"
+
+
+async def test_a_failing_show_says_nothing_of_the_backend() -> None:
+    """If show fails the model is present with unknown capabilities, and show is tried again."""
+    backend = Backend(show_fails=True)
+    async with monitored(backend) as monitor:
+        first = await monitor.wait_facts(BASE, "qwen3:8b")
+        error = monitor.snapshot()[0]["last_error"]
+        backend.show_fails = False
+        await next_round(monitor)
+
+        assert first == ModelFacts(present=True)
+        assert error == "odd answer"
+        assert monitor.reachable(BASE) is True
+        assert monitor.facts(BASE, "qwen3:8b") == backend.facts
+        assert monitor.snapshot()[0]["last_error"] is None
+
+
+async def test_waiting_for_facts_ends_at_its_timeout() -> None:
+    """A silent backend costs the first request the timeout and no more."""
+    backend = Backend(gate=asyncio.Event())
+    async with monitored(backend) as monitor:
+        async with asyncio.timeout(2):
+            assert await monitor.wait_facts(BASE, "qwen3:8b", timeout_s=0.02) is None
+        assert monitor.reachable(BASE) is None
+
+
+async def test_unwatched_names_are_unknown_without_waiting() -> None:
+    """A backend or model nobody watches is unknown at once."""
+    async with monitored(Backend()) as monitor:
+        assert await monitor.wait_facts(BASE, "other:1b", timeout_s=60) is None
+        assert await monitor.wait_facts("http://127.0.0.1:1", "qwen3:8b", timeout_s=60) is None
+
+
+async def test_rounds_follow_the_interval_with_jitter() -> None:
+    """The pause between rounds is the interval plus what the jitter adds."""
+    backend = Backend()
+    asked = iter([0.0, NEVER_S])
+    monitor = OllamaMonitor(
+        {BASE: backend},
+        {},
+        now=lambda: 0.0,
+        interval_s=0.0,
+        jitter_s=lambda: next(asked),
+    )
+    monitor.start()
+    for _ in range(2):
+        await monitor.next_round(BASE)
+    await monitor.aclose()
+
+    assert backend.asked.count("version") == 2
+
+
+async def test_watches_a_real_server_for_free() -> None:
+    """Against an Ollama on a socket: facts, outage and recovery, and not one model loaded."""
+    sim = SimulatedOllama(speed=math.inf)
+    async with sim.serve() as base:
+        control = OllamaControl(base)
+        names = [model.name for model in default_fleet()]
+        monitor = OllamaMonitor(
+            {base: control}, {base: names}, now=lambda: 1.0, interval_s=0.01, retry_s=0.01
+        )
+        monitor.start()
+        async with asyncio.timeout(5):
+            facts = await monitor.wait_facts(base, "qwen2.5vl:7b")
+            await sim.refuse()
+            while monitor.reachable(base):
+                await monitor.next_round(base)
+            await sim.resume()
+            while not monitor.reachable(base):
+                await monitor.next_round(base)
+        row = monitor.snapshot()[0]
+        await monitor.aclose()
+        await control.aclose()
+
+        assert facts is not None
+        assert (facts.supports_vision, facts.supports_tools) == (True, False)
+        assert (row["version"], row["last_error"]) == ("0.33.0", None)
+        assert {model["present"] for model in row["models"]} == {True}
+        assert (sim.loads, sim.generations) == (0, [])
