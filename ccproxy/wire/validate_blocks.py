@@ -214,6 +214,9 @@ def _check_tool_change(block: dict[str, Any], path: str, review: Review) -> None
             name = check_tool(require(tool, "definition", path), f"{path}.definition", review)
             if name is not None:
                 review.added_tools.add(name)
+            review.unsupported.append(
+                f"{path}: tools defined inside messages are not offered to the local model"
+            )
         case _:
             review.unsupported.append(f"{path}: MCP servers are called by Anthropic, not locally")
 

@@ -152,8 +152,8 @@ class _Turns:
             refuse(
                 f"messages.{self._where}",
                 "`tool_use` ids were found without `tool_result` blocks immediately after:"
-                f" {', '.join(missing[:_MAX_NAMED_IDS])}. Each `tool_use` block must have a corresponding"
-                " `tool_result` block in the next message.",
+                f" {', '.join(missing[:_MAX_NAMED_IDS])}. Each `tool_use` block must have a"
+                " corresponding `tool_result` block in the next message.",
             )
 
     def _call(self, call: str, index: int, position: int) -> None:

@@ -102,7 +102,7 @@ SERVER_CALL = {"type": "server_tool_use", "id": "srvtoolu_1", "name": "web_searc
 SERVER_RESULT = {"type": "web_search_tool_result", "tool_use_id": "srvtoolu_1", "content": []}
 REFERENCE = {"type": "tool_reference", "name": "get"}
 
-Row = tuple[str, dict[str, Any], None | str | Elsewhere]
+Row = tuple[str, dict[str, Any], str | Elsewhere | None]
 
 FIELDS: list[Row] = [
     ("072 model missing", body(model=...), "model: Field required"),
@@ -526,9 +526,11 @@ MESSAGES: list[Row] = [
     (
         "086 unanswered",
         assistant(call("toolu_a"), call("toolu_b")),
-        "messages.1: `tool_use` ids were found without `tool_result` blocks immediately after:"
-        " toolu_a, toolu_b. Each `tool_use` block must have a corresponding `tool_result` block in"
-        " the next message.",
+        (
+            "messages.1: `tool_use` ids were found without `tool_result` blocks immediately after:"
+            " toolu_a, toolu_b. Each `tool_use` block must have a corresponding `tool_result`"
+            " block in the next message."
+        ),
     ),
     (
         "086 one of two",
@@ -746,16 +748,13 @@ def outcome(request: dict[str, Any], version: str = OLD, *, counting: bool = Fal
     except UnsupportedLocally as refusal:
         return Elsewhere(refusal.message)
     except ApiError as error:
-        assert (error.status, error.error_type, error.should_retry) == (
-            400,
-            "invalid_request_error",
-            False,
-        )
-        return error.message
+        envelope = (error.status, error.error_type, error.should_retry)
+        right = envelope == (400, "invalid_request_error", False)
+        return error.message if right else f"not a 400: {envelope}"
     return None
 
 
-def assert_outcome(actual: object, expected: None | str | Elsewhere) -> None:
+def assert_outcome(actual: object, expected: str | Elsewhere | None) -> None:
     """Compare kinds exactly and texts by their beginning."""
     assert type(actual) is type(expected), actual
     if isinstance(actual, str):
@@ -768,7 +767,7 @@ ROWS = [*FIELDS, *THINKING, *TOOLS, *MESSAGES, *SOURCES]
 
 
 @pytest.mark.parametrize(("rule", "request_body", "expected"), ROWS, ids=[row[0] for row in ROWS])
-def test_rule(rule: str, request_body: dict[str, Any], expected: None | str | Elsewhere) -> None:
+def test_rule(rule: str, request_body: dict[str, Any], expected: str | Elsewhere | None) -> None:
     """Each rule accepts, refuses or sends elsewhere as its row says (conformance 066-116)."""
     assert rule[:3].isdigit()
     assert_outcome(outcome(request_body), expected)
@@ -780,7 +779,7 @@ def test_rule(rule: str, request_body: dict[str, Any], expected: None | str | El
     ids=[row[0] for row in ROWS if "max_tokens" not in str(row[2])],
 )
 def test_counting_refuses_the_same(
-    rule: str, request_body: dict[str, Any], expected: None | str | Elsewhere
+    rule: str, request_body: dict[str, Any], expected: str | Elsewhere | None
 ) -> None:
     """count_tokens has the same 400s without any max_tokens (conformance 245)."""
     del rule
@@ -811,7 +810,7 @@ NEW_ROWS: list[Row] = [
 )
 @pytest.mark.parametrize("counting", [False, True])
 def test_newest_version_refuses_more(
-    rule: str, request_body: dict[str, Any], expected: None | str | Elsewhere, *, counting: bool
+    rule: str, request_body: dict[str, Any], expected: str | Elsewhere | None, *, counting: bool
 ) -> None:
     """Under 2026-10-21 sampling, documents of assistants and user citations are 400s (027, 028)."""
     del rule
@@ -882,11 +881,12 @@ def test_invalid_wins_over_unsupported() -> None:
 
 
 def test_tool_defined_in_messages_may_be_chosen() -> None:
-    """A tool that a system message adds by definition can be named by tool_choice."""
+    """A tool defined in a message may be chosen, is checked like any other, and needs Claude."""
     definition = {"type": "tool_definition", "definition": TOOL}
     addition = says("system", {"type": "tool_addition", "tool": definition})
     choice = {"type": "tool", "name": "get"}
-    assert outcome(dialogue(addition) | {"tool_choice": choice}) is None
+    refused = outcome(dialogue(addition) | {"tool_choice": choice})
+    assert_outcome(refused, Elsewhere("messages.1.content.0.tool_addition.tool: tools defined"))
     definition["definition"] = TOOL | {"name": "a b"}
     assert_outcome(outcome(dialogue(addition)), "messages.1.content.0.tool_addition.tool.definit")
 

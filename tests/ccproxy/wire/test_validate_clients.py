@@ -210,7 +210,7 @@ def turns(draw: st.DrawFn) -> list[dict[str, Any]]:
         thinking = block("thinking", thinking=WORDS, signature=WORDS).map(
             lambda item: {key: item[key] for key in ("type", "thinking", "signature")}
         )
-        answer = draw(st.lists(thinking, max_size=1)) + [draw(TEXT)]
+        answer = [*draw(st.lists(thinking, max_size=1)), draw(TEXT)]
         answer += [
             {"type": "tool_use", "id": name, "name": "get", "input": draw(JSON_OBJECTS)}
             for name in calls
@@ -359,24 +359,26 @@ JSON = st.recursive(
     ),
     max_leaves=12,
 )
-FIELDS = st.sampled_from(sorted(claude_code()) + ["tool_choice", "thread", "stop_sequences"])
+FIELDS = st.sampled_from([*claude_code(), "tool_choice", "thread", "stop_sequences"])
 
 
 def judge(body: object) -> None:
-    """Parse, count and validate; only ApiError may come out."""
+    """Parse, count and validate; only 400s may come out."""
+    statuses = set()
     try:
         parsed = parse_json_object(orjson.dumps(body))
-        assert estimate_input_tokens(parsed) >= 1
-        assert all(name.isprintable() for name in ignored_fields(parsed))
-        for version in VERSIONS:
-            for counting in (False, True):
-                try:
-                    validate_request(parsed, version=version, counting=counting)
-                except ApiError as error:
-                    assert error.status == 400
-                    assert error.message
     except ApiError as error:
-        assert error.status == 400
+        statuses.add(error.status)
+        parsed = {}
+    assert estimate_input_tokens(parsed) >= 1
+    assert all(name.isprintable() for name in ignored_fields(parsed))
+    for version in VERSIONS:
+        for counting in (False, True):
+            try:
+                validate_request(parsed, version=version, counting=counting)
+            except ApiError as error:
+                statuses.add(error.status)
+    assert statuses <= {400}
 
 
 @settings(max_examples=60, deadline=None)
