@@ -69,10 +69,10 @@ __all__ = [
     "UnknownModel",
     "authorise",
     "build_plan",
-    "privacy_of",
     "classify_requested_model",
     "compile_table",
     "did_you_mean",
     "identify",
     "nearest",
+    "privacy_of",
 ]

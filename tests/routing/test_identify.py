@@ -59,7 +59,7 @@ def test_the_most_trusted_signal_decides(facts: RequestFacts, expected: AgentMat
 )
 def test_a_wrong_name_is_refused_with_the_nearest(facts: RequestFacts) -> None:
     """An unknown slug is never ignored, even where another signal would have decided."""
-    with pytest.raises(UnknownAgent, match="audito is not in the roster. Did you mean 'auditor'"):
+    with pytest.raises(UnknownAgent, match=r"audito is not in the roster\. Did you mean 'auditor'"):
         identify(facts, ROSTER, DEPLOYMENTS)
 
 

@@ -56,8 +56,10 @@ def warnings_of(mapping: dict[str, object], roster: Roster = ROSTER) -> list[str
                 "agents": {"coder": {"route": ["qwen"], "privacy": "any"}},
             },
             [
-                "agents.coder.privacy: has no effect: privacy only tightens, and here it is "
-                "local_only"
+                (
+                    "agents.coder.privacy: has no effect: privacy only tightens, and here it is "
+                    "local_only"
+                )
             ],
             id="privacy cannot be taken back",
         ),

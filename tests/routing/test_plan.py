@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from routing.errors import NoAttempt, RoutingError, UnknownAgent, UnknownModel
 from routing.identify import identify
-from routing.plan import build_plan
+from routing.plan import build_plan, privacy_of
 from routing.table import compile_table
 from routing.types import (
     AgentMatch,
@@ -202,6 +202,27 @@ def test_an_unknown_agent_as_model_is_refused_here_too() -> None:
         build_plan(RequestFacts("agent/nobody"), match, table, ROSTER)
 
 
+@pytest.mark.parametrize(
+    ("slug", "extra", "expected"),
+    [
+        ("coder", {}, Privacy.ANY),
+        ("coder", {"unknown": LOCAL, "agents": {"clerk": LOCAL}}, Privacy.ANY),
+        ("coder", LOCAL, Privacy.LOCAL_ONLY),
+        ("coder", {"agents": {"coder": LOCAL}}, Privacy.LOCAL_ONLY),
+        ("coder", {"categories": {"codingAgents": LOCAL}}, Privacy.LOCAL_ONLY),
+        ("coder", {"tiers": {"sonnet": LOCAL}}, Privacy.LOCAL_ONLY),
+        (None, {"tiers": {"sonnet": LOCAL}}, Privacy.ANY),
+        (None, {"unknown": LOCAL}, Privacy.LOCAL_ONLY),
+    ],
+)
+def test_privacy_without_a_model(
+    slug: str | None, extra: dict[str, Any], expected: Privacy
+) -> None:
+    """What has no requested model is as private as its caller and the profile."""
+    table, _ = compile_table(table_of({"default": ROUTE_ANYWHERE, **extra}), DEPLOYMENTS, ROSTER)
+    assert privacy_of(AgentMatch(slug, AgentSource.PATH), table, ROSTER) is expected
+
+
 def test_the_trace_tells_the_whole_decision() -> None:
     """Each level and each candidate is in the trace, in order, with its reason."""
     profile = {**PROFILE, "tiers": {"sonnet": {"route": ["claude", "qwen-down", "qwen"]}}}
@@ -325,12 +346,8 @@ def _tighten(profile: Profile, where: str) -> Profile:
     if where == "unknown":
         rule = profile.unknown or RouteRule()
         return replace(profile, unknown=replace(rule, privacy=Privacy.LOCAL_ONLY))
-    rules_there = getattr(profile, where)
-    return replace(
-        profile,
-        **{
-            where: {
-                key: replace(rule, privacy=Privacy.LOCAL_ONLY) for key, rule in rules_there.items()
-            }
-        },
-    )
+    rules_there: dict[Any, RouteRule] = getattr(profile, where)
+    tight: dict[str, Any] = {
+        where: {key: replace(rule, privacy=Privacy.LOCAL_ONLY) for key, rule in rules_there.items()}
+    }
+    return replace(profile, **tight)

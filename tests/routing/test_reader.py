@@ -23,8 +23,10 @@ NAMES = Names(frozenset({"qwen", "claude"}), frozenset({"auditor"}), frozenset({
         ({"tiers": {"opsu": {}}}, "p.tiers.opsu: unknown tier 'opsu'. Did you mean 'opus'?"),
         (
             {"categories": {"securityAgent": {}}},
-            "p.categories.securityAgent: unknown category 'securityAgent'. "
-            "Did you mean 'securityAgents'?",
+            (
+                "p.categories.securityAgent: unknown category 'securityAgent'. "
+                "Did you mean 'securityAgents'?"
+            ),
         ),
         (
             {"agents": {"auditer": {}}},
