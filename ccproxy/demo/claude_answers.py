@@ -158,21 +158,14 @@ def _example(schema: Mapping[str, Any], prompt: str) -> Any:  # noqa: ANN401 - J
     """Return the plainest value a JSON schema allows; strings are taken from the prompt."""
     if "enum" in schema:
         return schema["enum"][0]
-    match schema.get("type"):
-        case "object" | None:
-            properties = schema.get("properties") or {}
-            names: Sequence[str] = schema.get("required") or list(properties)
-            return {name: _example(properties.get(name) or {}, prompt) for name in names}
-        case "string":
-            return prompt[:80] or "x"
-        case "integer" | "number":
-            return 1
-        case "boolean":
-            return True
-        case "array":
-            return []
-        case _:
-            return None
+    kind = schema.get("type", "object")
+    if kind == "object":
+        properties = schema.get("properties") or {}
+        names: Sequence[str] = schema.get("required") or list(properties)
+        return {name: _example(properties.get(name) or {}, prompt) for name in names}
+    if kind == "string":
+        return prompt[:80] or "x"
+    return {"integer": 1, "number": 1, "boolean": True, "array": []}.get(kind)
 
 
 def _limited(

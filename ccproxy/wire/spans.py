@@ -48,6 +48,7 @@ _KEY: Final = re.compile(_SPACE + rb"(" + _STRING + rb")" + _SPACE + rb":" + _SP
 _MODEL: Final = re.compile(
     rb'"model"' + _SPACE + rb":" + _SPACE + rb"(" + _STRING + rb")", re.DOTALL
 )
+_PROBE: Final = b"7046029254386353131"
 _SEPARATOR: Final = re.compile(_SPACE + rb"([,\]}])" + _SPACE)
 
 
@@ -121,31 +122,31 @@ def replace_model(body: bytes, model: str) -> bytes:
     if span is None:
         msg = "model: Field required"
         raise ValueError(msg)
-    return _splice(body, span, model)
+    return _splice(body, span, orjson.dumps(model))
 
 
 def _replace_first_spelling(body: bytes, model: str) -> bytes | None:
     """Replace what follows the first `"model":`, if that turns out to be the top-level one.
 
-    Most clients write `model` first, and parsing the result (0.3 ms for 400 kB) is ten times
-    faster than walking over every value. It is also the proof: one value was changed, and the
-    top-level `model`, which was another one, is now `model`.
+    Most clients write `model` first, and parsing (0.3 ms for 400 kB) is ten times faster than
+    walking over every value. The proof: with a number there that occurs nowhere in the body, and
+    that JSON can spell in one way only, the parsed top-level `model` is that number.
     """
     found = _MODEL.search(body)
-    if found is None:
+    if found is None or _PROBE in body:
         return None
-    if orjson.loads(found[1]) == model:
-        return None
-    replaced = _splice(body, Span(*found.span(1)), model)
+    span = Span(*found.span(1))
     try:
-        value = orjson.loads(replaced)
+        value = orjson.loads(_splice(body, span, _PROBE))
     except orjson.JSONDecodeError:  # deeper than orjson reads
         return None
-    return replaced if isinstance(value, dict) and value.get("model") == model else None
+    if not isinstance(value, dict) or value.get("model") != int(_PROBE):
+        return None
+    return _splice(body, span, orjson.dumps(model))
 
 
-def _splice(body: bytes, span: Span, model: str) -> bytes:
-    return b"".join((body[: span.start], orjson.dumps(model), body[span.end :]))
+def _splice(body: bytes, span: Span, value: bytes) -> bytes:
+    return b"".join((body[: span.start], value, body[span.end :]))
 
 
 def _deep_end(body: bytes, start: int) -> int:
