@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from random import random
@@ -49,6 +50,8 @@ if TYPE_CHECKING:
     from ccproxy.pipeline.request import Served
     from ccproxy.ports import MessagesUpstream, Outcome, OutcomeSink
     from routing.types import Roster, RoutingTable
+
+_log = logging.getLogger(__name__)
 
 CLAUDE_PROVIDER = "anthropic"
 OLLAMA_PROVIDER = "ollama_chat"
@@ -101,6 +104,7 @@ def build_proxy(
 
     Raises:
         ConfigError: The roster or the routing table are unusable.
+        TokenError: The tokens file is unusable.
     """
     loaded = load_roster(settings.roster_file)
     deployments = routing_deployments(settings)
@@ -133,9 +137,8 @@ def build_proxy(
         for path, counting in (("/v1/messages", False), ("/v1/messages/count_tokens", True)):
             endpoint = MessagesEndpoint(exchange, counting=counting)
             app.router.routes.append(Route(prefix + path, endpoint=endpoint))
-    app.include_router(
-        models_router(authenticate, _agent_check(loaded.roster), _catalogue(settings, upstreams, table))
-    )
+    catalogue = _catalogue(settings, upstreams, table)
+    app.include_router(models_router(authenticate, _agent_check(loaded.roster), catalogue))
     app.include_router(ops_router(authenticate, health, metrics.exposition))
     for prefix in ("", "/agents/{slug}"):
         app.router.routes.append(Route(prefix + "/v1/{rest:path}", ForwardEndpoint(forwarder)))
@@ -169,7 +172,7 @@ def _authenticator(
     settings: Settings,
 ) -> Callable[[Sequence[tuple[bytes, bytes]]], Principal]:
     if settings.auth_required:
-        return KeyRing(settings.tokens_file).verify
+        return KeyRing(settings.tokens_file, report=_log.warning).verify
     principal = open_principal()
     return lambda _headers: principal
 
@@ -271,9 +274,7 @@ def _facts_source(
     return facts
 
 
-def _catalogue(
-    settings: Settings, upstreams: _Upstreams, table: RoutingTable
-) -> ModelCatalogue:
+def _catalogue(settings: Settings, upstreams: _Upstreams, table: RoutingTable) -> ModelCatalogue:
     usable = [d for d in settings.deployments if d.unavailable is None]
     claude = next((upstreams.claude[d.name] for d in usable if d.name in upstreams.claude), None)
     local = [
@@ -285,6 +286,4 @@ def _catalogue(
         )
         for d in settings.deployments
     ]
-    return ModelCatalogue(
-        local, claude, lambda: table.active.privacy is not Privacy.LOCAL_ONLY
-    )
+    return ModelCatalogue(local, claude, lambda: table.active.privacy is not Privacy.LOCAL_ONLY)

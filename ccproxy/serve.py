@@ -37,9 +37,7 @@ def run(config: Path, host: str | None, port: int | None) -> None:
     if (refusal := refuse_open_bind(bind_host, auth_required=settings.auth_required)) is not None:
         raise ConfigError([ConfigProblem(str(settings.path), 1, 1, "server.host", refusal)])
     app = build_proxy(settings).app
-    server = uvicorn.Server(
-        server_config(app, bind_host, settings.port if port is None else port)
-    )
+    server = uvicorn.Server(server_config(app, bind_host, settings.port if port is None else port))
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(server.serve())
 

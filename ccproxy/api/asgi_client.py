@@ -17,7 +17,7 @@ from ccproxy.wire.errors import ApiError, invalid_request
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
-    from starlette.types import Receive, Scope, Send
+    from starlette.types import Message, Receive, Scope, Send
 
 BODY_TIMEOUT_S: Final = 60.0
 """How long a body may take to arrive once its headers are here (slow-loris, conformance 019)."""
@@ -56,7 +56,7 @@ class AsgiClient:
                 error_code="request_body_timeout",
             ) from exc
 
-    async def _read_rest(self, message: dict[str, object] | object, limit_bytes: int) -> bytes:
+    async def _read_rest(self, message: Message, limit_bytes: int) -> bytes:
         body = bytearray()
         async for chunk in self._chunks_from(message):
             body += chunk
@@ -74,9 +74,8 @@ class AsgiClient:
                 raise _too_large(limit_bytes)
             yield chunk
 
-    async def _chunks_from(self, message: object) -> AsyncIterator[bytes]:
+    async def _chunks_from(self, message: Message) -> AsyncIterator[bytes]:
         while True:
-            assert isinstance(message, dict)
             if message["type"] == "http.disconnect":
                 self._gone = True
                 raise ClientGone
@@ -95,7 +94,7 @@ class AsgiClient:
     async def watched(self) -> AsyncIterator[None]:
         """Turn the client's leaving into `ClientGone`; see `ports.Client`."""
         task = asyncio.current_task()
-        assert task is not None
+        assert task is not None  # noqa: S101 - a coroutine always runs in a task
         watcher = asyncio.create_task(self._watch(task))
         try:
             yield

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from ccproxy.wire.errors import ApiError, error_body
@@ -45,21 +47,19 @@ async def respond_with_error(error: ApiError, send: Send) -> None:
 
 def install_error_shapes(app: FastAPI) -> None:
     """Make every error of the framework Anthropic-shaped (conformance 046, 292)."""
-    from fastapi.exceptions import RequestValidationError
-    from starlette.exceptions import HTTPException
 
     async def on_api_error(_request: Request, exc: Exception) -> Response:
-        assert isinstance(exc, ApiError)
+        assert isinstance(exc, ApiError)  # noqa: S101 - registered for this class
         return error_response(exc)
 
     async def on_http_exception(_request: Request, exc: Exception) -> Response:
-        assert isinstance(exc, HTTPException)
+        assert isinstance(exc, HTTPException)  # noqa: S101 - registered for this class
         message = "Not found" if exc.status_code == 404 else str(exc.detail)
         headers = tuple((exc.headers or {}).items())
         return error_response(ApiError(exc.status_code, message, headers=headers))
 
     async def on_invalid(_request: Request, exc: Exception) -> Response:
-        assert isinstance(exc, RequestValidationError)
+        assert isinstance(exc, RequestValidationError)  # noqa: S101 - registered for this class
         first = exc.errors()[0]
         where = ".".join(str(part) for part in first["loc"][1:])
         return error_response(ApiError(400, f"{where}: {first['msg']}", should_retry=False))

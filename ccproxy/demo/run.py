@@ -88,9 +88,7 @@ class DemoTrafficRefused(Exception):
 def look_around(settings: Settings) -> Found:
     """Return which upstreams of the settings are real here. Loads no model, costs nothing."""
     ollama = {d.api_base for d in settings.deployments if d.provider == "ollama_chat"}
-    has_key = any(
-        d.provider == "anthropic" and d.unavailable is None for d in settings.deployments
-    )
+    has_key = any(d.provider == "anthropic" and d.unavailable is None for d in settings.deployments)
     return Found(any(_answers(base) for base in ollama if base), has_key)
 
 
@@ -114,7 +112,8 @@ async def _serve(settings: Settings, found: Found, port: int, *, traffic: bool) 
         base_url = f"http://{settings.host}:{port}"
         _introduce(console, settings, found, base_url)
         if traffic:
-            await stack.enter_async_context(_traffic(settings, base_url, sorted(proxy.roster.agents)))
+            slugs = sorted(proxy.roster.agents)
+            await stack.enter_async_context(_traffic(settings, base_url, slugs))
         await server.serve()
 
 
@@ -148,9 +147,7 @@ def _first_token(settings: Settings) -> str | None:
 
 
 @asynccontextmanager
-async def _traffic(
-    settings: Settings, base_url: str, slugs: Sequence[str]
-) -> AsyncIterator[None]:
+async def _traffic(settings: Settings, base_url: str, slugs: Sequence[str]) -> AsyncIterator[None]:
     """Let a few agents of the roster send work while the block runs."""
     stored = list_tokens(settings.tokens_file)
     if any(token.name == TRAFFIC_TOKEN for token in stored):

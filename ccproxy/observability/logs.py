@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import orjson
 import structlog
@@ -65,7 +65,7 @@ class RequestLog:
         )
 
 
-def _dumps(event: Any, **_options: Any) -> bytes:
+def _dumps(event: object, **_options: object) -> bytes:
     return orjson.dumps(event, default=str)
 
 

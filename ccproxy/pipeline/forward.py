@@ -149,9 +149,7 @@ class ApiForwarder:
 
 
 def _forwarded(incoming: Incoming, body: bytes | AsyncIterator[bytes]) -> ForwardedRequest:
-    return ForwardedRequest(
-        incoming.method, incoming.path, incoming.query, incoming.headers, body
-    )
+    return ForwardedRequest(incoming.method, incoming.path, incoming.query, incoming.headers, body)
 
 
 def _must_stay(who: str) -> ApiError:

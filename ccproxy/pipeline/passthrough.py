@@ -9,11 +9,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ccproxy.ports import AttemptFailed, ForwardedRequest
-from ccproxy.wire.events import encode
 from ccproxy.wire.assemble import error_event
+from ccproxy.wire.events import encode
+from ccproxy.wire.frame_tail import FrameTail
 from ccproxy.wire.history import strip_local_blocks
 from ccproxy.wire.spans import replace_model
-from ccproxy.wire.frame_tail import FrameTail
 from ccproxy.wire.usage import UsageTap
 from routing.failures import CONSEQUENCES, classify_status
 from routing.types import Side

@@ -26,7 +26,14 @@ from ccproxy.wire.validate import ignored_fields, validate_request
 from routing.failures import CONSEQUENCES, FailureClass
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Mapping
+    from collections.abc import (
+        AsyncGenerator,
+        AsyncIterator,
+        Awaitable,
+        Callable,
+        Iterator,
+        Mapping,
+    )
 
     from ccproxy.pipeline.request import MessagesRequest
     from ccproxy.pipeline.slots import Slots
