@@ -21,7 +21,6 @@ from __future__ import annotations
 import asyncio
 import math
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 import orjson
@@ -35,6 +34,7 @@ from ccproxy.demo.ollama_faults import (
     take_fault,
 )
 from ccproxy.demo.ollama_generate import Generator, Step
+from ccproxy.demo.ollama_listing import process, pull_lines, show, tag
 from ccproxy.demo.ollama_memory import Memory
 from ccproxy.demo.ollama_models import SimModel, default_fleet, normalised
 from ccproxy.demo.ollama_requests import JsonObject, OllamaError
@@ -48,7 +48,6 @@ if TYPE_CHECKING:
 
 VERSION: Final = "0.33.0"
 _GENERATING: Final = ("/api/chat", "/api/generate")
-_MODIFIED_AT: Final = "2026-08-21T09:00:00.000000000Z"
 
 
 class SimulatedOllama:
@@ -259,11 +258,11 @@ class SimulatedOllama:
             case ("GET", "/api/version"):
                 await exchange.json(200, {"version": VERSION})
             case ("GET", "/api/tags"):
-                await exchange.json(200, {"models": [self._tag(m) for m in self.models.values()]})
+                await exchange.json(200, {"models": self._tags()})
             case ("GET", "/api/ps"):
                 await exchange.json(200, {"models": self._resident()})
             case ("POST", "/api/show"):
-                await exchange.json(200, _show(self.find(_model_name(request.body))))
+                await exchange.json(200, show(self.find(_model_name(request.body))))
             case ("POST", "/api/pull"):
                 await self._pull(exchange)
             case ("DELETE", "/api/delete"):
@@ -336,36 +335,16 @@ class SimulatedOllama:
             "resident": self._resident(),
         }
 
-    def _tag(self, model: SimModel) -> JsonObject:
-        tag = {
-            "name": model.name,
-            "model": model.name,
-            "modified_at": _MODIFIED_AT,
-            "size": model.weights_bytes,
-            "digest": model.digest,
-            "details": _details(model),
-        }
-        if self._tags_capabilities:
-            tag["capabilities"] = list(model.capabilities)
-        return {**tag, **_remote(model)}
+    def _tags(self) -> list[JsonObject]:
+        return [
+            tag(model, with_capabilities=self._tags_capabilities) for model in self.models.values()
+        ]
 
     def _resident(self) -> list[JsonObject]:
         self.memory.expire()
-        now, clock = datetime.now(UTC), asyncio.get_running_loop().time()
-        return [
-            {
-                "name": resident.model.name,
-                "model": resident.model.name,
-                "size": resident.size_bytes,
-                "digest": resident.model.digest,
-                "details": _details(resident.model),
-                "expires_at": _expiry(now, resident.expires_at - clock),
-                "size_vram": resident.size_bytes,
-                "context_length": resident.options.num_ctx,
-            }
-            for resident in self.memory.residents.values()
-            if resident.ready
-        ]
+        clock_s = asyncio.get_running_loop().time()
+        residents = self.memory.residents.values()
+        return [process(resident, clock_s) for resident in residents if resident.ready]
 
     async def _pull(self, exchange: Exchange) -> None:
         body = exchange.request.body
@@ -377,7 +356,7 @@ class SimulatedOllama:
                 {"error": "pull model manifest: file does not exist"},
             ]
         else:
-            lines = _pull_lines(model)
+            lines = pull_lines(model)
             self.models[normalised(name)] = model
         if body.get("stream") is False:
             await exchange.json(200 if model else 500, lines[-1])
@@ -405,58 +384,3 @@ def _model_name(body: Any) -> str:  # noqa: ANN401 - JSON
     if not isinstance(name, str) or not name:
         raise OllamaError(400, "model is required")
     return name
-
-
-def _details(model: SimModel) -> JsonObject:
-    return {
-        "parent_model": "",
-        "format": "gguf",
-        "family": model.architecture,
-        "families": [model.architecture],
-        "parameter_size": model.parameter_size,
-        "quantization_level": "Q4_K_M",
-    }
-
-
-def _remote(model: SimModel) -> JsonObject:
-    if not model.remote_host:
-        return {}
-    return {"remote_model": model.remote_model or model.name, "remote_host": model.remote_host}
-
-
-def _show(model: SimModel) -> JsonObject:
-    return {
-        "modelfile": f"FROM {model.name}",
-        "parameters": 'stop                           "<|im_end|>"',
-        "template": "{{ .Prompt }}",
-        "details": _details(model),
-        "model_info": {
-            "general.architecture": model.architecture,
-            "general.parameter_count": 7_000_000_000,
-            f"{model.architecture}.context_length": model.trained_context_tokens,
-        },
-        "capabilities": list(model.capabilities),
-        "modified_at": _MODIFIED_AT,
-        **_remote(model),
-    }
-
-
-def _expiry(now: datetime, left_s: float) -> str:
-    century_s = 100 * 365 * 86400.0
-    moment = now + timedelta(seconds=min(left_s, century_s))
-    return moment.isoformat().replace("+00:00", "Z")
-
-
-def _pull_lines(model: SimModel) -> list[JsonObject]:
-    digest, total = f"sha256:{model.digest}", model.weights_bytes
-    parts = [
-        {
-            "status": f"pulling {model.digest[:12]}",
-            "digest": digest,
-            "total": total,
-            "completed": total * done // 4,
-        }
-        for done in range(5)
-    ]
-    ends = ("verifying sha256 digest", "writing manifest", "success")
-    return [{"status": "pulling manifest"}, *parts, *({"status": end} for end in ends)]

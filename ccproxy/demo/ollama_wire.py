@@ -103,15 +103,15 @@ class Exchange:
 
     async def read_body(self) -> bytes:
         """Return the whole request body, or what came of it before the client left."""
-        body = b""
+        pieces: list[bytes] = []
         while True:
             message = await self._receive()
             if message["type"] == "http.disconnect":
                 self.request.disconnected.set()
-                return body
-            body += bytes(message.get("body", b""))
+                return b"".join(pieces)
+            pieces.append(message.get("body", b""))
             if not message.get("more_body"):
-                return body
+                return b"".join(pieces)
 
     async def watch(self, task: asyncio.Task[Any]) -> None:
         """Cancel `task` when the client leaves before the answer is complete."""

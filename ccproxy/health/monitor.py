@@ -159,12 +159,11 @@ class OllamaMonitor:
             return known
         # A round that runs already may have passed this model's turn: wait for a whole one.
         last_round = backend.rounds + 2
-        backend.wake.set()
         with suppress(TimeoutError):
             async with asyncio.timeout(timeout_s):
                 while backend.rounds < last_round and self.facts(api_base, model) is None:
-                    await backend.round_done.wait()
                     backend.wake.set()
+                    await backend.round_done.wait()
         return self.facts(api_base, model)
 
     def refresh(self, api_base: str) -> None:

@@ -65,8 +65,9 @@ async def monitored(backend: Backend, model: str = "qwen3:8b") -> AsyncIterator[
 
 async def next_round(monitor: OllamaMonitor) -> None:
     """Have one whole round happen."""
-    monitor.refresh(BASE)
-    await asyncio.wait_for(monitor.next_round(BASE), 2)
+    async with asyncio.timeout(2):
+        monitor.refresh(BASE)
+        await monitor.next_round(BASE)
 
 
 async def test_nothing_is_known_before_the_first_round() -> None:
