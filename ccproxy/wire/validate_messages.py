@@ -135,7 +135,6 @@ class _Turns:
         if role == "assistant" and self._role == "user":
             self.end()
             self._open.clear()
-            self._answered.clear()
         self._role = role
         if not isinstance(content, list):
             return

@@ -664,7 +664,7 @@ SOURCES: list[Row] = [
             user(image(data=data)),
             "messages.0.content.0.image.source.base64.data: invalid base64 data",
         )
-        for data in ("", "not base64!", "abc", "ab==cd==", "data:image/png;base64,AAAA", "é" * 4)
+        for data in ("", "not base64!", "abc", "a=bc", "ab==cd==", "data:image/png;base64,AAAA", "é" * 4)
     ),
     (
         "107 data number",
@@ -676,6 +676,7 @@ SOURCES: list[Row] = [
         user(image(data="A" * 14_000_000)),
         "messages.0.content.0.image.source.base64: image exceeds 10 MB maximum: 10500000 bytes",
     ),
+    ("107 100 images", user(*[image()] * 100), None),
     ("107 101 images", user(*[image()] * 101), Elsewhere("messages: more than 100 images")),
     ("107 601 images", user(*[image()] * 601), "messages: too many images"),
     (
