@@ -664,7 +664,15 @@ SOURCES: list[Row] = [
             user(image(data=data)),
             "messages.0.content.0.image.source.base64.data: invalid base64 data",
         )
-        for data in ("", "not base64!", "abc", "a=bc", "ab==cd==", "data:image/png;base64,AAAA", "é" * 4)
+        for data in (
+            "",
+            "not base64!",
+            "abc",
+            "a=bc",
+            "ab==cd==",
+            "data:image/png;base64,AAAA",
+            "é" * 4,
+        )
     ),
     (
         "107 data number",
