@@ -167,7 +167,9 @@ class LoopbackServer:
     async def _bind(self, attempts: int) -> socket.socket:
         # The loop may close the previous listener an iteration later than it was told to.
         for attempt in range(attempts):
-            sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+            # asyncio sets TCP_NODELAY only on sockets that name their protocol; without it every
+            # small answer waits 40 ms for a delayed ACK.
+            sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             sock.setblocking(False)
             try:

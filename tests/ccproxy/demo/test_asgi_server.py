@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import socket
 from typing import Any
 
 import httpx
@@ -72,4 +73,17 @@ async def test_a_restart_keeps_the_port() -> None:
                 await client.get(server.base_url)
             await server.resume()
             assert (await client.get(server.base_url)).text == "hello"
+    await server.aclose()
+
+
+async def test_small_answers_leave_at_once() -> None:
+    """Connections have TCP_NODELAY: no answer waits 40 ms for the client's delayed ACK."""
+    server = LoopbackServer(Recorder())
+    await server.start()
+    async with httpx.AsyncClient(trust_env=False) as client:
+        await client.get(server.base_url)
+        (connection,) = server._state.connections
+        sock = connection.transport.get_extra_info("socket")
+
+        assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) == 1
     await server.aclose()
