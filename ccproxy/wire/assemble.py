@@ -15,7 +15,7 @@ Rules:
    The same id, name and input again is a repetition and is dropped (209).
 6. A call of a tool that was not offered becomes a text block of its own that tells what was
    called: the client has no such tool, and nothing is lost. It does not count as a tool call.
-7. Calls beyond `max_tool_calls` are dropped. What rules 5 to 7 drop or turn into text is in `notes`.
+7. Calls beyond `max_tool_calls` are dropped. `notes` tells what rules 5 to 7 dropped or rewrote.
 8. Stop sequences are looked for in text only, across chunks, not across a block of another kind.
    After a match nothing more of the model is emitted.
 9. A missing count is estimated: the input as the caller said, the output as a quarter of the
