@@ -25,6 +25,7 @@ class AttemptFailed(Exception):
         failure: Whose fault; `routing.failures` says what follows.
         message: For the client: no URL of ours, no traceback, no library's words.
         retry_after_s: What the upstream asked for, in whole seconds, or None.
+        error_code: Documented `error.details.error_code`, or None.
         detail: For the log only.
     """
 
@@ -34,6 +35,7 @@ class AttemptFailed(Exception):
         message: str,
         *,
         retry_after_s: int | None = None,
+        error_code: str | None = None,
         detail: str = "",
     ) -> None:
         """See the class."""
@@ -41,6 +43,7 @@ class AttemptFailed(Exception):
         self.failure = failure
         self.message = message
         self.retry_after_s = retry_after_s
+        self.error_code = error_code
         self.detail = detail
 
 

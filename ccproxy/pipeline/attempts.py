@@ -65,6 +65,7 @@ def refusal_after(failed: AttemptFailed) -> ApiError:
         consequence.status,
         failed.message,
         error_type=consequence.error_type,
+        error_code=failed.error_code,
         should_retry=consequence.should_retry,
         retry_after_s=failed.retry_after_s,
     )

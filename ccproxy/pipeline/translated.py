@@ -102,7 +102,9 @@ class TranslatedDeployment:
             max_output_tokens = self._room_for_answer(request.body["max_tokens"], input_tokens)
             call = normalise(request.body, facts, max_output_tokens_cap=max_output_tokens)
         except UnsupportedLocally as exc:
-            raise AttemptFailed(FailureClass.CAPABILITY_MISSING, exc.message) from exc
+            raise AttemptFailed(
+                FailureClass.CAPABILITY_MISSING, exc.message, error_code=exc.error_code
+            ) from exc
         answer = _Answer(request, call, input_tokens, self._limits.num_ctx)
         if request.body["max_tokens"] == 0:
             return _json_reply(*answer.empty())

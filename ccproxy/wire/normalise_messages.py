@@ -80,7 +80,7 @@ def _merged(messages: Sequence[Mapping[str, Any]]) -> list[Turn]:
 
 def _turn(message: Mapping[str, Any]) -> Turn:
     """Return one message as `(role, blocks)`; a system message as a user's reminder."""
-    blocks = as_blocks(message["content"])
+    blocks = as_blocks(message.get("content"))
     if message["role"] == "system":
         text = SEPARATOR.join(block["text"] for block in blocks if block.get("text"))
         reminder = f"<system-reminder>\n{text}\n</system-reminder>"

@@ -129,6 +129,20 @@ MESSAGES = [
         ],
     ),
     Case(
+        "a system message that only carries settings of its turn says nothing (080)",
+        [
+            user("a"),
+            {"role": "system", "output_config": {"effort": "low"}},
+            assistant("b"),
+            user("c"),
+        ],
+        [
+            {"role": "user", "content": "a"},
+            {"role": "assistant", "content": "b"},
+            {"role": "user", "content": "c"},
+        ],
+    ),
+    Case(
         "turns of the same role are merged (169)",
         [user("a"), user("b"), assistant("c"), assistant("d"), user("e")],
         [
