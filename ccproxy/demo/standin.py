@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from ccproxy.demo.claude import SimulatedClaude
 from ccproxy.demo.ollama_server import SimulatedOllama
@@ -14,7 +14,11 @@ if TYPE_CHECKING:
 
     from ccproxy.config.settings import Settings
 
-SIMULATED_KEY = "simulated-key"
+SIMULATED_KEY: Final = "simulated-key"
+OLLAMA_SPEED: Final = 20.0
+"""Simulated seconds per second: a 20k-token prompt is read in some 5 s instead of 90."""
+OLLAMA_MEMORY_GIB: Final = 48.0
+"""Room for a 32b model and the small one side by side."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +45,9 @@ class Simulation:
 
 
 @asynccontextmanager
-async def simulated_upstreams(speed: float = 1.0) -> AsyncIterator[Simulation]:
+async def simulated_upstreams() -> AsyncIterator[Simulation]:
     """Run both simulators on free loopback ports while the block runs."""
-    ollama, claude = SimulatedOllama(speed=speed), SimulatedClaude(speed=speed)
+    ollama = SimulatedOllama(memory_gib=OLLAMA_MEMORY_GIB, speed=OLLAMA_SPEED)
+    claude = SimulatedClaude()
     async with ollama.serve() as ollama_url, claude.serve() as claude_url:
         yield Simulation(ollama, claude, ollama_url, claude_url)
