@@ -26,7 +26,10 @@ TOP_LEVEL = {
     "routing",
     "tests",
 }
-MACHINE_PATH = re.compile(r"(?<![\w.:/-])/(?:work|root|home/\w+|Users/(?!you\b|me\b|NAME\b)\w+)/")
+MADE_UP_USERS = "ops|you|me|NAME|USER"
+MACHINE_PATH = re.compile(
+    rf"(?<![\w.:/-])/(?:work|root|(?:home|Users)/(?!(?:{MADE_UP_USERS})\b)\w+)/"
+)
 REGISTRY = re.compile(
     r"files\.pythonhosted\.org|registry\.npmjs\.org|registry\.yarnpkg\.com|deb\.debian\.org"
     r"|--(?:extra-)?index-url|--find-links|--trusted-host"
