@@ -12,18 +12,20 @@ from concurrent.futures import Future
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from threading import Lock, Thread
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from ccproxy.upstreams.litellm_boot import load
 from ccproxy.upstreams.litellm_failures import failed
 from routing.failures import FailureClass
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Mapping
+    from collections.abc import AsyncGenerator, Callable, Mapping
 
     from ccproxy.ports import ModelCall, ModelDelta, ModelDone, ModelUpstream
 
     PriceRow = Mapping[str, object]
+
+THREAD_NAME: Final = "import-litellm"
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +70,9 @@ class Provider(Protocol):
 class LiteLLMRuntime:
     """The one import of LiteLLM in this process, shared by all translated deployments."""
 
-    def __init__(self) -> None:
-        """Import nothing yet."""
+    def __init__(self, load: Callable[[], Provider] = load) -> None:
+        """Import nothing yet; `load` runs once, in a thread of its own."""
+        self._load = load
         self._outcome: Future[Provider | Exception] | None = None
         self._lock = Lock()
 
@@ -98,16 +101,15 @@ class LiteLLMRuntime:
             if self._outcome is None:
                 self._outcome = Future()
                 Thread(
-                    target=_import, args=(self._outcome,), name="import-litellm", daemon=True
+                    target=self._import, args=(self._outcome,), name=THREAD_NAME, daemon=True
                 ).start()
             return self._outcome
 
-
-def _import(outcome: Future[Provider | Exception]) -> None:
-    try:
-        outcome.set_result(load())
-    except Exception as error:  # noqa: BLE001 - handed to whoever waits for the import
-        outcome.set_result(error)
+    def _import(self, outcome: Future[Provider | Exception]) -> None:
+        try:
+            outcome.set_result(self._load())
+        except Exception as error:  # noqa: BLE001 - handed to whoever waits for the import
+            outcome.set_result(error)
 
 
 class LiteLLMUpstream:

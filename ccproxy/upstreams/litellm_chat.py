@@ -12,6 +12,7 @@ import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+import aiohttp
 import litellm
 import orjson
 
@@ -156,7 +157,7 @@ class ChatUpstream:
         """Return what one of LiteLLM's exceptions means; its words stay in the log."""
         if isinstance(error, litellm.exceptions.Timeout):
             return failed(FailureClass.TIMEOUT_FIRST_BYTE, error)
-        if isinstance(error, litellm.exceptions.APIConnectionError):
+        if _never_connected(error):
             return failed(FailureClass.CONNECT_ERROR, error)
         status = getattr(error, "status_code", None)
         if not isinstance(status, int):
@@ -167,6 +168,15 @@ class ChatUpstream:
             name=self._target.name,
             context_tokens=self._target.num_ctx,
         )
+
+
+def _never_connected(error: BaseException | None) -> bool:
+    """Return whether a refused connection began this; LiteLLM calls it a 500 by some providers."""
+    while error is not None:
+        if isinstance(error, aiohttp.ClientConnectorError | litellm.exceptions.APIConnectionError):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def _parameters(call: ModelCall) -> dict[str, Any]:

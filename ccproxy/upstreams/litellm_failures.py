@@ -103,20 +103,19 @@ def answered_with_error(
     shown = words or ""
     by_words = None if status in {401, 403} else _by_words(shown)
     failure = by_words or _BY_STATUS.get(status) or _by_status_class(status)
-    return _told(
+    return AttemptFailed(
         failure,
-        f"HTTP {status}: {shown or body[:_DETAIL_CHARS]!r}",
-        words=shown,
-        name=name,
-        context_tokens=context_tokens,
+        _message(failure, shown, name=name, context_tokens=context_tokens),
         retry_after_s=_whole_seconds(retry_after),
+        detail=f"HTTP {status}: {shown or body!r}"[:_DETAIL_CHARS],
     )
 
 
 def said_error(words: str, *, name: str, context_tokens: int | None) -> AttemptFailed:
     """Return the failure that an `{"error": …}` line inside a stream means (conformance 221)."""
     failure = _by_words(words) or FailureClass.BROKEN_STREAM
-    return _told(failure, words, words=words, name=name, context_tokens=context_tokens)
+    message = _message(failure, words, name=name, context_tokens=context_tokens)
+    return AttemptFailed(failure, message, detail=words[:_DETAIL_CHARS])
 
 
 def _by_status_class(status: int) -> FailureClass:
@@ -127,25 +126,14 @@ def _by_words(words: str) -> FailureClass | None:
     return next((failure for pattern, failure in _BY_WORDS if pattern.search(words)), None)
 
 
-def _told(
-    failure: FailureClass,
-    detail: str,
-    *,
-    words: str,
-    name: str,
-    context_tokens: int | None,
-    retry_after_s: int | None = None,
-) -> AttemptFailed:
+def _message(failure: FailureClass, words: str, *, name: str, context_tokens: int | None) -> str:
     match failure:
         case FailureClass.MODEL_MISSING:
-            message = f"model: {name}"
+            return f"model: {name}"
         case FailureClass.CONTEXT_OVERFLOW:
-            message = _overflow(words, context_tokens)
+            return _overflow(words, context_tokens)
         case _:
-            message = _MESSAGES[failure]
-    return AttemptFailed(
-        failure, message, retry_after_s=retry_after_s, detail=detail[:_DETAIL_CHARS]
-    )
+            return _MESSAGES[failure]
 
 
 def _overflow(words: str, context_tokens: int | None) -> str:

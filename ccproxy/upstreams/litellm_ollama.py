@@ -1,4 +1,4 @@
-"""Ollama through LiteLLM: what LiteLLM's translation drops is put back, what it invents is not read.
+"""Ollama through LiteLLM: what its translation drops is put back, what it invents is not read.
 
 `litellm.acompletion("ollama_chat/…", stream=True)` translates the request and sends it with
 LiteLLM's HTTP handler. `PinnedOllamaChatConfig` overrides the two methods of its Ollama provider
@@ -114,10 +114,19 @@ class PinnedOllamaChatConfig(OllamaChatConfig):
                 "POST", api_base, headers=headers, content=orjson.dumps(data), timeout=timeout
             )
             return OllamaAnswer(await http.send(request, stream=True))
-        except (httpx.ConnectError, httpx.ConnectTimeout) as error:
-            return OllamaAnswer(failure=failed(FailureClass.CONNECT_ERROR, repr(error)))
-        except _BROKEN as error:
-            return OllamaAnswer(failure=failed(FailureClass.BROKEN_STREAM, repr(error)))
+        except (*_BROKEN, httpx.InvalidURL) as error:
+            return OllamaAnswer(failure=_not_answered(error))
+
+
+def _not_answered(error: Exception) -> AttemptFailed:
+    """Return what it means that no status came back.
+
+    LiteLLM's transport calls a reset of an open connection a connect error too; the cause decides.
+    """
+    never_connected = isinstance(error.__cause__, aiohttp.ClientConnectorError)
+    if never_connected or isinstance(error, httpx.ConnectTimeout | httpx.InvalidURL):
+        return failed(FailureClass.CONNECT_ERROR, repr(error))
+    return failed(FailureClass.BROKEN_STREAM, repr(error))
 
 
 def _restore(sent: dict[str, Any], given: Mapping[str, Any]) -> None:

@@ -7,9 +7,11 @@ look-ups over the network, no tokenizer downloads, no logging, no proxies of the
 from __future__ import annotations
 
 import logging
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 import litellm
+import litellm.litellm_core_utils.default_encoding  # LiteLLM's first call would wait 0.15 s for it
 
 from ccproxy.upstreams.litellm_chat import ChatUpstream
 from ccproxy.upstreams.litellm_ollama import OLLAMA_PREFIX, OllamaUpstream, PinnedOllamaChatConfig
@@ -23,12 +25,15 @@ if TYPE_CHECKING:
 _LOGGERS: Final = ("LiteLLM", "LiteLLM Router", "LiteLLM Proxy")
 """They print requests and tracebacks to stderr at every failed call."""
 
+_PACKAGED_MODELS: Final[Mapping[str, dict[str, Any]]] = MappingProxyType(dict(litellm.model_cost))
+"""LiteLLM's map of prices and limits as it was imported, by model."""
+
 
 class LiteLLMProvider:
     """See `ccproxy.upstreams.litellm.Provider`."""
 
     def __init__(self) -> None:
-        """Change LiteLLM's globals; once per process."""
+        """Change LiteLLM's globals; a second time changes nothing more."""
         litellm.suppress_debug_info = True
         litellm.disable_hf_tokenizer_download = True
         litellm.disable_token_counter = True
@@ -39,15 +44,15 @@ class LiteLLMProvider:
             logging.getLogger(name).disabled = True
         # LiteLLM asks its package for the class at every call, so this is all it takes.
         vars(litellm)["OllamaChatConfig"] = PinnedOllamaChatConfig
-        self._known: dict[str, dict[str, Any]] = dict(litellm.model_cost)
         # LiteLLM walks through all 4,500 keys several times a call; it needs the served ones.
-        litellm.model_cost.clear()
+        if len(litellm.model_cost) >= len(_PACKAGED_MODELS):
+            litellm.model_cost.clear()
 
     def prices(self) -> Mapping[str, PriceRow]:
         """See the protocol."""
         return {
             name: row
-            for name, row in self._known.items()
+            for name, row in _PACKAGED_MODELS.items()
             if row.get("litellm_provider") == "anthropic"
         }
 
@@ -62,8 +67,8 @@ class LiteLLMProvider:
         """Make the model known to LiteLLM, or it asks `localhost:11434` about it at every call."""
         bare = target.model.partition("/")[2]
         for name in (target.model, bare):
-            if name in self._known:
-                litellm.model_cost[name] = self._known[name]
+            if name in _PACKAGED_MODELS:
+                litellm.model_cost[name] = _PACKAGED_MODELS[name]
         if target.model.startswith(OLLAMA_PREFIX):
             litellm.model_cost[target.model] = {
                 "litellm_provider": "ollama_chat",
