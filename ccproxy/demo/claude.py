@@ -72,6 +72,8 @@ class SimulatedClaude:
         """Pending trouble; the first that matches a request meets it."""
         self.open_streams = 0
         """SSE answers that are being sent right now."""
+        self.arrived = asyncio.Event()
+        """Set when a request's body is complete; whoever waits again clears it."""
 
     @asynccontextmanager
     async def serve(self, port: int = 0) -> AsyncIterator[str]:
@@ -115,16 +117,19 @@ class SimulatedClaude:
             record.disconnected.set()
             return
         record.body = body
+        self.arrived.set()
         exchange = Exchange(scope, send, record, take_fault(self.faults, record.path))
         responder = asyncio.create_task(self._respond(exchange, record))
         watcher = asyncio.create_task(_watch(receive, record, responder))
         try:
             await asyncio.wait({responder})
             if not responder.cancelled():
+                watcher.cancel()
                 responder.result()
-        finally:
+        except asyncio.CancelledError:
             responder.cancel()
             watcher.cancel()
+            raise
 
     async def _respond(self, exchange: Exchange, record: RecordedRequest) -> None:
         self._number += 1
@@ -369,8 +374,9 @@ async def _watch(receive: Receive, record: RecordedRequest, responder: asyncio.T
     while (await receive())["type"] != "http.disconnect":
         pass
     if not record.finished:
-        record.disconnected.set()
         responder.cancel()
+        await asyncio.wait({responder})
+        record.disconnected.set()
 
 
 async def _lifespan(receive: Receive, send: Send) -> None:

@@ -78,7 +78,7 @@ class Exchange:
         coding = self._coding()
         if coding is not None:
             encoder = _encoder(coding)
-            body = encoder(body, True)  # noqa: FBT003
+            body = encoder(body, True)
             headers = [*headers, (b"content-encoding", coding.encode())]
         headers = [*headers, (b"content-length", b"%d" % len(body))]
         await self._answer(status, headers, [body], None, 0.0)
@@ -114,12 +114,12 @@ class Exchange:
         for piece in pieces:
             if pause_s > 0:
                 await asyncio.sleep(pause_s)
-            await self._write(piece if encoder is None else encoder(piece, False))  # noqa: FBT003
+            await self._write(piece if encoder is None else encoder(piece, False))
             if self.broken:
                 return
         if self.fault is not None and self.fault.kind is FaultKind.TRAILING:
             await self._write(_TRAILING)
-        await self._finish(b"" if encoder is None else encoder(b"", True))  # noqa: FBT003
+        await self._finish(b"" if encoder is None else encoder(b"", True))
 
     async def _write(self, data: bytes) -> None:
         fault = self._body_fault

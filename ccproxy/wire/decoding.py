@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 MAX_STEP_BYTES: Final = 8 * 1024 * 1024
 
 
-class DecodingFailed(Exception):  # noqa: N818 - named as the other failures are
+class DecodingFailed(Exception):
     """The bytes are not what their coding says, or decode to more than anybody should hold."""
 
 

@@ -47,10 +47,10 @@ def _missing_utf8(tail: bytes) -> bytes:
     """Return the continuation bytes that a character cut at the end still needs."""
     for present in range(1, min(len(tail), 3) + 1):
         byte = tail[-present]
-        if byte < 0x80:  # noqa: PLR2004 - ASCII
+        if byte < 0x80:
             return b""
-        if byte >= 0xC0:  # noqa: PLR2004 - a lead byte
-            length = 2 if byte < 0xE0 else 3 if byte < 0xF0 else 4  # noqa: PLR2004
+        if byte >= 0xC0:
+            length = 2 if byte < 0xE0 else 3 if byte < 0xF0 else 4
             missing = bytearray(b"\x80" * (length - present))
             if present == 1 and missing:
                 missing[0] = _SECOND_BYTE.get(byte, 0x80)

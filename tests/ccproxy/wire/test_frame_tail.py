@@ -13,7 +13,9 @@ from ccproxy.wire.frame_tail import FrameTail
 USAGE = {"input_tokens": 1, "cache_creation_input_tokens": 0, "cache_read_input_tokens": 0}
 STREAM = b"".join(
     frames(
-        Answer("claude-x", [{"type": "text", "text": "ä€😀\u0800\U00010000"}], "end_turn", 2, USAGE),
+        Answer(
+            "claude-x", [{"type": "text", "text": "ä€😀\u0800\U00010000"}], "end_turn", 2, USAGE
+        ),
         "msg_1",
     )
 )

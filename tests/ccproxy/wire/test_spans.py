@@ -85,7 +85,9 @@ def test_spans_are_the_values(value: Any, data: st.DataObject) -> None:
     document = {"a": value, "list": [value, 1, [value]], "z": [], "y": {}}
     body = data.draw(st.composite(lambda draw: _spell(draw, document))()).encode()
 
-    found = {orjson.loads(key): orjson.loads(body[a:b]) for key, (a, b) in members(body, root(body))}
+    found = {
+        orjson.loads(key): orjson.loads(body[a:b]) for key, (a, b) in members(body, root(body))
+    }
     span = find_member(body, "list", root(body))
 
     assert orjson.loads(body) == found
@@ -126,5 +128,5 @@ def test_nesting_deeper_than_any_pattern() -> None:
 @pytest.mark.parametrize("body", [b"{}", b'{"x":{"model":"a"}}', b"[]", b'"model"', b"1"])
 def test_no_model_to_replace(body: bytes) -> None:
     """A document without a top-level `model` is an error, never a silent copy."""
-    with pytest.raises(ValueError, match="model|no object"):
+    with pytest.raises(ValueError, match=r"model|no object"):
         replace_model(body, "new")

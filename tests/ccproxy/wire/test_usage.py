@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import importlib
+import itertools
 import zlib
 from typing import TYPE_CHECKING
 
@@ -135,12 +136,12 @@ def test_usage_in_every_coding_and_chunking(
 
 
 @given(st.lists(st.integers(0, len(STREAM)), max_size=8), st.booleans())
-def test_usage_at_every_split(cuts: list[int], crlf: bool) -> None:  # noqa: FBT001
+def test_usage_at_every_split(cuts: list[int], crlf: bool) -> None:
     """Frames are put together across any chunk boundaries, with either line ending (161)."""
     body = STREAM.replace(b"\n", b"\r\n") if crlf else STREAM
     edges = [0, *sorted(cuts), len(body)]
 
-    chunks = [body[a:b] for a, b in zip(edges, edges[1:], strict=False)]
+    chunks = [body[a:b] for a, b in itertools.pairwise(edges)]
 
     assert STREAM_USAGE == _tapped(SSE, b"", *chunks)
 
