@@ -13,6 +13,7 @@ from fastapi import FastAPI
 from starlette.routing import Route
 
 from ccproxy import __version__
+from ccproxy.api.asgi_client import BODY_TIMEOUT_S
 from ccproxy.api.forward import ForwardEndpoint
 from ccproxy.api.messages import MessagesEndpoint
 from ccproxy.api.models import models_router
@@ -30,6 +31,7 @@ from ccproxy.pipeline.catalogue import ModelCatalogue
 from ccproxy.pipeline.exchange import Exchange
 from ccproxy.pipeline.forward import ApiForwarder
 from ccproxy.pipeline.passthrough import PassthroughDeployment
+from ccproxy.pipeline.relay import PING_AFTER_S
 from ccproxy.pipeline.slots import Slots
 from ccproxy.pipeline.translated import PATIENCE_S, ModelLimits, TranslatedDeployment
 from ccproxy.ports import ModelFacts
@@ -98,9 +100,21 @@ class _Upstreams:
 
 
 def build_proxy(
-    settings: Settings, *, patience_s: float = PATIENCE_S, log_requests: bool = True
+    settings: Settings,
+    *,
+    patience_s: float = PATIENCE_S,
+    ping_after_s: float = PING_AFTER_S,
+    body_timeout_s: float = BODY_TIMEOUT_S,
+    log_requests: bool = True,
 ) -> Proxy:
     """Wire a proxy; nothing is bound or connected until its lifespan starts.
+
+    Args:
+        settings: As loaded from `ccproxy.yaml`.
+        patience_s: How long a local stream may stay uncommitted.
+        ping_after_s: Silence of a local stream after which the client gets a ping.
+        body_timeout_s: How long a request body may take (a streamed upload: each piece).
+        log_requests: Whether each request becomes a log line.
 
     Raises:
         ConfigError: The roster or the routing table are unusable.
@@ -125,7 +139,11 @@ def build_proxy(
     )
     install_error_shapes(app)
     exchange = Exchange(
-        authenticate=authenticate, routing=routing, deployments=upstreams.served, sink=sink
+        authenticate=authenticate,
+        routing=routing,
+        deployments=upstreams.served,
+        sink=sink,
+        ping_after_s=ping_after_s,
     )
     forwarder = ApiForwarder(
         authenticate=authenticate, routing=routing, claude=upstreams.claude, sink=sink
@@ -135,13 +153,14 @@ def build_proxy(
     # First match wins, so the hot path comes first and the catch-all last.
     for prefix in ("", "/agents/{slug}"):
         for path, counting in (("/v1/messages", False), ("/v1/messages/count_tokens", True)):
-            endpoint = MessagesEndpoint(exchange, counting=counting)
+            endpoint = MessagesEndpoint(exchange, counting=counting, body_timeout_s=body_timeout_s)
             app.router.routes.append(Route(prefix + path, endpoint=endpoint))
     catalogue = _catalogue(settings, upstreams, table)
     app.include_router(models_router(authenticate, _agent_check(loaded.roster), catalogue))
     app.include_router(ops_router(authenticate, health, metrics.exposition))
     for prefix in ("", "/agents/{slug}"):
-        app.router.routes.append(Route(prefix + "/v1/{rest:path}", ForwardEndpoint(forwarder)))
+        forward = ForwardEndpoint(forwarder, body_timeout_s=body_timeout_s)
+        app.router.routes.append(Route(prefix + "/v1/{rest:path}", forward))
     warnings = (*settings.warnings, *loaded.warnings, *table_warnings)
     return Proxy(app, table, loaded.roster, metrics, warnings)
 

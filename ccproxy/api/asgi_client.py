@@ -26,13 +26,25 @@ BODY_TIMEOUT_S: Final = 60.0
 class AsgiClient:
     """Implements `ports.Client` for one HTTP request."""
 
-    __slots__ = ("_finished", "_gone", "_receive", "_scope", "_send", "last_sent_at", "started")
+    __slots__ = (
+        "_body_timeout_s",
+        "_finished",
+        "_gone",
+        "_receive",
+        "_scope",
+        "_send",
+        "last_sent_at",
+        "started",
+    )
 
-    def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __init__(
+        self, scope: Scope, receive: Receive, send: Send, body_timeout_s: float = BODY_TIMEOUT_S
+    ) -> None:
         """Take over the three parts of an ASGI call."""
         self._scope = scope
         self._receive = receive
         self._send = send
+        self._body_timeout_s = body_timeout_s
         self._gone = False
         self._finished = False
         self.started = False
@@ -41,20 +53,18 @@ class AsgiClient:
     async def read_body(self, limit_bytes: int) -> bytes:
         """Return the whole body; see `ports.Client`."""
         self._check_declared_length(limit_bytes)
-        message = await self._receive()
-        if message["type"] == "http.request" and not message.get("more_body", False):
-            first: bytes = message.get("body", b"")
-            if len(first) > limit_bytes:
-                raise _too_large(limit_bytes)
-            return first
         try:
-            async with asyncio.timeout(BODY_TIMEOUT_S):
+            # The first piece counts too: a client may send headers and then nothing.
+            async with asyncio.timeout(self._body_timeout_s):
+                message = await self._receive()
+                if message["type"] == "http.request" and not message.get("more_body", False):
+                    first: bytes = message.get("body", b"")
+                    if len(first) > limit_bytes:
+                        raise _too_large(limit_bytes)
+                    return first
                 return await self._read_rest(message, limit_bytes)
         except TimeoutError as exc:
-            raise invalid_request(
-                f"The request body did not arrive within {BODY_TIMEOUT_S:.0f} s.",
-                error_code="request_body_timeout",
-            ) from exc
+            raise _too_slow(self._body_timeout_s) from exc
 
     async def _read_rest(self, message: Message, limit_bytes: int) -> bytes:
         body = bytearray()
@@ -68,11 +78,23 @@ class AsgiClient:
         """Yield the body as it arrives; see `ports.Client`."""
         self._check_declared_length(limit_bytes)
         total_bytes = 0
-        async for chunk in self._chunks_from(await self._receive()):
+        more = True
+        while more:
+            try:
+                async with asyncio.timeout(self._body_timeout_s):
+                    message = await self._receive()
+            except TimeoutError as exc:
+                raise _too_slow(self._body_timeout_s) from exc
+            if message["type"] == "http.disconnect":
+                self._gone = True
+                raise ClientGone
+            more = message.get("more_body", False)
+            chunk: bytes = message.get("body", b"")
             total_bytes += len(chunk)
             if total_bytes > limit_bytes:
                 raise _too_large(limit_bytes)
-            yield chunk
+            if chunk:
+                yield chunk
 
     async def _chunks_from(self, message: Message) -> AsyncIterator[bytes]:
         while True:
@@ -134,4 +156,11 @@ class AsgiClient:
 def _too_large(limit_bytes: int) -> ApiError:
     return ApiError(
         413, f"Request exceeds the maximum size of {limit_bytes} bytes.", should_retry=False
+    )
+
+
+def _too_slow(timeout_s: float) -> ApiError:
+    return invalid_request(
+        f"The request body did not arrive within {timeout_s:g} s.",
+        error_code="request_body_timeout",
     )

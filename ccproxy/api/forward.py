@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
-from ccproxy.api.asgi_client import AsgiClient
+from ccproxy.api.asgi_client import BODY_TIMEOUT_S, AsgiClient
 from ccproxy.api.messages import incoming_from
 
 if TYPE_CHECKING:
@@ -24,10 +24,12 @@ class ForwardService(Protocol):
 class ForwardEndpoint:
     """Any method, any path."""
 
-    def __init__(self, service: ForwardService) -> None:
+    def __init__(self, service: ForwardService, *, body_timeout_s: float = BODY_TIMEOUT_S) -> None:
         """Everything is the pipeline's."""
         self._service = service
+        self._body_timeout_s = body_timeout_s
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
-        await self._service.serve(incoming_from(scope), AsgiClient(scope, receive, send))
+        client = AsgiClient(scope, receive, send, self._body_timeout_s)
+        await self._service.serve(incoming_from(scope), client)

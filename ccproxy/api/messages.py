@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
-from ccproxy.api.asgi_client import AsgiClient
+from ccproxy.api.asgi_client import BODY_TIMEOUT_S, AsgiClient
 from ccproxy.api.refusals import respond_with_error
 from ccproxy.ports import Incoming
 from ccproxy.wire.errors import ApiError
@@ -26,10 +26,13 @@ class MessagesService(Protocol):
 class MessagesEndpoint:
     """One path, POST only; everything else is the pipeline's."""
 
-    def __init__(self, service: MessagesService, *, counting: bool) -> None:
+    def __init__(
+        self, service: MessagesService, *, counting: bool, body_timeout_s: float = BODY_TIMEOUT_S
+    ) -> None:
         """`counting` is True for count_tokens."""
         self._service = service
         self._counting = counting
+        self._body_timeout_s = body_timeout_s
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -38,7 +41,7 @@ class MessagesEndpoint:
                 ApiError(405, "Method Not Allowed", headers=(("allow", "POST"),)), send
             )
             return
-        client = AsgiClient(scope, receive, send)
+        client = AsgiClient(scope, receive, send, self._body_timeout_s)
         await self._service.serve(incoming_from(scope), client, counting=self._counting)
 
 

@@ -11,7 +11,7 @@ from time import monotonic, time
 from typing import TYPE_CHECKING, Final, Protocol
 
 from ccproxy.pipeline.attempts import first_answer
-from ccproxy.pipeline.relay import relay
+from ccproxy.pipeline.relay import PING_AFTER_S, relay
 from ccproxy.pipeline.request import MessagesRequest
 from ccproxy.ports import AttemptFailed, ClientGone, Ending, Outcome
 from ccproxy.wire.content_coding import check_charset, decode_body
@@ -60,12 +60,14 @@ class Exchange:
         routing: RoutingSource,
         deployments: Mapping[str, Served],
         sink: OutcomeSink,
+        ping_after_s: float = PING_AFTER_S,
     ) -> None:
         """Everything is passed in by `app`."""
         self._authenticate = authenticate
         self._routing = routing
         self._deployments = deployments
         self._sink = sink
+        self._ping_after_s = ping_after_s
 
     async def serve(self, incoming: Incoming, client: Client, *, counting: bool) -> None:
         """Answer one request; never raises but for the server's own cancellation."""
@@ -84,7 +86,8 @@ class Exchange:
                 request.local_only = plan.privacy is Privacy.LOCAL_ONLY
                 reply = await self._attempt(plan, request, outcome)
                 outcome.status = reply.status
-                await relay(reply, client, reply_headers(reply, outcome), outcome)
+                headers = reply_headers(reply, outcome)
+                await relay(reply, client, headers, outcome, self._ping_after_s)
         except ClientGone:
             outcome.ending = Ending.CLIENT_GONE
         except ApiError as refusal:

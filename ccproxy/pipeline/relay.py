@@ -22,7 +22,11 @@ the 15 s within which a client wants to hear something (conformance 151)."""
 
 
 async def relay(
-    reply: Reply, client: Client, headers: Sequence[tuple[bytes, bytes]], outcome: Outcome
+    reply: Reply,
+    client: Client,
+    headers: Sequence[tuple[bytes, bytes]],
+    outcome: Outcome,
+    ping_after_s: float = PING_AFTER_S,
 ) -> None:
     """Send a reply to the client; the reply is released whatever happens.
 
@@ -34,7 +38,7 @@ async def relay(
     try:
         await client.start(reply.status, headers)
         if reply.needs_pings:
-            async with _pinging(client):
+            async with _pinging(client, ping_after_s):
                 await _copy(reply, client, outcome, started_at)
         else:
             await _copy(reply, client, outcome, started_at)
@@ -57,18 +61,18 @@ async def _copy(reply: Reply, client: Client, outcome: Outcome, started_at: floa
 
 
 @asynccontextmanager
-async def _pinging(client: Client) -> AsyncIterator[None]:
-    pinger = asyncio.create_task(_ping_in_silence(client))
+async def _pinging(client: Client, after_s: float) -> AsyncIterator[None]:
+    pinger = asyncio.create_task(_ping_in_silence(client, after_s))
     try:
         yield
     finally:
         pinger.cancel()
 
 
-async def _ping_in_silence(client: Client) -> None:
+async def _ping_in_silence(client: Client, after_s: float) -> None:
     while True:
         silent_s = monotonic() - client.last_sent_at
-        if silent_s >= PING_AFTER_S:
+        if silent_s >= after_s:
             await client.send(PING)
         else:
-            await asyncio.sleep(PING_AFTER_S - silent_s)
+            await asyncio.sleep(after_s - silent_s)

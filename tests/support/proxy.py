@@ -45,7 +45,9 @@ class RunningProxy:
         """The least a Messages request must carry."""
         return {"x-api-key": self.token, "anthropic-version": "2023-06-01"}
 
-    def new_token(self, name: str, *, agents: Sequence[str] = (), scopes: Sequence[str] = ()) -> str:
+    def new_token(
+        self, name: str, *, agents: Sequence[str] = (), scopes: Sequence[str] = ()
+    ) -> str:
         """Create another token."""
         return create_token(self.tokens_file, name, scopes=tuple(scopes), agents=tuple(agents))
 
@@ -93,6 +95,8 @@ async def running_proxy(
     routing: Mapping[str, Any] | None = None,
     changes: Mapping[str, Any] | None = None,
     patience_s: float = 8.0,
+    ping_after_s: float = 6.0,
+    body_timeout_s: float = 60.0,
     ollama: SimulatedOllama | None = None,
     claude: SimulatedClaude | None = None,
 ) -> AsyncIterator[RunningProxy]:
@@ -102,6 +106,8 @@ async def running_proxy(
         routing: A routing table to use instead of the shipped one.
         changes: Top-level keys of `ccproxy.yaml` to replace.
         patience_s: How long a local stream may stay uncommitted.
+        ping_after_s: Silence of a local stream after which a ping goes out.
+        body_timeout_s: How long a request body may take.
         ollama: A simulator of the test's own making.
         claude: Likewise.
     """
@@ -125,7 +131,13 @@ async def running_proxy(
             config.write_text(yaml.safe_dump(document))
             settings = load_settings(config, {"HOME": str(home)})
             token = create_token(settings.tokens_file, "test", scopes=("ops",), agents=())
-            proxy = build_proxy(settings, patience_s=patience_s, log_requests=False)
+            proxy = build_proxy(
+                settings,
+                patience_s=patience_s,
+                ping_after_s=ping_after_s,
+                body_timeout_s=body_timeout_s,
+                log_requests=False,
+            )
             async with running(proxy.app) as base_url:
                 yield RunningProxy(
                     base_url,
