@@ -326,7 +326,7 @@ class Assembler:
 
     def _flush_matcher(self, events: list[Event]) -> None:
         """Emit what was held back for a stop sequence: another block or the end has come."""
-        if self._matcher is not None and self._matched is None:
+        if self._matcher is not None:
             held = self._matcher.flush()
             if held:
                 self._emit_text(held, events)

@@ -97,6 +97,12 @@ CASES = [
         "tool_use",
     ),
     Case(
+        "126: whitespace before a tool call does not lead what comes after",
+        ["\n\n", call(), "a"],
+        [*_tool(0, "call_1", "Read", "{}"), *_text(1, "a")],
+        "tool_use",
+    ),
+    Case(
         "206: thinking, text, thinking again",
         ["~a", "~b", "c", "~d", "e"],
         [*_thinking(0, "a", "b"), *_text(1, "c"), *_thinking(2, "d"), *_text(3, "e")],
