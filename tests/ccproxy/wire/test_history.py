@@ -39,6 +39,11 @@ USER = '{"role":"user","content":"hi"}'
         ([USER, _assistant(OURS, OURS)], [USER], 2),
         ([_assistant(OURS), USER, _assistant(OURS, SAID)], [USER, _assistant(SAID)], 2),
         ([USER, _assistant(OURS), _assistant(OURS), USER], [USER, USER], 2),
+        (
+            ['{"role":"user","content":[' + OURS + "]}"],
+            ['{"role":"user","content":[]}'],
+            1,
+        ),
         ([USER, _assistant(THEIRS, SAID)], [USER, _assistant(THEIRS, SAID)], 0),
     ],
 )
