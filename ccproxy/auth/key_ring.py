@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from ccproxy.auth.tokens_file import StoredToken
 
 CHECK_INTERVAL_S: Final = 1.0
-"""How often a running service looks at the file at most; an edit is in force within 3 s."""
+"""How often the file is looked at for revoked tokens. For one that is not known it is looked at
+at once, so that a new token works immediately."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,12 +96,21 @@ class KeyRing:
         Raises:
             ApiError: 401 `authentication_error`, Anthropic's own words (conformance 024).
         """
-        self._refresh()
-        for presented in _presented_tokens(headers):
-            principal = self._find(presented)
-            if principal is not None:
-                return principal
-        raise ApiError(401, "invalid x-api-key")
+        presented = _presented_tokens(headers)
+        if self._clock() - self._checked_at >= CHECK_INTERVAL_S:
+            self._refresh()
+        principal = self._find_any(presented)
+        if principal is None and presented:
+            # It may have been made a moment ago.
+            self._refresh()
+            principal = self._find_any(presented)
+        if principal is None:
+            raise ApiError(401, "invalid x-api-key")
+        return principal
+
+    def _find_any(self, presented: Sequence[bytes]) -> Principal | None:
+        found = (self._find(token) for token in presented)
+        return next((principal for principal in found if principal is not None), None)
 
     def _find(self, presented: bytes) -> Principal | None:
         digest = hashlib.sha256(presented).digest()
@@ -112,10 +122,7 @@ class KeyRing:
         return found
 
     def _refresh(self) -> None:
-        now = self._clock()
-        if now - self._checked_at < CHECK_INTERVAL_S:
-            return
-        self._checked_at = now
+        self._checked_at = self._clock()
         signature = _file_signature(self._path)
         if signature == self._signature:
             return

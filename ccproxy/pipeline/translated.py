@@ -204,6 +204,7 @@ class _Answer:
     ) -> None:
         body = request.body
         self.complete = False
+        self._notes = request.notes
         self._collector = Collector()
         self._folding = not request.stream
         tool_choice = body.get("tool_choice") or {}
@@ -235,6 +236,8 @@ class _Answer:
             if assembler.stopped:
                 events = [*events, *assembler.finish(None)]
                 self.complete = True
+        if self.complete:
+            self._notes.extend(assembler.notes)
         return self._emit(events)
 
     def message(self) -> dict[str, Any]:

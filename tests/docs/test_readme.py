@@ -1,0 +1,141 @@
+"""The README's tour: every command in it is run, and prints what the README shows."""
+
+import asyncio
+import contextlib
+import os
+import re
+import socket
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.support.tools import claude_code_program
+
+ROOT = Path(__file__).parents[2]
+STEP = re.compile(r"<!-- tour(?:: (\S+))? -->\n```sh\n(.*?)```\n```\w+\n(.*?)```", re.DOTALL)
+VOLATILE = re.compile(r"\b(msg|req|toolu|call)_\w+")
+START_TIMEOUT_S = 60
+
+
+@dataclass(frozen=True)
+class Step:
+    """One command of the tour and what it prints."""
+
+    needs: str
+    command: str
+    shown: str
+
+
+STEPS = [Step(*match) for match in STEP.findall((ROOT / "README.md").read_text())]
+
+
+def _free_port() -> int:
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        return int(sock.getsockname()[1])
+
+
+def _steady(text: str) -> list[str]:
+    """Return lines without what differs between two runs."""
+    return [VOLATILE.sub(r"\1_...", line.rstrip()) for line in text.strip().splitlines()]
+
+
+@contextlib.asynccontextmanager
+async def _made_run(home: Path):
+    """Start what `make run` starts, in an empty home directory, until it has said its token."""
+    base = {"PATH": os.environ["PATH"], "HOME": str(home), "LANG": "C.UTF-8"}
+    port = _free_port()
+    process = await asyncio.create_subprocess_exec(
+        str(ROOT / ".venv/bin/ccproxy"),
+        "run",
+        "--port",
+        str(port),
+        cwd=ROOT,
+        env=base,
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    exports: dict[str, str] = {}
+    log: list[bytes] = []
+    reading = None
+    try:
+        async with asyncio.timeout(START_TIMEOUT_S):
+            while "ANTHROPIC_AUTH_TOKEN" not in exports:
+                line = (await process.stderr.readline()).decode()
+                assert line, "the proxy ended before it printed a token"
+                if match := re.match(r"export (\w+)=(\S+)", line):
+                    exports[match[1]] = match[2]
+            while True:
+                with contextlib.suppress(OSError):
+                    _, writer = await asyncio.open_connection("127.0.0.1", port)
+                    writer.close()
+                    break
+                await asyncio.sleep(0.02)
+        reading = asyncio.create_task(_drain(process.stderr, log))
+        yield {**base, **exports}
+    finally:
+        process.terminate()
+        await process.wait()
+        if reading is not None:
+            await reading
+
+
+async def _drain(stream: asyncio.StreamReader, into: list[bytes]) -> None:
+    while chunk := await stream.read(65536):
+        into.append(chunk)
+
+
+async def _run(
+    command: str, environment: dict[str, str], stderr: int = asyncio.subprocess.STDOUT
+) -> str:
+    process = await asyncio.create_subprocess_exec(
+        "bash",
+        "-c",
+        command,
+        cwd=ROOT,
+        env=environment,
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=stderr,
+    )
+    output, _ = await process.communicate()
+    return output.decode()
+
+
+def test_the_tour_has_its_steps():
+    """The marks in the README are found, so that the test below is not empty."""
+    assert ["", "", "", "claude-code", ""] == [step.needs for step in STEPS]
+
+
+@pytest.mark.timeout(120)
+async def test_the_tour_prints_what_the_readme_shows(tmp_path):
+    """curl, SDK and CLI examples give, in an empty home directory, what the README shows."""
+    async with _made_run(tmp_path) as environment:
+        for step in STEPS:
+            if step.needs:
+                continue
+            printed = _steady(await _run(step.command, environment))
+
+            shown = _steady(step.shown)
+            assert shown == [line for line in printed if not line.startswith("warning:")]
+
+
+@pytest.mark.needs("claude-code")
+@pytest.mark.timeout(120)
+async def test_the_tours_claude_code_runs_a_command(tmp_path):
+    """Claude Code, with the two exported variables and nothing else, runs the model's command."""
+    (step,) = [step for step in STEPS if step.needs == "claude-code"]
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    (programs / "claude").symlink_to(claude_code_program())
+    async with _made_run(tmp_path) as environment:
+        environment |= {
+            "PATH": f"{programs}:{environment['PATH']}",
+            "IS_SANDBOX": "1",
+            "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
+        }
+
+        printed = await _run(step.command, environment, asyncio.subprocess.DEVNULL)
+
+        assert _steady(step.shown) == _steady(printed)
