@@ -28,7 +28,7 @@ from ccproxy.health.overview import HealthOverview
 from ccproxy.observability.logs import RequestLog
 from ccproxy.observability.metrics import Metrics
 from ccproxy.pipeline.catalogue import ModelCatalogue
-from ccproxy.pipeline.exchange import Exchange
+from ccproxy.pipeline.exchange import Exchange, routing_refusal
 from ccproxy.pipeline.forward import ApiForwarder
 from ccproxy.pipeline.passthrough import PassthroughDeployment
 from ccproxy.pipeline.relay import PING_AFTER_S
@@ -38,9 +38,10 @@ from ccproxy.ports import ModelFacts
 from ccproxy.upstreams.anthropic import AnthropicUpstream
 from ccproxy.upstreams.litellm import LiteLLMRuntime, LiteLLMUpstream, Target
 from ccproxy.upstreams.ollama import OllamaControl
-from ccproxy.wire.errors import ApiError
 from ccproxy.wire.models_page import ModelEntry
-from routing.types import Privacy, Side
+from routing.errors import RoutingError
+from routing.identify import authorise, identify
+from routing.types import Privacy, RequestFacts, Side
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
@@ -51,7 +52,7 @@ if TYPE_CHECKING:
     from ccproxy.config.settings import Settings
     from ccproxy.pipeline.request import Served
     from ccproxy.ports import MessagesUpstream, Outcome, OutcomeSink
-    from routing.types import Roster, RoutingTable
+    from routing.types import AgentMatch, Roster, RoutingTable
 
 _log = logging.getLogger(__name__)
 
@@ -156,7 +157,7 @@ def build_proxy(
             endpoint = MessagesEndpoint(exchange, counting=counting, body_timeout_s=body_timeout_s)
             app.router.routes.append(Route(prefix + path, endpoint=endpoint))
     catalogue = _catalogue(settings, upstreams, table)
-    app.include_router(models_router(authenticate, _agent_check(loaded.roster), catalogue))
+    app.include_router(models_router(authenticate, _agent_finder(loaded.roster), catalogue))
     app.include_router(ops_router(authenticate, health, metrics.exposition))
     for prefix in ("", "/agents/{slug}"):
         forward = ForwardEndpoint(forwarder, body_timeout_s=body_timeout_s)
@@ -196,12 +197,17 @@ def _authenticator(
     return lambda _headers: principal
 
 
-def _agent_check(roster: Roster) -> Callable[[str], None]:
-    def check(slug: str) -> None:
-        if slug not in roster.agents:
-            raise ApiError(404, f"agent: {slug} is not in the roster.", should_retry=False)
+def _agent_finder(roster: Roster) -> Callable[[str | None, Principal], AgentMatch]:
+    def find(slug: str | None, principal: Principal) -> AgentMatch:
+        try:
+            match = identify(RequestFacts("", slug, principal.agents), roster)
+            if slug is not None:
+                authorise(match, principal.agents)
+        except RoutingError as exc:
+            raise routing_refusal(exc) from exc
+        return match
 
-    return check
+    return find
 
 
 def _build_upstreams(settings: Settings, patience_s: float) -> _Upstreams:

@@ -250,7 +250,13 @@ class Client(Protocol):
         ...
 
     def body_chunks(self, limit_bytes: int) -> AsyncIterator[bytes]:
-        """Yield the body as it arrives, for bodies that are streamed through."""
+        """Yield the body as it arrives, for bodies that are streamed through.
+
+        Raises:
+            ApiError: 413 above the limit, at once if so much is declared; while iterating also 400
+                when it stops arriving.
+            ClientGone: The client left (while iterating).
+        """
         ...
 
     def watched(self) -> AbstractAsyncContextManager[None]:

@@ -33,6 +33,7 @@ class AsgiClient:
         "_receive",
         "_scope",
         "_send",
+        "_upload_over",
         "last_sent_at",
         "started",
     )
@@ -47,6 +48,7 @@ class AsgiClient:
         self._body_timeout_s = body_timeout_s
         self._gone = False
         self._finished = False
+        self._upload_over: asyncio.Event | None = None
         self.started = False
         self.last_sent_at = monotonic()
 
@@ -74,9 +76,13 @@ class AsgiClient:
                 raise _too_large(limit_bytes)
         return bytes(body)
 
-    async def body_chunks(self, limit_bytes: int) -> AsyncIterator[bytes]:
+    def body_chunks(self, limit_bytes: int) -> AsyncIterator[bytes]:
         """Yield the body as it arrives; see `ports.Client`."""
         self._check_declared_length(limit_bytes)
+        self._upload_over = asyncio.Event()
+        return self._upload(limit_bytes, self._upload_over)
+
+    async def _upload(self, limit_bytes: int, over: asyncio.Event) -> AsyncIterator[bytes]:
         total_bytes = 0
         more = True
         while more:
@@ -95,6 +101,7 @@ class AsgiClient:
                 raise _too_large(limit_bytes)
             if chunk:
                 yield chunk
+        over.set()
 
     async def _chunks_from(self, message: Message) -> AsyncIterator[bytes]:
         while True:
@@ -129,6 +136,8 @@ class AsgiClient:
             watcher.cancel()
 
     async def _watch(self, task: asyncio.Task[object]) -> None:
+        if self._upload_over is not None:
+            await self._upload_over.wait()  # until then whoever reads the upload hears of it
         while True:
             message = await self._receive()
             if message["type"] == "http.disconnect":

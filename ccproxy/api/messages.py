@@ -36,22 +36,30 @@ class MessagesEndpoint:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
+        incoming = incoming_from(scope)
         if scope["method"] != "POST":
             await respond_with_error(
                 ApiError(405, "Method Not Allowed", headers=(("allow", "POST"),)), send
             )
             return
         client = AsgiClient(scope, receive, send, self._body_timeout_s)
-        await self._service.serve(incoming_from(scope), client, counting=self._counting)
+        await self._service.serve(incoming, client, counting=self._counting)
 
 
 def incoming_from(scope: Scope) -> Incoming:
-    """Return the request line and headers of an ASGI scope, the agent's prefix taken off."""
+    """Return the request line and headers of an ASGI scope, the agent's prefix taken off.
+
+    Raises:
+        ApiError: 404 where the prefix is there only after percent-decoding.
+    """
     raw_path: bytes = scope["raw_path"]
     slug: str | None = scope.get("path_params", {}).get("slug")
     if slug is not None:
         # b"/agents/<slug>/v1/..." -> b"/v1/...", whatever percent-encoding the slug has.
-        raw_path = b"/" + raw_path.split(b"/", 3)[3]
+        parts = raw_path.split(b"/", 3)
+        if len(parts) < 4 or not parts[3].startswith(b"v1/"):
+            raise ApiError(404, "Not found")  # a percent-encoded slash is no separator
+        raw_path = b"/" + parts[3]
     return Incoming(
         scope["method"],
         raw_path.decode("ascii"),

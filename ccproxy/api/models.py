@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 import orjson
 from fastapi import APIRouter, Request, Response
 
+from ccproxy.wire.errors import ApiError
 from ccproxy.wire.ids import mint_request_id
 from ccproxy.wire.models_page import find, page, parse_page_query
 
@@ -15,6 +16,10 @@ if TYPE_CHECKING:
 
     from ccproxy.auth import Principal
     from ccproxy.wire.models_page import ModelEntry
+    from routing.types import AgentMatch
+
+_OTHER_METHODS: Final = ["HEAD", "POST", "PUT", "PATCH", "DELETE"]
+"""Refused here, or the catch-all behind would hand them to Claude."""
 
 
 class Catalogue(Protocol):
@@ -27,25 +32,25 @@ class Catalogue(Protocol):
 
 def models_router(
     authenticate: Callable[[Sequence[tuple[bytes, bytes]]], Principal],
-    check_agent: Callable[[str], None],
+    find_agent: Callable[[str | None, Principal], AgentMatch],
     catalogue: Catalogue,
 ) -> APIRouter:
     """Return both endpoints, plain and under an agent's prefix.
 
-    `check_agent` raises a 404 `ApiError` for a slug that the roster does not have.
+    `find_agent` says who asks, from the slug of the path and the token; it raises an `ApiError`,
+    404 for a slug that the roster does not have, 403 for one that the token may not act as.
     """
     router = APIRouter()
 
-    def admit(request: Request) -> None:
-        authenticate(request.scope["headers"])
-        if (slug := request.path_params.get("slug")) is not None:
-            check_agent(slug)
+    def admit(request: Request) -> AgentMatch:
+        principal = authenticate(request.scope["headers"])
+        return find_agent(request.path_params.get("slug"), principal)
 
     @router.get("/v1/models")
     @router.get("/agents/{slug}/v1/models")
     async def list_models(request: Request) -> Response:
         """Return one page of models."""
-        admit(request)
+        match = admit(request)
         query = parse_page_query(request.scope["query_string"])
         return _json(
             page(
@@ -54,20 +59,32 @@ def models_router(
                 query.after_id,
                 query.before_id,
                 lifecycle=query.lifecycle,
-            )
+            ),
+            match,
         )
 
     @router.get("/v1/models/{model_id:path}")
     @router.get("/agents/{slug}/v1/models/{model_id:path}")
     async def show_model(request: Request, model_id: str) -> Response:
         """Return one model, or 404."""
-        admit(request)
-        return _json(find(await catalogue.entries(), model_id).as_info())
+        match = admit(request)
+        return _json(find(await catalogue.entries(), model_id).as_info(), match)
 
+    for path in ("/v1/models", "/v1/models/{model_id:path}"):
+        for prefix in ("", "/agents/{slug}"):
+            router.add_api_route(prefix + path, _not_allowed, methods=_OTHER_METHODS)
     return router
 
 
-def _json(payload: Mapping[str, object]) -> Response:
+async def _not_allowed() -> Response:
+    raise ApiError(405, "Method Not Allowed", headers=(("allow", "GET"),))
+
+
+def _json(payload: Mapping[str, object], match: AgentMatch) -> Response:
+    request_id = mint_request_id()
     response = Response(orjson.dumps(payload), media_type="application/json")
-    response.headers["request-id"] = mint_request_id()
+    response.headers["request-id"] = request_id
+    response.headers["x-ccproxy-request-id"] = request_id
+    response.headers["x-ccproxy-agent"] = match.slug or "unknown"
+    response.headers["x-ccproxy-agent-source"] = match.source
     return response

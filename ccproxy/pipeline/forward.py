@@ -7,8 +7,10 @@ agent of the path or that of the token is.
 
 from __future__ import annotations
 
+import logging
 from time import monotonic, time
 from typing import TYPE_CHECKING, Final
+from urllib.parse import unquote
 
 from ccproxy.pipeline.attempts import refusal_after
 from ccproxy.pipeline.exchange import reply_headers, routing_refusal, send_refusal
@@ -37,6 +39,8 @@ BATCHES_LIMIT_BYTES: Final = 256 * 1024 * 1024
 UPLOAD_LIMIT_BYTES: Final = 500 * 1024 * 1024
 """Anthropic's limit for files (conformance 018)."""
 
+_log = logging.getLogger(__name__)
+
 
 class ApiForwarder:
     """Serves every `/v1/…` path that is neither Messages nor models."""
@@ -62,13 +66,14 @@ class ApiForwarder:
         try:
             principal = self._authenticate(incoming.headers)
             outcome.principal = principal.name
+            path = _plain_path(incoming.path)
             upstream = self._find_claude(outcome)
             self._keep_on_host(incoming, principal, outcome)
-            body = await self._body(incoming, principal, client)
-            reply = PassthroughReply(await upstream.send(_forwarded(incoming, body)))
-            outcome.attempts.append(f"{outcome.deployment}:{reply.failure or 'ok'}")
-            outcome.status = reply.status
+            body = await self._body(incoming, path, principal, client)
             async with client.watched():
+                reply = await _send(upstream, incoming, body)
+                outcome.attempts.append(f"{outcome.deployment}:{reply.failure or 'ok'}")
+                outcome.status = reply.status
                 await relay(reply, client, reply_headers(reply, outcome), outcome)
         except ClientGone:
             outcome.ending = Ending.CLIENT_GONE
@@ -83,6 +88,11 @@ class ApiForwarder:
                 told = refusal_after(failed)
                 outcome.status = told.status
                 await send_refusal(told, client, outcome)
+        except Exception:  # noqa: BLE001 - the boundary of a request: a bug of ours is a 500
+            _log.exception("request failed", extra={"request_id": outcome.request_id})
+            outcome.status, outcome.ending = 500, Ending.FAILED
+            if not client.started:
+                await send_refusal(ApiError(500, "Internal proxy error."), client, outcome)
         finally:
             outcome.total_s = monotonic() - began
             self._sink.record(outcome)
@@ -114,10 +124,10 @@ class ApiForwarder:
             raise _must_stay("This caller")
 
     async def _body(
-        self, incoming: Incoming, principal: Principal, client: Client
+        self, incoming: Incoming, path: str, principal: Principal, client: Client
     ) -> bytes | AsyncIterator[bytes]:
         """Return what to send; batches are looked into, everything else streams through."""
-        if incoming.method == "POST" and incoming.path == BATCHES_PATH:
+        if incoming.method == "POST" and path == BATCHES_PATH:
             raw = await client.read_body(BATCHES_LIMIT_BYTES)
             self._keep_items_on_host(incoming, principal, raw)
             return raw
@@ -148,8 +158,66 @@ class ApiForwarder:
                 raise _must_stay(f"requests.{position}")
 
 
-def _forwarded(incoming: Incoming, body: bytes | AsyncIterator[bytes]) -> ForwardedRequest:
-    return ForwardedRequest(incoming.method, incoming.path, incoming.query, incoming.headers, body)
+class _Upload:
+    """A streamed body; remembers which fault of the client ended it."""
+
+    def __init__(self, chunks: AsyncIterator[bytes]) -> None:
+        self._chunks = chunks
+        self.fault: ApiError | ClientGone | None = None
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        try:
+            async for chunk in self._chunks:
+                yield chunk
+        except (ApiError, ClientGone) as fault:
+            self.fault = fault
+            raise
+
+
+async def _send(
+    upstream: MessagesUpstream, incoming: Incoming, body: bytes | AsyncIterator[bytes]
+) -> PassthroughReply:
+    """Send and wait for the answer's head.
+
+    Raises:
+        AttemptFailed: Claude could not be reached.
+        ApiError: The upload was at fault.
+        ClientGone: The client left while uploading.
+    """
+    upload = None
+    if not isinstance(body, bytes):
+        upload = _Upload(body)
+        body = aiter(upload)
+    request = ForwardedRequest(
+        incoming.method, incoming.path, incoming.query, incoming.headers, body
+    )
+    try:
+        return PassthroughReply(await upstream.send(request))
+    except AttemptFailed:
+        # To the HTTP client a body that raises looks like a broken connection.
+        if upload is not None and upload.fault is not None:
+            raise upload.fault from None
+        raise
+
+
+def _plain_path(raw_path: str) -> str:
+    """Return the path decoded.
+
+    A Messages request under a misspelt path must not be shown to Claude only to be refused there,
+    and what is read here as one path must not be another one to somebody who tidies it up.
+
+    Raises:
+        ApiError: 404 for empty and dot segments, and for a base URL that ends in `/v1`.
+    """
+    path = unquote(raw_path)
+    segments = path.split("/")[1:]
+    if segments[:2] == ["v1", "v1"]:
+        raise ApiError(
+            404, "Not found: the base URL must not end in /v1, clients add it.", should_retry=False
+        )
+    if any(segment in ("", ".", "..") for segment in segments):
+        raise ApiError(404, "Not found", should_retry=False)
+    return path
 
 
 def _must_stay(who: str) -> ApiError:

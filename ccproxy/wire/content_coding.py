@@ -55,7 +55,8 @@ def decode_body(raw: bytes, content_encoding: bytes | None, limit_bytes: int) ->
             error_code="request_body_too_large_after_decoding",
             should_retry=False,
         )
-    if not decoder.eof:
+    # A second gzip member would be read by others and not by us: nothing may hide there.
+    if not decoder.eof or decoder.unused_data:
         raise _corrupt()
     return decoded
 

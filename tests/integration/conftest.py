@@ -1,0 +1,41 @@
+"""One proxy per module, warm, with both simulated upstreams wiped before each test."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+import pytest_asyncio
+
+from tests.support.http_wire import ask
+from tests.support.messages import turn
+from tests.support.proxy import running_proxy
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from tests.support.proxy import RunningProxy
+
+
+@pytest.fixture(scope="module")
+def proxy_options(request: pytest.FixtureRequest) -> dict[str, object]:
+    """Arguments of `running_proxy`; a module that wants others sets PROXY_OPTIONS."""
+    return getattr(request.module, "PROXY_OPTIONS", {})
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def shared_proxy(proxy_options) -> AsyncIterator[RunningProxy]:
+    """A proxy that has served its first local request, so that LiteLLM's import is over."""
+    async with running_proxy(**proxy_options) as proxy:
+        first = await ask(proxy.base_url, "/v1/messages", headers=proxy.headers, body=turn())
+        assert first.status == 200, first.body
+        yield proxy
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def proxy(shared_proxy: RunningProxy) -> AsyncIterator[RunningProxy]:
+    """The module's proxy; its upstreams remember nothing of earlier tests."""
+    shared_proxy.ollama.reset()
+    shared_proxy.claude.reset()
+    yield shared_proxy
+    await shared_proxy.ollama.resume()
