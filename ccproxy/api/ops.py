@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Protocol
 
+import orjson
 from fastapi import APIRouter, Request, Response
-from fastapi.responses import JSONResponse
 
 from ccproxy.auth import require_scope
+from ccproxy.wire.ids import mint_request_id
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -40,33 +41,43 @@ def ops_router(
 
     @router.api_route("/", methods=["GET", "HEAD"])
     @router.api_route("/api/hello", methods=["GET", "HEAD"])
-    async def hello() -> JSONResponse:
+    async def hello() -> Response:
         """Say that somebody is here; Claude Code asks at its start."""
-        return JSONResponse({"service": "ccproxy"})
+        return _json({"service": "ccproxy"})
 
     @router.api_route("/health/live", methods=["GET", "HEAD"])
-    async def live() -> JSONResponse:
+    async def live() -> Response:
         """Answer while the process serves."""
-        return JSONResponse({"status": "live"})
+        return _json({"status": "live"})
 
     @router.api_route("/health/ready", methods=["GET", "HEAD"])
-    async def ready() -> JSONResponse:
+    async def ready() -> Response:
         """Answer 200 when at least one route can be served, else 503."""
         is_ready = health.is_ready()
         status = "ready" if is_ready else "not ready"
-        return JSONResponse({"status": status}, status_code=200 if is_ready else 503)
+        return _json({"status": status}, 200 if is_ready else 503)
 
     @router.get("/health")
-    async def detailed(request: Request) -> JSONResponse:
+    async def detailed(request: Request) -> Response:
         """Return every backend and deployment with its state."""
         require_ops(request)
-        return JSONResponse(health.detail())
+        return _json(health.detail())
 
     @router.get("/metrics")
     async def metrics(request: Request) -> Response:
         """Return the Prometheus text format."""
         require_ops(request)
         text, content_type = exposition()
-        return Response(text, media_type=content_type)
+        return Response(text, media_type=content_type, headers=_with_id())
 
     return router
+
+
+def _json(payload: dict[str, Any], status: int = 200) -> Response:
+    body = orjson.dumps(payload)
+    return Response(body, status, headers=_with_id(), media_type="application/json")
+
+
+def _with_id() -> dict[str, str]:
+    """Return the header every answer carries (conformance 036)."""
+    return {"request-id": mint_request_id()}
