@@ -12,8 +12,8 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from contextlib import AbstractAsyncContextManager
     from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+    from contextlib import AbstractAsyncContextManager
 
     from routing.failures import FailureClass
 
@@ -56,7 +56,7 @@ class ForwardedRequest:
 
     method: str
     path: str
-    """Raw path without the `/agents/{slug}` prefix, percent-encoding untouched, e.g. `/v1/messages`."""
+    """Raw path without the `/agents/{slug}` prefix, still percent-encoded, e.g. `/v1/messages`."""
     query: bytes
     """Raw query string without `?`, untouched."""
     headers: Sequence[tuple[bytes, bytes]]
@@ -73,7 +73,7 @@ class BytesReply(Protocol):
     """End-to-end headers as received: hop-by-hop ones and `set-cookie` are already gone."""
 
     def chunks(self) -> AsyncIterator[bytes]:
-        """Yield the body as it arrives, still content-encoded; raise `AttemptFailed` if it breaks."""
+        """Yield the body as it arrives, still encoded; raise `AttemptFailed` if it breaks."""
         ...
 
     async def aclose(self) -> None:
@@ -106,10 +106,13 @@ class ModelCall:
 
     `messages` items are dicts:
     `{"role": "system"|"user", "content": str}`; a user message with images has
-    `"content": [{"type": "text", "text": ...}, {"type": "image_url", "image_url": {"url": "data:..."}}]`;
-    `{"role": "assistant", "content": str, "thinking": str (optional), "tool_calls": [{"id", "type": "function",
+    `"content": [{"type": "text", "text": ...},
+    {"type": "image_url", "image_url": {"url": "data:..."}}]`;
+    `{"role": "assistant", "content": str, "thinking": str (optional),
+    "tool_calls": [{"id", "type": "function",
     "function": {"name", "arguments": dict}}] (optional)}`;
-    `{"role": "tool", "content": str, "tool_call_id": str, "tool_name": str, "images": [base64, ...] (optional)}`.
+    `{"role": "tool", "content": str, "tool_call_id": str, "tool_name": str,
+    "images": [base64, ...] (optional)}`.
     """
 
     messages: Sequence[Mapping[str, Any]]

@@ -42,7 +42,7 @@ class AgentSource(StrEnum):
     """How the agent was found; the value of `x-ccproxy-agent-source`."""
 
     PATH = "path"
-    TOKEN = "token"
+    TOKEN = "token"  # noqa: S105 - a word of a header
     HEADER = "header"
     MODEL = "model"
     PROMPT = "prompt"

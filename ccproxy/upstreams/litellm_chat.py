@@ -50,7 +50,7 @@ class _Reader:
         self._input_tokens: int | None = None
         self._output_tokens: int | None = None
 
-    def feed(self, chunk: Any) -> ModelDelta | None:
+    def feed(self, chunk: Any) -> ModelDelta | None:  # noqa: ANN401 - LiteLLM's objects
         """Return the words of a chunk, if any, and keep the rest."""
         if (usage := getattr(chunk, "usage", None)) is not None:
             self._input_tokens = usage.prompt_tokens
@@ -65,7 +65,7 @@ class _Reader:
         text = choice.delta.content or ""
         return ModelDelta(thinking, text) if thinking or text else None
 
-    def _add_piece(self, piece: Any) -> None:
+    def _add_piece(self, piece: Any) -> None:  # noqa: ANN401 - LiteLLM's objects
         call = self._by_index.get(piece.index)
         # Some providers count every call as 0: a new id under a known index is a new call.
         if call is None or (piece.id and call.id and piece.id != call.id):
@@ -124,7 +124,7 @@ class ChatUpstream:
     async def aclose(self) -> None:
         """Do nothing: LiteLLM keeps the clients of these providers itself."""
 
-    async def _send(self, call: ModelCall) -> Any:
+    async def _send(self, call: ModelCall) -> Any:  # noqa: ANN401 - LiteLLM's objects
         target = self._target
         try:
             async with asyncio.timeout(target.first_byte_timeout_s):
@@ -143,7 +143,12 @@ class ChatUpstream:
         except Exception as error:
             raise self._failure(error) from error
 
-    async def _next(self, chunks: Any, limit_s: float | None, silence: FailureClass) -> Any:
+    async def _next(
+        self,
+        chunks: Any,  # noqa: ANN401 - LiteLLM's objects
+        limit_s: float | None,
+        silence: FailureClass,
+    ) -> Any:  # noqa: ANN401 - as above
         """Return the next chunk, or None at the end."""
         try:
             async with asyncio.timeout(limit_s):

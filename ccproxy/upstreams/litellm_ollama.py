@@ -175,7 +175,7 @@ class OllamaUpstream:
 
     async def aclose(self) -> None:
         """Close the HTTP client."""
-        await self._client.close()
+        await self._client.close()  # type: ignore[no-untyped-call]
 
     async def _send(self, call: ModelCall) -> httpx.Response:
         """Return the response as soon as it has begun."""

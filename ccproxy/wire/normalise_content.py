@@ -153,7 +153,7 @@ class Content:
         self.add_text(f"[{block['type']}] {orjson.dumps(shown).decode()}")
 
 
-def _without_bookkeeping(value: Any) -> Any:
+def _without_bookkeeping(value: Any) -> Any:  # noqa: ANN401 - JSON
     """Return a copy of a JSON value without the keys that mean nothing to a model."""
     if isinstance(value, list):
         return [_without_bookkeeping(item) for item in value]

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import orjson
 import pytest
 
-from ccproxy.ports import AttemptFailed
 from ccproxy.upstreams.litellm_failures import answered_with_error, said_error
 from routing.failures import FailureClass
+
+if TYPE_CHECKING:
+    from ccproxy.ports import AttemptFailed
 
 
 def refused(status: int, body: bytes, retry_after: str | None = None) -> AttemptFailed:

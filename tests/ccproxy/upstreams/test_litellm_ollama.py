@@ -26,8 +26,6 @@ from tests.support.scripted_ollama import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
     from tests.support.scripted_ollama import ScriptedOllama, Step
 
 ASK = ModelCall(messages=[{"role": "user", "content": "hi"}])

@@ -455,8 +455,10 @@ def test_schemas_that_ollama_would_refuse(given: Any, expected: Any) -> None:
         (
             {"type": "tool", "name": "list", "disable_parallel_tool_use": True},
             [LIST],
-            "a\n\nYou must call the tool list now. Do not answer in plain text. "
-            "Make exactly one call.",
+            (
+                "a\n\nYou must call the tool list now. Do not answer in plain text. "
+                "Make exactly one call."
+            ),
         ),
     ],
 )
