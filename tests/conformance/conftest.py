@@ -1,0 +1,70 @@
+"""One proxy per module for black-box tests; its upstreams remember nothing of earlier tests."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+import pytest_asyncio
+
+from tests.support.black_box import RelayProxy
+from tests.support.http_wire import ask
+from tests.support.messages import turn
+from tests.support.proxy import UPSTREAM_KEY, running_proxy
+from tests.support.raw_upstream import raw_upstream
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from tests.support.proxy import RunningProxy
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def shared_proxy(request: pytest.FixtureRequest) -> AsyncIterator[RunningProxy]:
+    """A proxy that has served its first local request, so that LiteLLM's import is over."""
+    options = getattr(request.module, "PROXY_OPTIONS", {})
+    async with running_proxy(**options) as proxy:
+        first = await ask(proxy.base_url, "/v1/messages", headers=proxy.headers, body=turn())
+        assert first.status == 200, first.body
+        yield proxy
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def proxy(shared_proxy: RunningProxy) -> AsyncIterator[RunningProxy]:
+    """The module's proxy, its upstreams wiped."""
+    shared_proxy.ollama.reset()
+    shared_proxy.claude.reset()
+    yield shared_proxy
+    await shared_proxy.ollama.resume()
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def shared_relay() -> AsyncIterator[RelayProxy]:
+    """See `RelayProxy`."""
+
+    def deployment(name: str, model: str, base: str, **params: object) -> dict[str, object]:
+        return {"model_name": name, "litellm_params": {"model": model, "api_base": base, **params}}
+
+    key = {"api_key": UPSTREAM_KEY}
+    closed = "http://127.0.0.1:9"
+    async with raw_upstream(b"") as claude, raw_upstream(b"", deaf=True) as deaf:
+        models = [
+            deployment("raw", "anthropic/*", claude.base_url, **key),
+            deployment("named", "anthropic/claude-named-1", claude.base_url, **key),
+            deployment("deaf", "anthropic/*", deaf.base_url, timeout=0.3, **key),
+            deployment("closed", "anthropic/*", closed, **key),
+            deployment("local-deaf", "ollama_chat/qwen", deaf.base_url, stream_timeout=0.3),
+            deployment("local-closed", "ollama_chat/qwen", closed),
+        ]
+        profile = {"tiers": {"opus": {"route": ["raw"]}}, "default": {"route": ["local-closed"]}}
+        table = {"version": 1, "active_profile": "p", "profiles": {"p": profile}}
+        async with running_proxy(routing=table, changes={"model_list": models}) as proxy:
+            yield RelayProxy(proxy, claude)
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def relay(shared_relay: RelayProxy) -> RelayProxy:
+    """The module's relay proxy; what arrived earlier is forgotten."""
+    shared_relay.claude.heads.clear()
+    shared_relay.claude.bodies.clear()
+    return shared_relay
