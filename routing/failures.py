@@ -45,13 +45,15 @@ class Consequence:
     """Anthropic's `error.type` that goes with the status."""
     should_retry: bool
     """What `x-should-retry` tells the client."""
+    retry_after_s: int | None = None
+    """What `retry-after` tells the client where the upstream itself named no time."""
 
 
 CONSEQUENCES: Final[Mapping[FailureClass, Consequence]] = {
     FailureClass.CLIENT_FAULT: Consequence(False, 400, "invalid_request_error", False),
     FailureClass.UPSTREAM_AUTH: Consequence(True, 502, "api_error", False),
     FailureClass.RATE_LIMIT: Consequence(True, 429, "rate_limit_error", True),
-    FailureClass.OVERLOADED: Consequence(True, 529, "overloaded_error", True),
+    FailureClass.OVERLOADED: Consequence(True, 529, "overloaded_error", True, 2),
     FailureClass.CONTEXT_OVERFLOW: Consequence(True, 400, "invalid_request_error", False),
     FailureClass.MODEL_MISSING: Consequence(True, 404, "not_found_error", False),
     FailureClass.CAPABILITY_MISSING: Consequence(True, 400, "invalid_request_error", False),

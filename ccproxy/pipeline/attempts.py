@@ -61,11 +61,14 @@ async def first_answer(
 def refusal_after(failed: AttemptFailed) -> ApiError:
     """Return what the client is told when this failure was the last."""
     consequence = CONSEQUENCES[failed.failure]
+    retry_after_s = failed.retry_after_s
+    if retry_after_s is None:
+        retry_after_s = consequence.retry_after_s
     return ApiError(
         consequence.status,
         failed.message,
         error_type=consequence.error_type,
         error_code=failed.error_code,
         should_retry=consequence.should_retry,
-        retry_after_s=failed.retry_after_s,
+        retry_after_s=retry_after_s,
     )
