@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -49,6 +49,60 @@ class AgentSource(StrEnum):
     BINDING = "binding"
     TYPE = "type"
     NONE = "none"
+
+
+class RequestClass(StrEnum):
+    """What kind of call a request is; only a `turn` is an agent at work.
+
+    The others are calls that Claude Code makes on its own account.
+    """
+
+    TURN = "turn"
+    TITLE = "title"
+    COMPACTION = "compaction"
+    COUNT = "count"
+    BACKGROUND = "background"
+    SAFETY_CLASSIFIER = "safety_classifier"
+    """Judges whether a tool call is dangerous; never a local model's business by default."""
+
+
+class ContentFacts(Protocol):
+    """What a decision may ask of a request's body; each answer may be computed when asked."""
+
+    @property
+    def input_tokens(self) -> int:
+        """The estimate of the prompt, in tokens."""
+        ...
+
+    @property
+    def has_images(self) -> bool:
+        """An image anywhere, also in a tool result."""
+        ...
+
+    @property
+    def has_documents(self) -> bool:
+        """A document that is not plain text (PDF, URL, file)."""
+        ...
+
+    @property
+    def has_server_tools(self) -> bool:
+        """A tool that Anthropic runs, offered or in the history."""
+        ...
+
+    @property
+    def tool_names(self) -> frozenset[str]:
+        """Names of the client's tools that are offered."""
+        ...
+
+    @property
+    def wants_thinking(self) -> bool:
+        """Thinking is switched on."""
+        ...
+
+    @property
+    def wants_structured_output(self) -> bool:
+        """An output schema is asked for."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
