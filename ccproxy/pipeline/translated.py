@@ -311,7 +311,7 @@ def _thinking_display(thinking: Mapping[str, Any] | None) -> ThinkingDisplay:
 
 def _tool_ids(body: Mapping[str, Any]) -> Iterator[str]:
     for message in body["messages"]:
-        content = message["content"]
+        content = message.get("content")
         if message["role"] == "assistant" and isinstance(content, list):
             for block in content:
                 if block["type"] == "tool_use":
