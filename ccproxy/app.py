@@ -14,6 +14,7 @@ from starlette.routing import Route
 
 from ccproxy import __version__
 from ccproxy.api.asgi_client import BODY_TIMEOUT_S
+from ccproxy.api.entrance import Entrance
 from ccproxy.api.forward import ForwardEndpoint
 from ccproxy.api.messages import MessagesEndpoint
 from ccproxy.api.models import models_router
@@ -27,6 +28,7 @@ from ccproxy.health.monitor import OllamaMonitor
 from ccproxy.health.overview import HealthOverview
 from ccproxy.observability.logs import RequestLog
 from ccproxy.observability.metrics import Metrics
+from ccproxy.observability.upstream_states import UpstreamStates
 from ccproxy.pipeline.catalogue import ModelCatalogue
 from ccproxy.pipeline.exchange import Exchange, routing_refusal
 from ccproxy.pipeline.forward import ApiForwarder
@@ -46,6 +48,8 @@ from routing.types import Privacy, RequestFacts, Side
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 
+    from starlette.types import ASGIApp
+
     from ccproxy.auth import Principal
     from ccproxy.config.deployments import DeploymentSettings
     from ccproxy.config.problems import ConfigProblem
@@ -64,7 +68,7 @@ OLLAMA_PROVIDER = "ollama_chat"
 class Proxy:
     """A wired proxy: serve `app`; its lifespan starts and stops everything else."""
 
-    app: FastAPI
+    app: ASGIApp
     table: RoutingTable
     roster: Roster
     metrics: Metrics
@@ -128,6 +132,7 @@ def build_proxy(
     metrics = Metrics()
     sink = _Sinks([RequestLog(), metrics] if log_requests else [metrics])
     upstreams = _build_upstreams(settings, patience_s)
+    metrics.registry.register(UpstreamStates(upstreams.monitor.states))
     authenticate = _authenticator(settings)
 
     app = FastAPI(
@@ -162,8 +167,12 @@ def build_proxy(
     for prefix in ("", "/agents/{slug}"):
         forward = ForwardEndpoint(forwarder, body_timeout_s=body_timeout_s)
         app.router.routes.append(Route(prefix + "/v1/{rest:path}", forward))
+    messages = {
+        "/v1/messages": MessagesEndpoint(exchange, counting=False),
+        "/v1/messages/count_tokens": MessagesEndpoint(exchange, counting=True),
+    }
     warnings = (*settings.warnings, *loaded.warnings, *table_warnings)
-    return Proxy(app, table, loaded.roster, metrics, warnings)
+    return Proxy(Entrance(messages, app), table, loaded.roster, metrics, warnings)
 
 
 def _lifespan(

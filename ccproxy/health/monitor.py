@@ -145,6 +145,10 @@ class OllamaMonitor:
         backend = self._backends.get(_key(api_base))
         return backend.reachable if backend else None
 
+    def states(self) -> dict[str, bool | None]:
+        """Return whether each backend answers, by `api_base`; None if nobody has asked yet."""
+        return {api_base: backend.reachable for api_base, backend in self._backends.items()}
+
     async def wait_facts(
         self, api_base: str, model: str, timeout_s: float = 1.0
     ) -> ModelFacts | None:
