@@ -10,11 +10,9 @@ from __future__ import annotations
 import importlib
 import os
 import sys
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final, cast
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
     from types import ModuleType
 
     from ccproxy.upstreams.litellm import Provider
@@ -37,21 +35,7 @@ def load() -> Provider:
     # published vulnerabilities but one are in there, and a failed search costs 7 ms a call.
     modules = cast("dict[str, ModuleType | None]", sys.modules)
     modules[_PROXY_SERVER] = None
-    with _environment(_IMPORT_ENVIRONMENT):
-        provider = importlib.import_module("ccproxy.upstreams.litellm_provider")
+    # They stay: taking them back would race with a second load in this process.
+    os.environ.update(_IMPORT_ENVIRONMENT)
+    provider = importlib.import_module("ccproxy.upstreams.litellm_provider")
     return cast("Provider", provider.LiteLLMProvider())
-
-
-@contextmanager
-def _environment(wanted: Mapping[str, str]) -> Iterator[None]:
-    """Set variables, and put back what stood there before."""
-    before = {name: os.environ.get(name) for name in wanted}
-    os.environ.update(wanted)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
