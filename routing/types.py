@@ -154,6 +154,26 @@ class RequestFacts:
     """The slug in `/agents/{slug}`, not yet checked against the roster."""
     token_agents: tuple[str, ...] = ()
     """Agents the token is limited to; empty means not limited."""
+    header_agent: str | None = None
+    """The slug in `x-ccproxy-agent`, not yet checked against the roster."""
+    prompt_agent: str | None = None
+    """The agent whose own prompt was found in `system`: `PromptFinding.chosen`."""
+    prompt_rivals: tuple[str, ...] = ()
+    """Other agents whose prompt was found too: `PromptFinding.rivals`."""
+    prompt_near: tuple[str, ...] = ()
+    """Agents most of whose prompt was found; for the record only, it decides nothing."""
+    bound_agent: str | None = None
+    """The agent that an earlier turn of the same client agent was recognised as."""
+    client_agent_type: str | None = None
+    """`x-claude-code-agent-type`, e.g. `Explore`; `custom` for every agent from a file."""
+
+
+@dataclass(frozen=True, slots=True)
+class SignalConflict:
+    """A signal that named another agent than the one that was decided on."""
+
+    source: AgentSource
+    slug: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,10 +181,12 @@ class AgentMatch:
     """Who is calling, and how we know."""
 
     slug: str | None
-    """None means unknown."""
+    """None means unknown, and then the source is `none`."""
     source: AgentSource
     confidence: float = 1.0
     """0 to 1; 1 for everything that was said explicitly."""
+    conflicts: tuple[SignalConflict, ...] = ()
+    """In the order of trust."""
 
 
 @dataclass(frozen=True, slots=True)
