@@ -156,20 +156,16 @@ def build_proxy(
     )
     ollama_bases = {d.name: d.api_base or "" for d in settings.deployments if _is_ollama(d)}
     health = HealthOverview(table, ollama_bases, upstreams.monitor)
-    # First match wins, so the hot path comes first and the catch-all last.
-    for prefix in ("", "/agents/{slug}"):
-        for path, counting in (("/v1/messages", False), ("/v1/messages/count_tokens", True)):
-            endpoint = MessagesEndpoint(exchange, counting=counting, body_timeout_s=body_timeout_s)
-            app.router.routes.append(Route(prefix + path, endpoint=endpoint))
     catalogue = _catalogue(settings, upstreams, table)
     app.include_router(models_router(authenticate, _agent_finder(loaded.roster), catalogue))
     app.include_router(ops_router(authenticate, health, metrics.exposition))
+    # First match wins, so the catch-all comes last.
     for prefix in ("", "/agents/{slug}"):
         forward = ForwardEndpoint(forwarder, body_timeout_s=body_timeout_s)
         app.router.routes.append(Route(prefix + "/v1/{rest:path}", forward))
     messages = {
-        "/v1/messages": MessagesEndpoint(exchange, counting=False),
-        "/v1/messages/count_tokens": MessagesEndpoint(exchange, counting=True),
+        path: MessagesEndpoint(exchange, counting=counting, body_timeout_s=body_timeout_s)
+        for path, counting in (("/v1/messages", False), ("/v1/messages/count_tokens", True))
     }
     warnings = (*settings.warnings, *loaded.warnings, *table_warnings)
     return Proxy(Entrance(messages, app), table, loaded.roster, metrics, warnings)
