@@ -36,7 +36,11 @@ class MessagesEndpoint:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
-        incoming = incoming_from(scope)
+        try:
+            incoming = incoming_from(scope)
+        except ApiError as refusal:
+            await respond_with_error(refusal, send)
+            return
         if scope["method"] != "POST":
             await respond_with_error(
                 ApiError(405, "Method Not Allowed", headers=(("allow", "POST"),)), send
