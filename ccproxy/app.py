@@ -39,7 +39,6 @@ from ccproxy.pipeline.translated import PATIENCE_S, ModelLimits, TranslatedDeplo
 from ccproxy.ports import ModelFacts
 from ccproxy.upstreams.anthropic import AnthropicUpstream
 from ccproxy.upstreams.litellm import LiteLLMRuntime, LiteLLMUpstream, Target
-from ccproxy.upstreams.ollama import OllamaControl
 from ccproxy.wire.models_page import ModelEntry
 from routing.errors import RoutingError
 from routing.identify import authorise, identify
@@ -56,6 +55,7 @@ if TYPE_CHECKING:
     from ccproxy.config.settings import Settings
     from ccproxy.pipeline.request import Served
     from ccproxy.ports import MessagesUpstream, Outcome, OutcomeSink
+    from ccproxy.upstreams.ollama import OllamaControl
     from routing.types import AgentMatch, Roster, RoutingTable
 
 _log = logging.getLogger(__name__)
@@ -223,8 +223,11 @@ def _build_upstreams(settings: Settings, patience_s: float) -> _Upstreams:
     for deployment in settings.deployments:
         if _is_ollama(deployment) and deployment.api_base is not None:
             models.setdefault(deployment.api_base, []).append(deployment.upstream_model)
-    for api_base in models:
-        controls[api_base] = OllamaControl(api_base)
+    if models:
+        # 10 MB and 0.1 s (the ollama package and httpx) that a Claude-only proxy does not pay.
+        from ccproxy.upstreams.ollama import OllamaControl  # noqa: PLC0415
+
+        controls.update((api_base, OllamaControl(api_base)) for api_base in models)
     monitor = OllamaMonitor(controls, models, now=time, jitter_s=random)
     runtime = LiteLLMRuntime() if translated else None
     served: dict[str, Served] = {}
