@@ -9,10 +9,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
+
+from routing.capabilities import UNKNOWN_CAPABILITIES, Capabilities
+from routing.policies import KEEP_THINKING, NO_POLICIES, OnOverflow, Policies, ThinkingPolicy
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from routing.conditions import When
+
+ANY_UPSTREAM_MODEL: Final = "*"
+"""Upstream model of a Claude deployment that keeps whatever id the client asked for."""
+THIS_HOST: Final = "localhost"
+"""`Deployment.host` of everything that runs on this machine."""
 
 
 class Tier(StrEnum):
@@ -67,7 +77,10 @@ class RequestClass(StrEnum):
 
 
 class ContentFacts(Protocol):
-    """What a decision may ask of a request's body; each answer may be computed when asked."""
+    """What a decision may ask of a request's body.
+
+    Each answer may be computed when first asked, and is kept: some are asked more than once.
+    """
 
     @property
     def input_tokens(self) -> int:
@@ -143,6 +156,18 @@ class Deployment:
     """True for everything `privacy: local_only` forbids: Claude, `:cloud` models, foreign hosts."""
     unavailable: str | None = None
     """Why it cannot be used at all (e.g. a missing key), or None."""
+    upstream_model: str = ""
+    """The upstream's own name for the model, or `ANY_UPSTREAM_MODEL`; empty means not told."""
+    capabilities: Capabilities = UNKNOWN_CAPABILITIES
+    """What the config file says; the rest is in the `FleetSnapshot`."""
+    max_input_tokens: int | None = None
+    """The longest prompt; None means that no limit is said."""
+    num_ctx: int | None = None
+    """Context in tokens, prompt and answer together."""
+    weights_gib: float | None = None
+    kv_kib_per_token: float | None = None
+    host: str | None = None
+    """The machine of a local model: `THIS_HOST` or a name; None for Claude and unknown ones."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,6 +191,16 @@ class RequestFacts:
     """The agent that an earlier turn of the same client agent was recognised as."""
     client_agent_type: str | None = None
     """`x-claude-code-agent-type`, e.g. `Explore`; `custom` for every agent from a file."""
+    request_class: RequestClass = RequestClass.TURN
+    principal: str = ""
+    """Name of the token or JWT subject; empty means unknown."""
+    project: str | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+    """By name in lower case; only those that `RoutingTable.asked_headers` names."""
+    content: ContentFacts | None = None
+    """None where the body is not known; then no rule that asks about it applies."""
+    local_minute: tuple[int, int] | None = None
+    """Local weekday (0 is Monday) and minute of the day; None means unknown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,13 +226,28 @@ class AgentMatch:
 
 @dataclass(frozen=True, slots=True)
 class RouteRule:
-    """What the table says for one key (a tier, category, agent or the default).
+    """What the table says in one entry: of a tier, category, agent, rule, or the default.
 
-    An entry may tighten privacy without naming a route.
+    An entry may tighten privacy or set other policies without naming a route.
     """
 
     route: tuple[str, ...] | None = None
     privacy: Privacy = Privacy.ANY
+    policies: Policies = NO_POLICIES
+
+
+@dataclass(frozen=True, slots=True)
+class ConditionalRule:
+    """One of a profile's ordered `rules`."""
+
+    name: str
+    """Unique in the profile that has it."""
+    when: When
+    entry: RouteRule
+    profile: str = ""
+    """The profile that has it; another may inherit it."""
+    index: int = 0
+    """Its place in that profile's list."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,6 +262,9 @@ class Profile:
     unknown: RouteRule | None = None
     """Applies to unrecognised callers, on top of tier or default."""
     privacy: Privacy = Privacy.ANY
+    policies: Policies = NO_POLICIES
+    rules: tuple[ConditionalRule, ...] = ()
+    """In the order in which they are tried: the profile's own, then its parent's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,6 +276,10 @@ class RoutingTable:
     deployments: Mapping[str, Deployment]
     version: str
     """Content hash, recorded with every decision."""
+    memory_gib: float | None = None
+    """What this machine's memory has for models; None means that it is not said."""
+    asked_headers: frozenset[str] = frozenset()
+    """Headers that the active profile's rules ask for, in lower case."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,3 +304,11 @@ class Plan:
     """Deployment names, best first, without duplicates."""
     trace: tuple[TraceEntry, ...]
     table_version: str
+    deadline_s: float | None = None
+    """Seconds from the request's arrival to the end of its answer; None means no limit."""
+    max_cost_microusd: int | None = None
+    """The most the request may be expected to cost; None means no limit."""
+    thinking: ThinkingPolicy = KEEP_THINKING
+    on_overflow: OnOverflow = OnOverflow.REROUTE
+    rule: str | None = None
+    """Name of the rule that gave the route, or None if something else did."""

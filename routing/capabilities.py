@@ -1,0 +1,133 @@
+"""What models can do, what requests need, and whether the two fit.
+
+Rules:
+1. What the config file says counts; where it says nothing, what was seen of the model does.
+2. An unknown ability is trusted for text, tools and structured output, and for everything at
+   Claude. Elsewhere images, documents and server tools need to be known.
+3. Thinking is no reason to skip: a model that cannot think answers without.
+4. Content is asked about only where the answer could matter.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from routing.types import ContentFacts, Deployment
+
+ANSWER_SHARE: Final = 8
+"""Of a context that prompt and answer share, this part, at most `ANSWER_TOKENS`, is kept free for
+the answer; the adapter of local models keeps the same."""
+ANSWER_TOKENS: Final = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What a model can do; None means unknown."""
+
+    tools: bool | None = None
+    vision: bool | None = None
+    documents: bool | None = None
+    """PDFs and other documents that are not plain text."""
+    server_tools: bool | None = None
+    """Tools that Anthropic's servers run."""
+    structured_output: bool | None = None
+    """Answers that keep to a JSON Schema."""
+    thinking: bool | None = None
+
+    def over(self, other: Capabilities) -> Capabilities:
+        """Return these capabilities, and the other's where these are unknown."""
+        return Capabilities(
+            *(
+                getattr(other, each.name)
+                if getattr(self, each.name) is None
+                else getattr(self, each.name)
+                for each in fields(self)
+            )
+        )
+
+
+UNKNOWN_CAPABILITIES: Final = Capabilities()
+
+
+@dataclass(frozen=True, slots=True)
+class FleetSnapshot:
+    """What is known of the deployments right now, by name. Empty: nothing beyond the config."""
+
+    unavailable: Mapping[str, str] = field(default_factory=dict)
+    """Deployment -> why it cannot be used at the moment."""
+    capabilities: Mapping[str, Capabilities] = field(default_factory=dict)
+
+
+NOTHING_KNOWN: Final = FleetSnapshot()
+
+
+@dataclass(frozen=True, slots=True)
+class _Need:
+    """One ability a request may need."""
+
+    ability: str
+    """A field of `Capabilities`."""
+    what: str
+    asked: Callable[[ContentFacts], bool]
+    trusted: bool
+    """Unknown counts as able."""
+
+
+_NEEDS: Final = (
+    _Need("tools", "tools", lambda content: bool(content.tool_names), trusted=True),
+    _Need("vision", "images", lambda content: content.has_images, trusted=False),
+    _Need("documents", "documents", lambda content: content.has_documents, trusted=False),
+    _Need("server_tools", "server tools", lambda content: content.has_server_tools, trusted=False),
+    _Need(
+        "structured_output",
+        "structured output",
+        lambda content: content.wants_structured_output,
+        trusted=True,
+    ),
+)
+
+
+def missing_ability(
+    deployment: Deployment,
+    seen: Capabilities | None,
+    content: ContentFacts | None,
+    *,
+    trust_all: bool,
+) -> str | None:
+    """Return why a deployment cannot serve such content, or None.
+
+    Args:
+        deployment: With what the config file says of it.
+        seen: What is known of the model besides.
+        content: None where nothing is known; then nothing is missing.
+        trust_all: Every unknown ability counts as present, as at Claude.
+    """
+    if content is None:
+        return None
+    able = deployment.capabilities if seen is None else deployment.capabilities.over(seen)
+    for need in _NEEDS:
+        can: bool | None = getattr(able, need.ability)
+        if can or (can is None and (trust_all or need.trusted)):
+            continue
+        if need.asked(content):
+            state = "cannot do" if can is False else "is not known to do"
+            return f"{state} {need.what}, which the request needs"
+    return None
+
+
+def longest_prompt_tokens(deployment: Deployment) -> int | None:
+    """Return the longest prompt that still leaves room for an answer; None where no limit is said.
+
+    `num_ctx` holds prompt and answer together; `max_input_tokens` is of the prompt alone.
+    """
+    limits = []
+    if deployment.num_ctx is not None:
+        room = min(ANSWER_TOKENS, deployment.num_ctx // ANSWER_SHARE)
+        limits.append(deployment.num_ctx - room)
+    if deployment.max_input_tokens is not None:
+        limits.append(deployment.max_input_tokens)
+    return min(limits, default=None)

@@ -1,0 +1,87 @@
+"""What a table may say of a request besides where it goes.
+
+Rules:
+1. Each policy is decided alone: the most specific entry that says something about it counts.
+2. Privacy is not among them. It never loosens, so it is combined and not overridden.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from enum import StrEnum
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+MICRO: Final = 1_000_000
+"""Microdollars in a dollar; money is whole microdollars everywhere inside."""
+
+
+class OnOverflow(StrEnum):
+    """What follows where the prompt is too long for a candidate."""
+
+    REROUTE = "reroute"
+    """The candidate is skipped; the next one may serve."""
+    ERROR = "error"
+    """Nothing after the candidate is tried; the client is told that the prompt is too long."""
+
+
+class ThinkingMode(StrEnum):
+    """What happens to a request's wish for thinking."""
+
+    KEEP = "keep"
+    STRIP = "strip"
+    CAP = "cap"
+
+
+@dataclass(frozen=True, slots=True)
+class ThinkingPolicy:
+    """How much a request may think."""
+
+    mode: ThinkingMode = ThinkingMode.KEEP
+    max_budget_tokens: int | None = None
+    """The most that `thinking.budget_tokens` may be; set exactly where the mode is `cap`."""
+
+
+KEEP_THINKING: Final = ThinkingPolicy()
+
+
+@dataclass(frozen=True, slots=True)
+class Policies:
+    """What one entry says; None where it says nothing."""
+
+    deadline_s: float | None = None
+    """Seconds from the request's arrival to the end of its answer."""
+    max_cost_microusd: int | None = None
+    """The most that one request may be expected to cost."""
+    thinking: ThinkingPolicy | None = None
+    on_overflow: OnOverflow | None = None
+
+    def over(self, other: Policies) -> Policies:
+        """Return these policies, and the other's where these say nothing."""
+        return Policies(
+            *(
+                getattr(other, each.name)
+                if getattr(self, each.name) is None
+                else getattr(self, each.name)
+                for each in fields(self)
+            )
+        )
+
+    @property
+    def said(self) -> tuple[str, ...]:
+        """Names of the policies that are set."""
+        return tuple(each.name for each in fields(self) if getattr(self, each.name) is not None)
+
+
+NO_POLICIES: Final = Policies()
+
+
+def combine(policies: Iterable[Policies]) -> Policies:
+    """Return what holds of policies that are given from the most to the least specific."""
+    combined = NO_POLICIES
+    for each in policies:
+        if each is not NO_POLICIES:
+            combined = combined.over(each)
+    return combined
