@@ -44,10 +44,14 @@ def run(config: Path, host: str | None, port: int | None) -> None:
     gc.collect()
     gc.freeze()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(server.serve())
+        try:
+            runner.run(server.serve())
+        except SystemExit as failed:
+            # The server has said why, e.g. that the address is taken; its own code for that is 3.
+            raise SystemExit(1 if failed.code else 0) from failed
 
 
-def server_config(app: ASGIApp, host: str, port: int) -> uvicorn.Config:
+def server_config(app: ASGIApp, host: str, port: int, *, grace_s: int = GRACE_S) -> uvicorn.Config:
     """Return how every server of this project is run.
 
     The server's own `date` and `server` headers are off: a relayed answer carries its upstream's.
@@ -66,6 +70,6 @@ def server_config(app: ASGIApp, host: str, port: int) -> uvicorn.Config:
         date_header=False,
         proxy_headers=False,
         timeout_keep_alive=KEEP_ALIVE_S,
-        timeout_graceful_shutdown=GRACE_S,
+        timeout_graceful_shutdown=grace_s,
         backlog=2048,
     )

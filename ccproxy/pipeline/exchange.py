@@ -6,13 +6,14 @@ one `Outcome`, also when the client left or the proxy itself is at fault.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from time import monotonic, time
 from typing import TYPE_CHECKING, Final, Protocol
 
 from ccproxy.pipeline.attempts import first_answer
 from ccproxy.pipeline.relay import PING_AFTER_S, relay
-from ccproxy.pipeline.request import MessagesRequest
+from ccproxy.pipeline.request import STOPPING, MessagesRequest
 from ccproxy.ports import AttemptFailed, ClientGone, Ending, Outcome
 from ccproxy.wire.content_coding import check_charset, decode_body
 from ccproxy.wire.errors import ApiError, error_body, invalid_request
@@ -96,6 +97,10 @@ class Exchange:
             # The body broke off where no error event fits: leaving the response unfinished makes
             # the server cut the connection, which is the truth.
             pass
+        except asyncio.CancelledError:
+            # The server's grace is over. Who has not heard anything yet hears that.
+            await self._refuse(ApiError(529, STOPPING[1], should_retry=True), client, outcome)
+            raise
         except Exception:  # noqa: BLE001 - the boundary of a request: a bug of ours is a 500
             _log.exception("request failed", extra={"request_id": outcome.request_id})
             await self._refuse(ApiError(500, "Internal proxy error."), client, outcome)
@@ -155,10 +160,12 @@ class Exchange:
         return await first_answer(names, self._deployments, request, outcome)
 
     async def _refuse(self, refusal: ApiError, client: Client, outcome: Outcome) -> None:
+        if client.started:
+            outcome.ending = Ending.BROKEN
+            return
         outcome.status = refusal.status
         outcome.ending = Ending.REFUSED if refusal.status < 500 else Ending.FAILED
-        if not client.started:
-            await send_refusal(refusal, client, outcome)
+        await send_refusal(refusal, client, outcome)
 
 
 def reply_headers(reply: Reply, outcome: Outcome) -> Headers:

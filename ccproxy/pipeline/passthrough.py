@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ccproxy.pipeline.request import STOPPING
 from ccproxy.ports import AttemptFailed, ForwardedRequest
 from ccproxy.wire.assemble import error_event
 from ccproxy.wire.events import encode
@@ -72,9 +73,10 @@ class PassthroughReply:
         content_type = _header(reply.headers, b"content-type")
         content_encoding = _header(reply.headers, b"content-encoding")
         self._tap = UsageTap(content_type, content_encoding)
-        self._event_stream = content_type.startswith(b"text/event-stream")
-        self._plain = content_encoding in (b"", b"identity")
+        is_event_stream = content_type.startswith(b"text/event-stream")
+        self._takes_events = is_event_stream and content_encoding in (b"", b"identity")
         self._usage: Usage | None = None
+        self._tail = FrameTail()
 
     @property
     def usage(self) -> Usage:
@@ -89,8 +91,7 @@ class PassthroughReply:
         Raises:
             AttemptFailed: A body broke off to which no error event can be appended.
         """
-        tap = self._tap
-        tail = FrameTail()
+        tap, tail = self._tap, self._tail
         try:
             async for chunk in self._reply.chunks():
                 tap.feed(chunk)
@@ -98,10 +99,16 @@ class PassthroughReply:
                 yield chunk
         except AttemptFailed as failed:
             self.failure = failed.failure
-            if not (self._event_stream and self._plain):
+            if not self._takes_events:
                 raise
             consequence = CONSEQUENCES[failed.failure]
             yield tail.closing() + encode(error_event(consequence.error_type, failed.message))
+
+    def farewell(self) -> bytes:
+        """Return an error event on a frame boundary; nothing for JSON and for encoded streams."""
+        if not self._takes_events:
+            return b""
+        return self._tail.closing() + encode(error_event(*STOPPING))
 
     async def aclose(self) -> None:
         """Release the connection."""

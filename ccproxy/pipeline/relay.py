@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from time import monotonic
 from typing import TYPE_CHECKING, Final
 
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 PING_AFTER_S: Final = 6.0
 """Silence after which a ping goes out. With the patience before the first byte this stays under
 the 15 s within which a client wants to hear something (conformance 151)."""
+
+FAREWELL_S: Final = 1.0
+"""How long a stopping proxy waits for a client to take its last event."""
 
 
 async def relay(
@@ -47,9 +50,22 @@ async def relay(
     except AttemptFailed:
         outcome.ending = Ending.BROKEN
         raise
+    except asyncio.CancelledError:
+        # Either the client left, which is found out further up, or the server stops.
+        outcome.ending = Ending.BROKEN
+        await _say_farewell(reply, client)
+        raise
     finally:
         await reply.aclose()
         outcome.usage = reply.usage
+
+
+async def _say_farewell(reply: Reply, client: Client) -> None:
+    ending = reply.farewell()
+    if ending and client.started:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(FAREWELL_S):
+                await client.finish(ending)
 
 
 async def _copy(reply: Reply, client: Client, outcome: Outcome, started_at: float) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping, Sequence
@@ -11,6 +11,9 @@ if TYPE_CHECKING:
     from ccproxy.ports import Incoming, Usage
     from routing.failures import FailureClass
     from routing.types import Side
+
+STOPPING: Final = ("overloaded_error", "The proxy is stopping; try again.")
+"""Type and words for requests that a stop cuts off (conformance 162)."""
 
 
 @dataclass(slots=True)
@@ -68,6 +71,13 @@ class Reply(Protocol):
         """Yield the body; raises `AttemptFailed` only where no error event can be appended."""
         ...
 
+    def farewell(self) -> bytes:
+        """Return what ends a running stream in an error event, for a proxy that has to stop.
+
+        Empty where nothing may follow what was sent.
+        """
+        ...
+
     async def aclose(self) -> None:
         """Release the upstream, at once if it is still answering. Never raises."""
         ...
@@ -110,6 +120,10 @@ class WholeReply:
     async def chunks(self) -> AsyncIterator[bytes]:
         """Yield the one piece."""
         yield self.body
+
+    def farewell(self) -> bytes:
+        """Return nothing: the body is one piece."""
+        return b""
 
     async def aclose(self) -> None:
         """Nothing to release."""

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
-from ccproxy.pipeline.request import WholeReply
+from ccproxy.pipeline.request import STOPPING, WholeReply
 from ccproxy.ports import AttemptFailed, ModelDone, Usage
 from ccproxy.wire.assemble import Assembler, ThinkingDisplay, error_event
 from ccproxy.wire.collect import Collector
@@ -190,6 +190,10 @@ class StreamReply:
             self.failure = failed.failure
             consequence = CONSEQUENCES[failed.failure]
             yield encode(error_event(consequence.error_type, failed.message))
+
+    def farewell(self) -> bytes:
+        """Return an error event: what was sent ends on a frame boundary."""
+        return encode(error_event(*STOPPING))
 
     async def aclose(self) -> None:
         """Close the upstream's connection."""
