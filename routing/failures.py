@@ -64,7 +64,7 @@ CONSEQUENCES: Final[Mapping[FailureClass, Consequence]] = {
     FailureClass.MALFORMED_OUTPUT: Consequence(True, 502, "api_error", True),
     FailureClass.PROXY_ERROR: Consequence(False, 500, "api_error", True),
 }
-"""Statuses: 047, 053, 054, 055, 058, 059, 063 of docs/conformance-sources.md."""
+"""Statuses: conformance 047, 053, 054, 055, 058, 059, 063."""
 
 
 def classify_status(status: int) -> FailureClass | None:
