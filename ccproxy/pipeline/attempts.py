@@ -54,6 +54,7 @@ async def first_answer(
         if reply.failure is None or is_last or not CONSEQUENCES[reply.failure].fall_back:
             return reply
         await reply.aclose()
+        failed = AttemptFailed(reply.failure, f"{name} answered with an error.")
     assert failed is not None  # noqa: S101 - a plan has attempts, and the last one failed
     raise refusal_after(failed)
 

@@ -1,0 +1,136 @@
+"""The attempt loop as a decision table."""
+
+from dataclasses import dataclass, field
+
+import pytest
+
+from ccproxy.pipeline.attempts import first_answer
+from ccproxy.ports import AttemptFailed, Outcome
+from ccproxy.wire.errors import ApiError, invalid_request
+from routing.failures import CONSEQUENCES, FailureClass
+from routing.types import Side
+
+
+@dataclass
+class Reply:
+    failure: FailureClass | None = None
+    closed: bool = False
+
+    async def aclose(self):
+        self.closed = True
+
+
+@dataclass
+class Deployment:
+    """Does one thing when it is opened."""
+
+    does: object
+    side: Side = Side.LOCAL
+    opened: int = 0
+    replies: list = field(default_factory=list)
+
+    async def open(self, _request):
+        self.opened += 1
+        if isinstance(self.does, Exception):
+            raise self.does
+        reply = Reply(self.does)
+        self.replies.append(reply)
+        return reply
+
+
+def fails(failure):
+    return AttemptFailed(failure, f"words of {failure}", retry_after_s=3)
+
+
+async def run(*does):
+    deployments = {f"d{number}": Deployment(what) for number, what in enumerate(does)}
+    outcome = Outcome("req_1", "messages", 0.0)
+    try:
+        result = await first_answer(list(deployments), deployments, None, outcome)
+    except ApiError as refusal:
+        result = refusal
+    return result, outcome, list(deployments.values())
+
+
+FALLING = [failure for failure in FailureClass if CONSEQUENCES[failure].fall_back]
+FINAL = [failure for failure in FailureClass if not CONSEQUENCES[failure].fall_back]
+
+
+@pytest.mark.parametrize("failure", FALLING)
+@pytest.mark.parametrize("answered", [False, True], ids=["no answer", "an error answer"])
+async def test_trouble_goes_to_the_next(failure, answered):
+    """The second serves; what the first opened is released (conformance 273)."""
+    reply, outcome, tried = await run(failure if answered else fails(failure), None)
+
+    assert None is reply.failure
+    assert [f"d0:{failure}", "d1:ok"] == outcome.attempts
+    assert "d1" == outcome.deployment
+    assert all(earlier.closed for earlier in tried[0].replies)
+    assert not reply.closed
+
+
+@pytest.mark.parametrize("failure", FINAL)
+async def test_what_does_not_fall_back(failure):
+    """The request's own fault, and ours, end the plan at once (design 5)."""
+    refusal, outcome, tried = await run(fails(failure), None)
+    reply, _, also_tried = await run(failure, None)
+
+    assert CONSEQUENCES[failure].status == refusal.status
+    assert [f"d0:{failure}"] == outcome.attempts
+    assert failure == reply.failure
+    assert not reply.closed
+    assert [0, 0] == [tried[1].opened, also_tried[1].opened]
+
+
+@pytest.mark.parametrize("failure", list(FailureClass))
+async def test_the_last_failure_is_told(failure):
+    """Status, type, words and pause are those of the last attempt (conformance 047)."""
+    refusal, _, _ = await run(fails(FailureClass.CONNECT_ERROR), fails(failure))
+
+    expected = CONSEQUENCES[failure]
+    assert (expected.status, expected.error_type) == (refusal.status, refusal.error_type)
+    assert expected.should_retry == refusal.should_retry
+    assert (f"words of {failure}", 3) == (refusal.message, refusal.retry_after_s)
+
+
+@pytest.mark.parametrize("failure", list(FailureClass))
+async def test_the_last_error_answer_is_relayed(failure):
+    """An upstream's own error is handed on open, not closed and reworded (conformance 064)."""
+    reply, outcome, _ = await run(fails(FailureClass.OVERLOADED), failure)
+
+    assert failure == reply.failure
+    assert not reply.closed
+    assert f"d1:{failure}" == outcome.attempts[-1]
+
+
+async def test_a_refused_request_ends_the_plan():
+    """A 400 of the validation is the client's, whoever comes next (conformance 051)."""
+    refusal, outcome, tried = await run(invalid_request("max_tokens: no"), None)
+
+    assert (400, "max_tokens: no") == (refusal.status, refusal.message)
+    assert ["d0:client_fault"] == outcome.attempts
+    assert 0 == tried[1].opened
+
+
+async def test_a_later_validation_does_not_blame_the_client():
+    """What Claude took and a local model's stricter rules refuse is told as Claude's failure."""
+    refusal, outcome, _ = await run(fails(FailureClass.OVERLOADED), invalid_request("no"))
+
+    assert 529 == refusal.status
+    assert ["d0:overloaded", "d1:client_fault"] == outcome.attempts
+
+
+async def test_a_later_validation_after_an_error_answer():
+    """The same where Claude answered with an error: an outage is not the client's fault."""
+    refusal, outcome, _ = await run(FailureClass.OVERLOADED, invalid_request("no"))
+
+    assert 529 == refusal.status
+    assert ["d0:overloaded", "d1:client_fault"] == outcome.attempts
+
+
+async def test_nothing_is_tried_twice():
+    """Each deployment is opened once, in order."""
+    _, outcome, tried = await run(*[fails(FailureClass.OVERLOADED)] * 4)
+
+    assert [1, 1, 1, 1] == [deployment.opened for deployment in tried]
+    assert ["d0", "d1", "d2", "d3"] == [entry.partition(":")[0] for entry in outcome.attempts]
