@@ -74,7 +74,12 @@ class PassthroughReply:
         content_encoding = _header(reply.headers, b"content-encoding")
         self._tap = UsageTap(content_type, content_encoding)
         is_event_stream = content_type.startswith(b"text/event-stream")
-        self._takes_events = is_event_stream and content_encoding in (b"", b"identity")
+        # An error event has no room in an encoded body, nor in one of a stated length.
+        self._takes_events = (
+            is_event_stream
+            and content_encoding in (b"", b"identity")
+            and not _header(reply.headers, b"content-length")
+        )
         self._usage: Usage | None = None
         self._tail = FrameTail()
 

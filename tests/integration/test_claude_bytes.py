@@ -396,6 +396,8 @@ async def test_a_slow_reader_holds_claude_back():
                 written += len(frame)
         except ConnectionError:
             gone.set()
+        finally:
+            writer.transport.abort()
 
     gone = asyncio.Event()
     server = await asyncio.start_server(endless, "127.0.0.1", 0)
@@ -416,6 +418,7 @@ async def test_a_slow_reader_holds_claude_back():
         async with asyncio.timeout(1):
             await gone.wait()
     server.close()
+    await server.wait_closed()
 
 
 async def test_streams_of_many_clients_do_not_mix(proxy):

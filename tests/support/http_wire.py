@@ -114,7 +114,10 @@ class Wire:
             else:
                 async with asyncio.timeout(READ_TIMEOUT_S):
                     body += await self.reader.readexactly(int(known.get("content-length", "0")))
-        except (asyncio.IncompleteReadError, ConnectionError, ValueError):
+        except asyncio.IncompleteReadError as short:
+            body += short.partial
+            complete = False
+        except (ConnectionError, ValueError):
             complete = False
         return Answer(status, headers, bytes(body), complete)
 

@@ -56,7 +56,7 @@ class Reply:
             else:
                 yield step
 
-    def farewell(self):
+    def farewell(self, *_words):
         return b"farewell"
 
     async def aclose(self):
