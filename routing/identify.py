@@ -2,11 +2,17 @@
 
 Rules:
 1. The signals, in order of trust: path > token > header > model > prompt > binding > type. The
-   first that says something decides. Of these, path, token and model are read today.
+   first that names an agent decides. A signal below it that names another one changes nothing,
+   but is a conflict, which the match carries.
 2. A signal from the client steers routing, never authorisation: `authorise` asks the token.
-3. A name that is wrong is never ignored: an unknown slug in the path, or in a requested model of
-   the form `agent/<slug>`, is refused even if another signal would have decided.
-4. No signal means unknown, which is an answer and not an error.
+3. A name that is wrong is never ignored: an unknown slug in the path, in `x-ccproxy-agent`, or in
+   a requested model of the form `agent/<slug>`, is refused even if another signal would have
+   decided. An empty header says nothing.
+4. A token that is limited to exactly one agent names it; one with several names nobody.
+5. A type names an agent only where the roster has its slug (`Explore` -> `explore`). `custom`,
+   which Claude Code sends for every agent from a file, says nothing (2.1.329).
+6. A prompt or a binding of an agent that the roster has no more says nothing.
+7. No signal means unknown, which is an answer and not an error.
 """
 
 from __future__ import annotations
@@ -16,15 +22,33 @@ from typing import TYPE_CHECKING, Final
 from routing.errors import AgentForbidden, UnknownAgent
 from routing.nearest import nearest
 from routing.requested_model import classify_requested_model
-from routing.types import AgentMatch, AgentSource
+from routing.types import AgentMatch, AgentSource, SignalConflict
 
 if TYPE_CHECKING:
-    from collections.abc import Container
+    from collections.abc import Container, Iterator, Mapping
 
     from routing.types import RequestFacts, Roster
 
 UNKNOWN: Final = AgentMatch(None, AgentSource.NONE)
 """The match of a request without any signal."""
+
+CONFIDENCE: Final[Mapping[AgentSource, float]] = {
+    AgentSource.PATH: 1.0,
+    AgentSource.TOKEN: 1.0,
+    AgentSource.HEADER: 1.0,
+    AgentSource.MODEL: 1.0,
+    AgentSource.PROMPT: 0.95,
+    AgentSource.BINDING: 0.9,
+    AgentSource.TYPE: 0.7,
+}
+"""1 for what was said explicitly. A judgement, not a measured rate: a whole prompt might be quoted
+by another agent's system prompt, an id might be used again, and a built-in agent only shares its
+name with one of the roster's."""
+
+CONTESTED_PROMPT: Final = 0.6
+"""Confidence of a prompt next to another agent's whole prompt."""
+
+_NO_TYPE: Final = "custom"
 
 
 def identify(facts: RequestFacts, roster: Roster, deployments: Container[str] = ()) -> AgentMatch:
@@ -37,18 +61,52 @@ def identify(facts: RequestFacts, roster: Roster, deployments: Container[str] = 
             an agent's alias.
 
     Raises:
-        UnknownAgent: The path or `agent/<slug>` names an agent that does not exist (404).
+        UnknownAgent: The path, the header or `agent/<slug>` names an agent that does not exist
+            (404).
     """
+    named = [
+        (source, slug)
+        for source, slug in _signals(facts, roster, deployments)
+        if slug in roster.agents
+    ]
+    if not named:
+        return UNKNOWN
+    source, slug = named[0]
+    conflicts = [SignalConflict(*signal) for signal in named[1:] if signal[1] != slug]
+    confidence = CONFIDENCE[source]
+    if source is AgentSource.PROMPT and facts.prompt_rivals:
+        confidence = CONTESTED_PROMPT
+    return AgentMatch(slug, source, confidence, tuple(conflicts))
+
+
+def _signals(
+    facts: RequestFacts, roster: Roster, deployments: Container[str]
+) -> Iterator[tuple[AgentSource, str]]:
+    """Yield what each signal names, the most trusted first."""
     requested = classify_requested_model(facts.requested_model, roster, deployments)
-    if facts.path_agent is not None:
-        if facts.path_agent not in roster.agents:
-            raise UnknownAgent(facts.path_agent, nearest(facts.path_agent, roster.agents))
-        return AgentMatch(facts.path_agent, AgentSource.PATH)
-    if len(facts.token_agents) == 1 and facts.token_agents[0] in roster.agents:
-        return AgentMatch(facts.token_agents[0], AgentSource.TOKEN)
-    if requested.agent is not None:
-        return AgentMatch(requested.agent, AgentSource.MODEL)
-    return UNKNOWN
+    for said in (facts.path_agent, facts.header_agent or None):
+        if said is not None and said not in roster.agents:
+            raise UnknownAgent(said, nearest(said, roster.agents))
+    token_agent = facts.token_agents[0] if len(facts.token_agents) == 1 else None
+    for source, slug in (
+        (AgentSource.PATH, facts.path_agent),
+        (AgentSource.TOKEN, token_agent),
+        (AgentSource.HEADER, facts.header_agent),
+        (AgentSource.MODEL, requested.agent),
+        (AgentSource.PROMPT, facts.prompt_agent),
+        *((AgentSource.PROMPT, rival) for rival in facts.prompt_rivals),
+        (AgentSource.BINDING, facts.bound_agent),
+        (AgentSource.TYPE, _type_slug(facts.client_agent_type)),
+    ):
+        if slug:
+            yield source, slug
+
+
+def _type_slug(client_type: str | None) -> str | None:
+    """Return e.g. `explore` for `Explore`, None for a type that says nothing."""
+    if client_type is None or client_type == _NO_TYPE:
+        return None
+    return client_type.casefold().replace("_", "-").replace(" ", "-")
 
 
 def authorise(match: AgentMatch, token_agents: tuple[str, ...]) -> None:
