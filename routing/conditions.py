@@ -11,7 +11,7 @@ Rules:
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Final
 
@@ -97,6 +97,27 @@ def first_unmet(when: When, subject: Subject) -> str | None:
         or _unmet_content(when, subject.facts)
         or _unmet_length(when, subject.facts)
     )
+
+
+def could_hold(when: When, subject: Subject) -> bool:
+    """Return whether the conditions may hold for a request of which only the caller is sure.
+
+    What is not known (principal, project, headers, time, anything about the content) is taken to
+    hold. A condition on the requested model, or on another class than an ordinary turn, does not.
+    """
+    facts = subject.facts
+    if when.requested_model and not facts.requested_model:
+        return False
+    known = replace(
+        when,
+        min_input_tokens=None,
+        max_input_tokens=None,
+        principal=when.principal if facts.principal else (),
+        project=when.project if facts.project is not None else (),
+        header={name: asked for name, asked in when.header.items() if name in facts.headers},
+        time=when.time if facts.local_minute is not None else None,
+    )
+    return (_unmet_identity(known, subject) or _unmet_request(known, facts)) is None
 
 
 def matches_any(text: str, patterns: Iterable[str]) -> bool:

@@ -3,6 +3,8 @@
 Rules:
 1. Maps merge key by key; within an entry a child's `route` replaces the parent's.
 2. `privacy` only tightens: `local_only` of the parent stays, whatever the child says.
+3. Of the other policies each is the child's where the child has one, else the parent's.
+4. A child's rules come before the parent's.
 """
 
 from __future__ import annotations
@@ -59,6 +61,8 @@ def merge_profiles(parent: Profile, child: Profile) -> Profile:
         default=_merge_rules(parent.default, child.default),
         unknown=_merge_rules(parent.unknown, child.unknown),
         privacy=tightest(parent.privacy, child.privacy),
+        policies=child.policies.over(parent.policies),
+        rules=(*child.rules, *parent.rules),
     )
 
 
@@ -80,6 +84,7 @@ def _merge_rules(parent: RouteRule | None, child: RouteRule | None) -> RouteRule
 
 
 def _on_top(parent: RouteRule, child: RouteRule) -> RouteRule:
-    """Return the child's route if it has one, and the tighter privacy."""
+    """Return the child's route and policies where it has them, and the tighter privacy."""
     route = parent.route if child.route is None else child.route
-    return RouteRule(route, tightest(parent.privacy, child.privacy))
+    privacy = tightest(parent.privacy, child.privacy)
+    return RouteRule(route, privacy, child.policies.over(parent.policies))

@@ -74,6 +74,19 @@ class Policies:
         """Names of the policies that are set."""
         return tuple(each.name for each in fields(self) if getattr(self, each.name) is not None)
 
+    def told(self, name: str) -> str:
+        """Return one policy that is set, in words."""
+        match name:
+            case "deadline_s":
+                return f"{self.deadline_s:g} s"
+            case "max_cost_microusd":
+                return f"${(self.max_cost_microusd or 0) / MICRO:.6f}"
+            case "thinking" if self.thinking is not None:
+                budget = self.thinking.max_budget_tokens
+                return f"{self.thinking.mode}{'' if budget is None else f' at {budget} tokens'}"
+            case _:
+                return str(getattr(self, name))
+
 
 NO_POLICIES: Final = Policies()
 

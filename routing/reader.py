@@ -7,51 +7,37 @@ Called by: `routing.table`. Read by: the JSON Schema of `routing.yaml`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, Final
 
-from routing.errors import Problem
+from routing.condition_reader import read_when
+from routing.diagnostics import Diagnostics, Names, Path
 from routing.nearest import did_you_mean
-from routing.types import Privacy, Profile, RouteRule, Tier
+from routing.policy_reader import POLICY_KEYS, read_policies
+from routing.types import ConditionalRule, Privacy, Profile, RouteRule, Tier
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Mapping
 
-Path: TypeAlias = tuple[str | int, ...]
+__all__ = ["Names", "Root", "TableReader"]
 
 TABLE_VERSION: Final = 1
-ROOT_KEYS: Final = ("version", "active_profile", "profiles")
+ROOT_KEYS: Final = ("version", "active_profile", "memory_gib", "profiles")
+REQUIRED_ROOT_KEYS: Final = ("version", "active_profile", "profiles")
 PROFILE_KEYS: Final = (
     "extends",
     "tiers",
     "categories",
     "agents",
+    "rules",
     "default",
     "unknown",
     "privacy",
+    *POLICY_KEYS,
 )
 TIERS: Final = tuple(tier.value for tier in Tier)
-ENTRY_KEYS: Final = ("route", "privacy")
-LATER_KEYS: Final = (
-    "rules",
-    "deadline_s",
-    "max_cost_usd_per_request",
-    "on_overflow",
-    "thinking",
-    "thinking_budget_tokens",
-)
-"""Keys of the table language that this version does not read. Ignoring one would route requests
-otherwise than the file says, so the file is refused."""
-
-
-@dataclass(frozen=True, slots=True)
-class Names:
-    """What a table may name."""
-
-    deployments: frozenset[str]
-    agents: frozenset[str]
-    categories: frozenset[str]
+ENTRY_KEYS: Final = ("route", "privacy", *POLICY_KEYS)
+RULE_KEYS: Final = ("name", "when", *ENTRY_KEYS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,9 +46,10 @@ class Root:
 
     active: str | None
     profiles: Mapping[str, object]
+    memory_gib: float | None = None
 
 
-class TableReader:
+class TableReader(Diagnostics):
     """Reads one table.
 
     Attributes:
@@ -74,19 +61,14 @@ class TableReader:
 
     def __init__(self, names: Names) -> None:
         """Start without findings; `names` is what the table may refer to."""
-        self.errors: list[Problem] = []
-        self.warnings: list[Problem] = []
+        super().__init__()
         self.extends: dict[str, str] = {}
         self.explicit_any: list[Path] = []
         self._names = names
 
-    def refuse(self, path: Path, message: str) -> None:
-        """Add an error."""
-        self.errors.append(Problem(path, message))
-
     def read_root(self, raw: Mapping[str, object]) -> Root:
         """Check the keys of the root and return its parts."""
-        root = self._mapping(raw, (), ROOT_KEYS, "key")
+        root = self.mapping(raw, (), ROOT_KEYS, "key")
         version = root.get("version")
         if version != TABLE_VERSION or isinstance(version, bool):
             found = "is missing" if "version" not in root else f"is {version!r}"
@@ -95,15 +77,18 @@ class TableReader:
         if not isinstance(active, str):
             self.refuse(("active_profile",), "must name one of the profiles")
             active = None
-        profiles = self._mapping(root.get("profiles"), ("profiles",), None, "profile")
+        profiles = self.mapping(root.get("profiles"), ("profiles",), None, "profile")
         if not profiles:
             self.refuse(("profiles",), "must hold at least one profile")
-        return Root(active, profiles)
+        memory_gib = None
+        if "memory_gib" in root:
+            memory_gib = self.number(root["memory_gib"], ("memory_gib",))
+        return Root(active, profiles, memory_gib)
 
     def read_profile(self, name: str, raw: object) -> Profile:
         """Return what one profile says itself, without what it inherits."""
         path: Path = ("profiles", name)
-        body = self._mapping(raw, path, PROFILE_KEYS, "key")
+        body = self.mapping(raw, path, PROFILE_KEYS, "key")
         if "extends" in body:
             parent = body["extends"]
             if isinstance(parent, str):
@@ -122,13 +107,47 @@ class TableReader:
             default=self._optional_rule(body, path, "default"),
             unknown=self._optional_rule(body, path, "unknown"),
             privacy=self._privacy(body, path),
+            policies=read_policies(body, path, self),
+            rules=self._conditional_rules(body.get("rules"), (*path, "rules"), name),
         )
+
+    def _conditional_rules(
+        self, raw: object, path: Path, profile: str
+    ) -> tuple[ConditionalRule, ...]:
+        """Return a profile's own ordered rules."""
+        if raw is None:
+            return ()
+        if not isinstance(raw, list):
+            self.refuse(path, "must be a list of rules, each with name, when, and what follows")
+            return ()
+        rules: list[ConditionalRule] = []
+        for index, item in enumerate(raw):
+            here = (*path, index)
+            body = self.mapping(item, here, RULE_KEYS, "key")
+            name = self._rule_name(body, here, [rule.name for rule in rules])
+            if "when" not in body:
+                self.refuse(here, "needs a `when`; `when: {}` always holds")
+            when = read_when(body.get("when"), (*here, "when"), self, self._names)
+            if not set(body) & set(ENTRY_KEYS):
+                self.warn(here, "sets nothing and changes nothing")
+            rules.append(ConditionalRule(name, when, self._entry(body, here), profile, index))
+        return tuple(rules)
+
+    def _rule_name(self, body: Mapping[str, object], path: Path, taken: Collection[str]) -> str:
+        """Return a rule's name; one that is missing or taken is refused."""
+        name = body.get("name")
+        if not isinstance(name, str) or not name:
+            self.refuse(path, "needs a `name`, by which it is shown in decisions")
+            return ""
+        if name in taken:
+            self.refuse((*path, "name"), f"there is a rule {name!r} above; rename one")
+        return name
 
     def _rules(
         self, raw: object, path: Path, known: Collection[str], noun: str
     ) -> dict[str, RouteRule]:
         """Return the entries of `tiers`, `categories` or `agents`."""
-        entries = self._mapping(raw, path, known, noun)
+        entries = self.mapping(raw, path, known, noun)
         return {key: self._rule(entry, (*path, key)) for key, entry in entries.items()}
 
     def _optional_rule(self, body: Mapping[str, object], path: Path, key: str) -> RouteRule | None:
@@ -137,11 +156,15 @@ class TableReader:
 
     def _rule(self, raw: object, path: Path) -> RouteRule:
         """Return one entry."""
-        entry = self._mapping(raw, path, ENTRY_KEYS, "key")
+        entry = self.mapping(raw, path, ENTRY_KEYS, "key")
         if raw is None or raw == {}:
-            self.warnings.append(Problem(path, "is empty and changes nothing"))
+            self.warn(path, "is empty and changes nothing")
+        return self._entry(entry, path)
+
+    def _entry(self, entry: Mapping[str, object], path: Path) -> RouteRule:
+        """Return what an entry or a rule says under the keys that both have."""
         route = self._route(entry["route"], (*path, "route")) if "route" in entry else None
-        return RouteRule(route, self._privacy(entry, path))
+        return RouteRule(route, self._privacy(entry, path), read_policies(entry, path, self))
 
     def _route(self, raw: object, path: Path) -> tuple[str, ...]:
         """Return a route's deployments, in order."""
@@ -159,7 +182,7 @@ class TableReader:
                 hint = did_you_mean(name, self._names.deployments)
                 self.refuse(here, f"there is no deployment {name!r} in model_list.{hint}")
             elif name in route:
-                self.warnings.append(Problem(here, f"names {name!r} twice; the second is skipped"))
+                self.warn(here, f"names {name!r} twice; the second is skipped")
             else:
                 route.append(name)
         return tuple(route)
@@ -175,31 +198,3 @@ class TableReader:
         if "privacy" in body and value == Privacy.ANY:
             self.explicit_any.append(here)
         return Privacy(value)
-
-    def _mapping(
-        self, raw: object, path: Path, known: Collection[str] | None, noun: str
-    ) -> dict[str, object]:
-        """Return the entries of a map whose keys are known; nothing at all is an empty map.
-
-        Args:
-            raw: What the file has there.
-            path: Where.
-            known: The keys that may appear, or None for any.
-            noun: What a key is, for messages.
-        """
-        if raw is None:
-            return {}
-        if not isinstance(raw, Mapping):
-            self.refuse(path, f"must be a map of `name: value`, not {raw!r}")
-            return {}
-        entries: dict[str, object] = {}
-        for key, value in raw.items():
-            if not isinstance(key, str):
-                self.refuse((*path, str(key)), f"the {noun} {key!r} must be a text; quote it")
-            elif known is None or key in known:
-                entries[key] = value
-            elif noun == "key" and key in LATER_KEYS:
-                self.refuse((*path, key), f"{key!r} is not supported yet; take it out")
-            else:
-                self.refuse((*path, key), f"unknown {noun} {key!r}.{did_you_mean(key, known)}")
-        return entries

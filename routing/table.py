@@ -55,7 +55,15 @@ def compile_table(
     if reader.errors or root.active is None:
         raise InvalidTable(reader.errors)
     profiles = {name: resolve_profile(name, own, parents) for name in own}
-    table = RoutingTable(profiles[root.active], profiles, dict(deployments), _version_of(mapping))
+    active = profiles[root.active]
+    table = RoutingTable(
+        active=active,
+        profiles=profiles,
+        deployments=dict(deployments),
+        version=_version_of(mapping),
+        memory_gib=root.memory_gib,
+        asked_headers=frozenset(name for rule in active.rules for name in rule.when.header),
+    )
     return table, [*reader.warnings, *lint_table(table, roster, reader.explicit_any)]
 
 

@@ -16,7 +16,10 @@ NAMES = Names(frozenset({"qwen", "claude"}), frozenset({"auditor"}), frozenset({
         ([], "p: must be a map of `name: value`, not []"),
         ({1: {}}, "p.1: the key 1 must be a text; quote it"),
         ({"tires": {}}, "p.tires: unknown key 'tires'. Did you mean 'tiers'?"),
-        ({"rules": []}, "p.rules: 'rules' is not supported yet; take it out"),
+        (
+            {"rules": {}},
+            "p.rules: must be a list of rules, each with name, when, and what follows",
+        ),
         ({"extends": ["a"]}, "p.extends: must be the name of one profile"),
         ({"privacy": "local"}, "p.privacy: must be any or local_only, not 'local'"),
         ({"privacy": None}, "p.privacy: must be any or local_only, not None"),
@@ -34,8 +37,11 @@ NAMES = Names(frozenset({"qwen", "claude"}), frozenset({"auditor"}), frozenset({
         ),
         ({"default": "qwen"}, "p.default: must be a map of `name: value`, not 'qwen'"),
         (
-            {"default": {"deadline_s": 3}},
-            "p.default.deadline_s: 'deadline_s' is not supported yet; take it out",
+            {"default": {"thinking_budget_tokens": 3}},
+            (
+                "p.default.thinking_budget_tokens: unknown key 'thinking_budget_tokens'; write "
+                "thinking: {max_budget_tokens: N}"
+            ),
         ),
         (
             {"default": {"route": "qwen"}},

@@ -105,7 +105,7 @@ def test_every_profile_on_a_circle_is_reported() -> None:
 def test_all_errors_are_reported_at_once() -> None:
     """One pass over a bad table names each of its errors."""
     mapping = table_of(
-        {"tiers": {"opsu": ROUTE}, "agents": {"auditer": {"route": ["clade"]}}, "rules": []}
+        {"tiers": {"opsu": ROUTE}, "agents": {"auditer": {"route": ["clade"]}}, "rules": {}}
     )
     assert len(errors_of({**mapping, "version": 2})) == 4
 

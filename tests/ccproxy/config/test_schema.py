@@ -11,7 +11,8 @@ import yaml
 
 from ccproxy.config.models import ConfigFile
 from ccproxy.config.schema import ccproxy_schema, routing_schema
-from routing.reader import ENTRY_KEYS, PROFILE_KEYS, ROOT_KEYS
+from routing.condition_reader import WHEN_KEYS
+from routing.reader import ENTRY_KEYS, PROFILE_KEYS, ROOT_KEYS, RULE_KEYS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,6 +38,8 @@ def test_the_schemas_have_the_keys_that_are_read() -> None:
     assert tuple(routing["properties"]) == ROOT_KEYS
     assert tuple(routing["$defs"]["profile"]["properties"]) == PROFILE_KEYS
     assert tuple(routing["$defs"]["entry"]["properties"]) == ENTRY_KEYS
+    assert tuple(routing["$defs"]["rule"]["properties"]) == RULE_KEYS
+    assert tuple(routing["$defs"]["when"]["properties"]) == WHEN_KEYS
     settings: Any = ccproxy_schema()
     assert set(settings["properties"]) == set(ConfigFile.model_fields)
 
@@ -47,7 +50,15 @@ def test_the_schemas_have_the_keys_that_are_read() -> None:
         {**TABLE, "rules": []},
         {**TABLE, "version": 2},
         {**TABLE, "profiles": {}},
-        {**TABLE, "profiles": {"a": {"rules": []}}},
+        {**TABLE, "memory_gib": 0},
+        {**TABLE, "profiles": {"a": {"rules": {}}}},
+        {**TABLE, "profiles": {"a": {"rules": [{"name": "r"}]}}},
+        {**TABLE, "profiles": {"a": {"rules": [{"name": "r", "when": {"agents": "x"}}]}}},
+        {**TABLE, "profiles": {"a": {"rules": [{"name": "r", "when": {"tier": "opsu"}}]}}},
+        {**TABLE, "profiles": {"a": {"rules": [{"name": "r", "when": {"time": {}}}]}}},
+        {**TABLE, "profiles": {"a": {"default": {"thinking": {}}}}},
+        {**TABLE, "profiles": {"a": {"default": {"deadline_s": 0}}}},
+        {**TABLE, "profiles": {"a": {"on_overflow": "retry"}}},
         {**TABLE, "profiles": {"a": {"tiers": {"opsu": {}}}}},
         {**TABLE, "profiles": {"a": {"default": {"route": []}}}},
         {**TABLE, "profiles": {"a": {"privacy": "local"}}},

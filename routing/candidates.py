@@ -1,0 +1,170 @@
+"""Which deployments of a route may serve a request, and why not the others.
+
+Rules:
+1. What forbids a candidate for good is asked before what is only so at the moment: an outage is
+   reported only of what might have served.
+2. A safety call (Claude Code asking whether a tool call is dangerous) is Claude's, as the client
+   sent it, unless the rule that gave the route names the class. Where the route has no such
+   deployment, every other Claude deployment of the table is a candidate too.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from routing.capabilities import longest_prompt_tokens, missing_ability
+from routing.errors import NoAttempt
+from routing.policies import OnOverflow
+from routing.types import ANY_UPSTREAM_MODEL, Privacy, Side, TraceEntry
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from routing.capabilities import FleetSnapshot
+    from routing.types import ContentFacts, Deployment
+
+
+@dataclass(frozen=True, slots=True)
+class SafetyCall:
+    """A safety call that no rule has claimed."""
+
+    requested_model: str
+    is_claude_id: bool
+    """The requested model is an id of Claude's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """By what candidates are judged."""
+
+    privacy: Privacy
+    content: ContentFacts | None
+    on_overflow: OnOverflow
+    deployments: Mapping[str, Deployment]
+    fleet: FleetSnapshot
+    safety: SafetyCall | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Whether one candidate becomes an attempt."""
+
+    name: str
+    skipped: str | None = None
+    """Why not, or None."""
+    outage: bool = False
+    """Skipped only because it is unavailable now."""
+    longest_prompt: int | None = None
+    """In tokens; set exactly where the prompt is longer than that."""
+
+    def entry(self) -> TraceEntry:
+        """Return the verdict as a step of the trace."""
+        reason = self.skipped or "usable"
+        if self.skipped is None and self.longest_prompt is not None:
+            reason = f"on_overflow is error: it will say that {self.longest_prompt} tokens is all"
+        return TraceEntry("candidate", self.name, kept=self.skipped is None, reason=reason)
+
+
+def judge_all(route: Sequence[str], terms: Terms) -> tuple[Verdict, ...]:
+    """Return one verdict for each candidate, in order."""
+    verdicts: list[Verdict] = []
+    too_small: str | None = None
+    for name in _candidates(route, terms):
+        if any(verdict.name == name for verdict in verdicts):
+            verdicts.append(Verdict(name, "the route names it twice"))
+            continue
+        verdict = _judge(name, terms)
+        if too_small is not None and verdict.skipped is None:
+            reason = f"on_overflow is error, and the prompt is too long for {too_small}"
+            verdict = Verdict(name, reason)
+        elif verdict.skipped is None and verdict.longest_prompt is not None:
+            too_small = name
+        verdicts.append(verdict)
+    return tuple(verdicts)
+
+
+def refusal(verdicts: Sequence[Verdict], terms: Terms, trace: Sequence[TraceEntry]) -> NoAttempt:
+    """Return the error for a request of whose candidates nothing is left.
+
+    Where a shorter prompt would help, the client is told so in Anthropic's own words, by which
+    Claude Code recognises that it has to compact. The reason of an unavailable deployment stays in
+    the trace: it is the operator's business.
+    """
+    outage = any(verdict.outage for verdict in verdicts)
+    longest = max((each.longest_prompt for each in verdicts if each.longest_prompt), default=None)
+    if longest is not None and terms.content is not None and not outage:
+        tokens = terms.content.input_tokens
+        message = f"prompt is too long: {tokens} tokens > {longest} maximum"
+        return NoAttempt(message, outage=False, trace=trace)
+    told = [
+        f"{verdict.name} {'is unavailable' if verdict.outage else verdict.skipped}"
+        for verdict in verdicts
+    ]
+    what = "this request"
+    if terms.safety is not None:
+        what = "this safety check of a tool call, which only Claude answers"
+    reasons = "; ".join(told) or "there is no candidate"
+    message = f"No deployment may serve {what} (privacy: {terms.privacy}): {reasons}."
+    return NoAttempt(message, outage=outage, trace=trace)
+
+
+def _candidates(route: Sequence[str], terms: Terms) -> Sequence[str]:
+    """Return the route, and for a safety call the Claude deployments that are not in it."""
+    if terms.safety is None:
+        return route
+    others = [
+        deployment.name
+        for deployment in terms.deployments.values()
+        if deployment.side is Side.CLAUDE and deployment.name not in route
+    ]
+    return (*route, *others)
+
+
+def _judge(name: str, terms: Terms) -> Verdict:
+    """Return whether a deployment may be tried."""
+    deployment = terms.deployments.get(name)
+    if deployment is None:
+        return Verdict(name, "not configured")
+    if terms.privacy is Privacy.LOCAL_ONLY and deployment.leaves_host:
+        return Verdict(name, "leaves the host, and privacy is local_only")
+    seen = terms.fleet.capabilities.get(name)
+    is_claude = deployment.side is Side.CLAUDE
+    forbidden = _not_for_safety(deployment, terms.safety) or missing_ability(
+        deployment, seen, terms.content, trust_all=is_claude
+    )
+    if forbidden is not None:
+        return Verdict(name, forbidden)
+    return _judge_room(Verdict(name), deployment, terms)
+
+
+def _not_for_safety(deployment: Deployment, safety: SafetyCall | None) -> str | None:
+    """Return why a deployment may not answer a safety call, or None."""
+    if safety is None:
+        return None
+    if deployment.side is not Side.CLAUDE:
+        return "is not Claude, and no rule lets it answer request_class safety_classifier"
+    keeps_id = deployment.upstream_model in ("", ANY_UPSTREAM_MODEL)
+    if safety.is_claude_id:
+        if keeps_id or deployment.upstream_model == safety.requested_model:
+            return None
+        return "would ask another model, and a safety call is not changed"
+    if deployment.upstream_model == ANY_UPSTREAM_MODEL:
+        return f"would ask Claude for {safety.requested_model!r}, which is no id of Claude's"
+    return None
+
+
+def _judge_room(verdict: Verdict, deployment: Deployment, terms: Terms) -> Verdict:
+    """Return the verdict after a look at the prompt's length and at what is up."""
+    longest = longest_prompt_tokens(deployment)
+    if longest is not None and terms.content is not None:
+        tokens = terms.content.input_tokens
+        if tokens > longest:
+            verdict = replace(verdict, longest_prompt=longest)
+            if terms.on_overflow is OnOverflow.REROUTE:
+                reason = f"holds {longest} tokens, and the prompt has about {tokens}"
+                return replace(verdict, skipped=reason)
+    unavailable = deployment.unavailable or terms.fleet.unavailable.get(deployment.name)
+    if unavailable is not None:
+        return Verdict(verdict.name, f"unavailable: {unavailable}", outage=True)
+    return verdict

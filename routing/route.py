@@ -1,0 +1,178 @@
+"""Which part of a profile speaks for a request, and what it says.
+
+Called by: `routing.plan`, whose rules it carries out.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from routing.conditions import could_hold, first_unmet
+from routing.policies import combine
+from routing.types import Privacy, RouteRule, TraceEntry
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from routing.conditions import Subject
+    from routing.policies import Policies
+    from routing.requested_model import RequestedModel
+    from routing.types import ConditionalRule, Profile
+
+REQUESTED_MODEL: Final = "requested model"
+"""What decided where the requested model is a deployment's name."""
+DEFAULT: Final = "default"
+
+
+@dataclass(frozen=True, slots=True)
+class Level:
+    """One place of the profile that may speak for a request."""
+
+    name: str
+    """Its key path inside the profile, e.g. `agents.security-auditor` or `rules.long-context`."""
+    entry: RouteRule | None
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What the profile says of one request."""
+
+    route: tuple[str, ...] | None
+    """Candidates in order, or None where nothing names a route."""
+    rule: ConditionalRule | None
+    """The rule that gave the route, if one did."""
+    privacy: Privacy
+    policies: Policies
+    trace: tuple[TraceEntry, ...]
+
+
+def decide(profile: Profile, subject: Subject, requested: RequestedModel) -> Decision:
+    """Return the route, privacy and policies of a request, and how they came about."""
+    walk = _Walk()
+    if requested.deployment is not None:
+        walk.route = (requested.deployment,)
+        walk.decided_by = REQUESTED_MODEL
+        walk.note(REQUESTED_MODEL, "it names this deployment", kept=True)
+    walk.try_rules(profile.rules, subject)
+    walk.try_levels(levels_for(profile, subject))
+    speaking = [
+        *walk.speaking,
+        Level("profile", RouteRule(None, profile.privacy, profile.policies)),
+    ]
+    privacy, privacy_trace = combine_privacy(speaking)
+    policies = combine(level.entry.policies for level in speaking if level.entry is not None)
+    trace = (*walk.trace, privacy_trace, *_policy_trace(speaking, policies))
+    return Decision(walk.route, walk.rule, privacy, policies, trace)
+
+
+def levels_for(profile: Profile, subject: Subject) -> tuple[Level, ...]:
+    """Return the levels below the rules that apply, most specific first, the default last."""
+    levels = []
+    agent = subject.agent
+    if agent is not None:
+        levels.append(Level(f"agents.{agent.slug}", profile.agents.get(agent.slug)))
+        category = profile.categories.get(agent.category)
+        levels.append(Level(f"categories.{agent.category}", category))
+    else:
+        levels.append(Level("unknown", profile.unknown))
+    if subject.tier is not None:
+        levels.append(Level(f"tiers.{subject.tier}", profile.tiers.get(subject.tier)))
+    levels.append(Level(DEFAULT, profile.default))
+    return tuple(levels)
+
+
+def privacy_without_content(profile: Profile, subject: Subject) -> Privacy:
+    """Return the privacy of a request whose body nobody can look into.
+
+    A rule counts unless it is known not to apply; the default does not count.
+    """
+    levels = [
+        Level("profile", RouteRule(None, profile.privacy)),
+        *(level for level in levels_for(profile, subject) if level.name != DEFAULT),
+        *(
+            Level(f"rules.{rule.name}", rule.entry)
+            for rule in profile.rules
+            if could_hold(rule.when, subject)
+        ),
+    ]
+    return combine_privacy(levels)[0]
+
+
+def combine_privacy(levels: Sequence[Level]) -> tuple[Privacy, TraceEntry]:
+    """Return the tightest privacy of the levels, and the trace entry that says where it is from."""
+    tight = [
+        level.name
+        for level in levels
+        if level.entry is not None and level.entry.privacy is Privacy.LOCAL_ONLY
+    ]
+    if not tight:
+        return Privacy.ANY, TraceEntry("rule", "privacy", kept=False, reason="nothing restricts it")
+    reason = f"local_only, from {', '.join(tight)}"
+    return Privacy.LOCAL_ONLY, TraceEntry("rule", "privacy", kept=True, reason=reason)
+
+
+def _policy_trace(levels: Sequence[Level], combined: Policies) -> Iterator[TraceEntry]:
+    """Yield where each policy that is set is from."""
+    for key in combined.said:
+        source = next(
+            level.name
+            for level in levels
+            if level.entry is not None and key in level.entry.policies.said
+        )
+        yield TraceEntry("rule", key, kept=True, reason=f"{combined.told(key)}, from {source}")
+
+
+class _Walk:
+    """The way through a profile, for one request."""
+
+    def __init__(self) -> None:
+        """Nothing is decided yet."""
+        self.route: tuple[str, ...] | None = None
+        self.decided_by: str | None = None
+        self.rule: ConditionalRule | None = None
+        self.speaking: list[Level] = []
+        """Levels whose privacy and policies apply, most specific first."""
+        self.trace: list[TraceEntry] = []
+
+    def note(self, name: str, reason: str, *, kept: bool = False) -> None:
+        """Add a step to the trace."""
+        self.trace.append(TraceEntry("rule", name, kept=kept, reason=reason))
+
+    def try_rules(self, rules: Sequence[ConditionalRule], subject: Subject) -> None:
+        """Try the rules in order, up to the first that applies and has a route."""
+        stopped_by: str | None = None
+        for rule in rules:
+            name = f"rules.{rule.name}"
+            if stopped_by is not None:
+                self.note(name, f"{stopped_by} decided")
+                continue
+            unmet = first_unmet(rule.when, subject)
+            if unmet is not None:
+                self.note(name, unmet)
+                continue
+            self.speaking.append(Level(name, rule.entry))
+            if rule.entry.route is None:
+                self.note(name, "it applies and names no route: the next is tried", kept=True)
+                continue
+            stopped_by = name
+            if self.decided_by is not None:
+                self.note(name, f"it applies, but {self.decided_by} gives the route", kept=True)
+            else:
+                self.route, self.decided_by, self.rule = rule.entry.route, name, rule
+                self.note(name, "first rule that applies and has a route", kept=True)
+
+    def try_levels(self, levels: Sequence[Level]) -> None:
+        """Take the route of the first level that has one, if there is none yet."""
+        for level in levels:
+            if self.decided_by is not None:
+                self.note(level.name, f"{self.decided_by} decided")
+            elif level.entry is None:
+                self.note(level.name, "the profile has no such entry")
+            elif level.entry.route is None:
+                self.note(level.name, "the entry names no route")
+            else:
+                self.route, self.decided_by = level.entry.route, level.name
+                self.note(level.name, "most specific entry with a route", kept=True)
+            if level.name != DEFAULT or self.decided_by == DEFAULT:
+                self.speaking.append(level)
