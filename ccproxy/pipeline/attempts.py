@@ -37,10 +37,12 @@ async def first_answer(
         deployment = deployments[name]
         outcome.deployment, outcome.route = name, deployment.side
         is_last = position == len(names) - 1
+        noted = len(outcome.notes)
         try:
             reply = await deployment.open(request)
         except AttemptFailed as failure:
             outcome.attempts.append(f"{name}:{failure.failure}")
+            del outcome.notes[noted:]  # they told of an answer that nobody gets
             failed = failure
             if CONSEQUENCES[failure.failure].fall_back:
                 continue

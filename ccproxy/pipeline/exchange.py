@@ -12,6 +12,7 @@ from time import monotonic, time
 from typing import TYPE_CHECKING, Final, Protocol
 
 from ccproxy.pipeline.attempts import first_answer
+from ccproxy.pipeline.off_loop import LARGE_BYTES, off_loop
 from ccproxy.pipeline.relay import PING_AFTER_S, relay
 from ccproxy.pipeline.request import STOPPING, MessagesRequest
 from ccproxy.ports import AttemptFailed, ClientGone, Ending, Outcome
@@ -82,7 +83,15 @@ class Exchange:
             principal = self._admit(incoming, outcome)
             raw_body = await client.read_body(MESSAGES_LIMIT_BYTES)
             async with client.watched():
-                request = self._understand(incoming, raw_body, outcome, counting=counting)
+                request = await off_loop(
+                    _unpacked_bytes(incoming, raw_body),
+                    self._understand,
+                    incoming,
+                    raw_body,
+                    outcome,
+                    counting=counting,
+                )
+                request.arrived_at = began
                 plan = self._plan(incoming, principal, request.requested_model, outcome)
                 request.local_only = plan.privacy is Privacy.LOCAL_ONLY
                 reply = await self._attempt(plan, request, outcome)
@@ -166,6 +175,11 @@ class Exchange:
         outcome.status = refusal.status
         outcome.ending = Ending.REFUSED if refusal.status < 500 else Ending.FAILED
         await send_refusal(refusal, client, outcome)
+
+
+def _unpacked_bytes(incoming: Incoming, raw_body: bytes) -> int:
+    """Return how large a body may be once it is unpacked, as far as that can be told."""
+    return LARGE_BYTES if incoming.header(b"content-encoding") else len(raw_body)
 
 
 def reply_headers(reply: Reply, outcome: Outcome) -> Headers:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ccproxy.pipeline.request import STOPPING
+from ccproxy.pipeline.off_loop import off_loop
 from ccproxy.ports import AttemptFailed, ForwardedRequest
 from ccproxy.wire.assemble import error_event
 from ccproxy.wire.events import encode
@@ -44,9 +44,7 @@ class PassthroughDeployment:
     async def open(self, request: MessagesRequest) -> PassthroughReply:
         """Send the request's bytes and wait for status and headers; see `Served.open`."""
         incoming = request.incoming
-        edited, cut_blocks = strip_local_blocks(request.decoded_body)
-        if self._upstream_model not in (ANY_MODEL, request.requested_model):
-            edited = replace_model(edited, self._upstream_model)
+        edited, cut_blocks = await off_loop(len(request.decoded_body), self._edited, request)
         if cut_blocks:
             request.notes.append(f"local_thinking_cut={cut_blocks}")
         body, headers = request.raw_body, incoming.headers
@@ -57,6 +55,13 @@ class PassthroughDeployment:
             ForwardedRequest(incoming.method, incoming.path, incoming.query, headers, body)
         )
         return PassthroughReply(reply)
+
+    def _edited(self, request: MessagesRequest) -> tuple[bytes, int]:
+        """Return the body for Claude, and how many blocks were cut out of it."""
+        edited, cut_blocks = strip_local_blocks(request.decoded_body)
+        if self._upstream_model not in (ANY_MODEL, request.requested_model):
+            edited = replace_model(edited, self._upstream_model)
+        return edited, cut_blocks
 
 
 class PassthroughReply:
@@ -109,11 +114,11 @@ class PassthroughReply:
             consequence = CONSEQUENCES[failed.failure]
             yield tail.closing() + encode(error_event(consequence.error_type, failed.message))
 
-    def farewell(self) -> bytes:
+    def farewell(self, error_type: str, message: str) -> bytes:
         """Return an error event on a frame boundary; nothing for JSON and for encoded streams."""
         if not self._takes_events:
             return b""
-        return self._tail.closing() + encode(error_event(*STOPPING))
+        return self._tail.closing() + encode(error_event(error_type, message))
 
     async def aclose(self) -> None:
         """Release the connection."""

@@ -7,7 +7,8 @@ from contextlib import asynccontextmanager, suppress
 from time import monotonic
 from typing import TYPE_CHECKING, Final
 
-from ccproxy.ports import AttemptFailed, Ending
+from ccproxy.pipeline.request import BUG, STOPPING
+from ccproxy.ports import AttemptFailed, ClientGone, Ending
 from ccproxy.wire.events import PING
 
 if TYPE_CHECKING:
@@ -53,15 +54,22 @@ async def relay(
     except asyncio.CancelledError:
         # Either the client left, which is found out further up, or the server stops.
         outcome.ending = Ending.BROKEN
-        await _say_farewell(reply, client)
+        await _say_farewell(reply, client, STOPPING)
+        raise
+    except ClientGone:
+        raise
+    except Exception:
+        # A bug of ours. Without an error event the client would take what it has for the whole.
+        outcome.ending = Ending.BROKEN
+        await _say_farewell(reply, client, BUG)
         raise
     finally:
         await reply.aclose()
         outcome.usage = reply.usage
 
 
-async def _say_farewell(reply: Reply, client: Client) -> None:
-    ending = reply.farewell()
+async def _say_farewell(reply: Reply, client: Client, words: tuple[str, str]) -> None:
+    ending = reply.farewell(*words)
     if ending and client.started:
         with suppress(TimeoutError):
             async with asyncio.timeout(FAREWELL_S):

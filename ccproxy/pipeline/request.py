@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 if TYPE_CHECKING:
@@ -14,6 +15,9 @@ if TYPE_CHECKING:
 
 STOPPING: Final = ("overloaded_error", "The proxy is stopping; try again.")
 """Type and words for requests that a stop cuts off (conformance 162)."""
+
+BUG: Final = ("api_error", "Internal proxy error.")
+"""Type and words for requests that a bug of ours cuts off (conformance 062, 293)."""
 
 
 @dataclass(slots=True)
@@ -37,6 +41,8 @@ class MessagesRequest:
     """`privacy: local_only` is in force: nothing of this may leave the host."""
     notes: list[str]
     """What an attempt did silently to the eye: the outcome and a header name it."""
+    arrived_at: float = field(default_factory=monotonic)
+    """Monotonic seconds; a client's patience counts from here, whatever was tried since."""
 
 
 class Reply(Protocol):
@@ -71,8 +77,8 @@ class Reply(Protocol):
         """Yield the body; raises `AttemptFailed` only where no error event can be appended."""
         ...
 
-    def farewell(self) -> bytes:
-        """Return what ends a running stream in an error event, for a proxy that has to stop.
+    def farewell(self, error_type: str, message: str) -> bytes:
+        """Return what ends a running stream in an error event.
 
         Empty where nothing may follow what was sent.
         """
@@ -121,7 +127,7 @@ class WholeReply:
         """Yield the one piece."""
         yield self.body
 
-    def farewell(self) -> bytes:
+    def farewell(self, _error_type: str, _message: str) -> bytes:
         """Return nothing: the body is one piece."""
         return b""
 

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
+from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
-from ccproxy.pipeline.request import STOPPING, WholeReply
+from ccproxy.pipeline.off_loop import off_loop
+from ccproxy.pipeline.request import WholeReply
 from ccproxy.ports import AttemptFailed, ModelDone, Usage
 from ccproxy.wire.assemble import Assembler, ThinkingDisplay, error_event
 from ccproxy.wire.collect import Collector
@@ -91,8 +93,8 @@ class TranslatedDeployment:
     async def open(self, request: MessagesRequest) -> WholeReply | StreamReply:
         """Validate, translate and wait for the model's first word; see `Served.open`."""
         try:
-            validate_request(request.body, version=request.version, counting=request.counting)
-            input_tokens = estimate_input_tokens(request.body)
+            size_bytes = len(request.decoded_body)
+            input_tokens = await off_loop(size_bytes, _checked_tokens, request)
             if request.counting:
                 return _json_reply({"input_tokens": input_tokens}, Usage(input_tokens=input_tokens))
             facts = await self._facts()
@@ -100,7 +102,13 @@ class TranslatedDeployment:
                 raise UnsupportedLocally("This model's inference runs on another host.")
             request.notes.extend(f"ignored={name}" for name in ignored_fields(request.body))
             max_output_tokens = self._room_for_answer(request.body["max_tokens"], input_tokens)
-            call = normalise(request.body, facts, max_output_tokens_cap=max_output_tokens)
+            call = await off_loop(
+                size_bytes,
+                normalise,
+                request.body,
+                facts,
+                max_output_tokens_cap=max_output_tokens,
+            )
         except UnsupportedLocally as exc:
             raise AttemptFailed(
                 FailureClass.CAPABILITY_MISSING, exc.message, error_code=exc.error_code
@@ -136,7 +144,8 @@ class TranslatedDeployment:
     ) -> StreamReply:
         first = asyncio.ensure_future(_first_word(source))
         try:
-            await asyncio.wait((first,), timeout=self._patience_s)
+            waited_s = monotonic() - answer.arrived_at
+            await asyncio.wait((first,), timeout=max(0.0, self._patience_s - waited_s))
             if first.done() and (failure := first.exception()) is not None:
                 raise failure
         except BaseException:
@@ -191,9 +200,9 @@ class StreamReply:
             consequence = CONSEQUENCES[failed.failure]
             yield encode(error_event(consequence.error_type, failed.message))
 
-    def farewell(self) -> bytes:
+    def farewell(self, error_type: str, message: str) -> bytes:
         """Return an error event: what was sent ends on a frame boundary."""
-        return encode(error_event(*STOPPING))
+        return encode(error_event(error_type, message))
 
     async def aclose(self) -> None:
         """Close the upstream's connection."""
@@ -208,6 +217,7 @@ class _Answer:
     ) -> None:
         body = request.body
         self.complete = False
+        self.arrived_at = request.arrived_at
         self._notes = request.notes
         self._collector = Collector()
         self._folding = not request.stream
@@ -260,6 +270,12 @@ class _Answer:
                 self._collector.add(event)
             return b""
         return b"".join(map(encode, events))
+
+
+def _checked_tokens(request: MessagesRequest) -> int:
+    """Return the estimated input tokens of a request that a local model may be asked."""
+    validate_request(request.body, version=request.version, counting=request.counting)
+    return estimate_input_tokens(request.body)
 
 
 async def _whole_answer(
