@@ -297,12 +297,13 @@ def _facts_source(
         "supports_thinking": deployment.supports_reasoning,
     }
     stated = {name: value for name, value in said.items() if value is not None}
+    unseen = ModelFacts(remote=not deployment.on_premises if monitor is None else None)
 
     async def facts() -> ModelFacts:
         seen = None
         if monitor is not None:
             seen = await monitor.wait_facts(deployment.api_base or "", deployment.upstream_model)
-        return replace(seen or ModelFacts(), **stated)
+        return replace(seen or unseen, **stated)
 
     return facts
 

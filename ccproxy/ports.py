@@ -185,8 +185,8 @@ class ModelFacts:
     supports_vision: bool | None = None
     supports_thinking: bool | None = None
     trained_context_tokens: int | None = None
-    remote: bool = False
-    """True for a stub whose inference runs on somebody else's machine."""
+    remote: bool | None = None
+    """True where inference runs on somebody else's machine, as it does for a cloud stub."""
 
 
 @dataclass(slots=True)

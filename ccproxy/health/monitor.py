@@ -238,9 +238,10 @@ class OllamaMonitor:
         try:
             facts = await control.show(model.name)
         except Exception as exc:  # noqa: BLE001 - the boundary of a background task, rule 4
-            known.facts = known.facts or ModelFacts(present=True, remote=model.remote)
+            # What an earlier digest was is not known of this one.
+            known.facts = ModelFacts(present=True, remote=model.remote or None)
             return _text(exc)
-        known.facts = replace(facts, remote=facts.remote or model.remote)
+        known.facts = replace(facts, remote=model.remote or facts.remote)
         known.shown_digest = model.digest
         return None
 

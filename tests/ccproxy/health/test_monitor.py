@@ -126,6 +126,36 @@ async def test_a_remote_stub_is_remote_whichever_answer_says_so() -> None:
         assert facts.remote
 
 
+@pytest.mark.parametrize(("listed", "expected"), [(True, True), (False, None)])
+async def test_what_an_old_digest_was_does_not_hide_what_a_new_one_may_be(
+    listed: bool,
+    expected: bool | None,
+) -> None:
+    """If show fails after a new digest, the listing's "remote" counts, and its silence is none."""
+    backend = Backend(facts=ModelFacts(present=True, remote=False))
+    async with monitored(backend) as monitor:
+        await monitor.wait_facts(BASE, "qwen3:8b")
+        backend.show_fails = True
+        backend.pulled = (OllamaModel("qwen3:8b", "d2", remote=listed),)
+        await next_round(monitor)
+
+        facts = monitor.facts(BASE, "qwen3:8b")
+        assert facts is not None
+        assert expected is facts.remote
+
+
+async def test_a_model_is_present_once_it_is_listed() -> None:
+    """If show fails for a model that was pulled just now, it is no longer absent."""
+    backend = Backend(pulled=())
+    async with monitored(backend) as monitor:
+        await monitor.wait_facts(BASE, "qwen3:8b")
+        backend.show_fails = True
+        backend.pulled = (OllamaModel("qwen3:8b", "d1"),)
+        await next_round(monitor)
+
+        assert monitor.facts(BASE, "qwen3:8b") == ModelFacts(present=True)
+
+
 async def test_one_failure_is_forgiven_two_are_not() -> None:
     """A reachable backend is unreachable after two failed rounds, and back after one good."""
     backend = Backend()

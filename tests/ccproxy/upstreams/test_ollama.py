@@ -65,9 +65,9 @@ async def test_lists_what_is_resident_with_its_context() -> None:
 @pytest.mark.parametrize(
     ("model", "facts"),
     [
-        ("qwen3:8b", ModelFacts(True, True, False, True, 40960)),
-        ("qwen2.5vl:7b", ModelFacts(True, False, True, False, 125952)),
-        ("QWEN-FAST", ModelFacts(True, True, False, False, 32768)),
+        ("qwen3:8b", ModelFacts(True, True, False, True, 40960, remote=False)),
+        ("qwen2.5vl:7b", ModelFacts(True, False, True, False, 125952, remote=False)),
+        ("QWEN-FAST", ModelFacts(True, True, False, False, 32768, remote=False)),
     ],
 )
 async def test_show_gives_capabilities_and_trained_context(model: str, facts: ModelFacts) -> None:
