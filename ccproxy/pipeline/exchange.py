@@ -23,7 +23,7 @@ from ccproxy.wire.json_body import parse_json_object
 from routing.errors import AgentForbidden, NoAttempt, RoutingError, UnknownAgent, UnknownModel
 from routing.identify import authorise, identify
 from routing.plan import build_plan
-from routing.types import Privacy, RequestFacts
+from routing.types import Privacy, RequestFacts, Side
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -95,6 +95,8 @@ class Exchange:
                 plan = self._plan(incoming, principal, request.requested_model, outcome)
                 request.local_only = plan.privacy is Privacy.LOCAL_ONLY
                 reply = await self._attempt(plan, request, outcome)
+                # A stream may last for minutes: it must not hold on to a long conversation.
+                del raw_body, request, plan
                 outcome.status = reply.status
                 headers = reply_headers(reply, outcome)
                 await relay(reply, client, headers, outcome, self._ping_after_s)
@@ -165,7 +167,9 @@ class Exchange:
             raise routing_refusal(exc) from exc
 
     async def _attempt(self, plan: Plan, request: MessagesRequest, outcome: Outcome) -> Reply:
-        names = plan.attempts[:1] if request.counting else plan.attempts
+        names = plan.attempts
+        if request.counting and self._deployments[names[0]].side is Side.CLAUDE:
+            names = names[:1]  # its error is the client's; an estimate must not take its place
         return await first_answer(names, self._deployments, request, outcome)
 
     async def _refuse(self, refusal: ApiError, client: Client, outcome: Outcome) -> None:
