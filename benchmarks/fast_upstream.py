@@ -22,12 +22,13 @@ import asyncio
 import json
 import re
 import sys
+from itertools import cycle, islice
 from typing import TYPE_CHECKING, Final, cast
 
 import uvloop
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
 USAGE: Final = {"input_tokens": 12, "output_tokens": 34, "cache_read_input_tokens": 0}
 MESSAGE: Final = {
@@ -90,6 +91,8 @@ SSE_END: Final = (
     + b"0\r\n\r\n"
 )
 RECORD: Final = chunk(record("word "))
+OTHER_RECORD: Final = chunk(record("more "))
+"""LiteLLM takes a hundred equal chunks in a row for a model that has lost its mind."""
 LAST_RECORD: Final = (
     chunk(
         record(
@@ -158,7 +161,7 @@ class Upstream(asyncio.Protocol):
         if target == b"/v1/messages":
             self._write(JSON_ANSWER)
         elif (paced := SSE.search(target)) is not None:
-            self._stream(SSE_START, self._deltas(DELTA, paced, SSE_END), int(paced[2]))
+            self._stream(SSE_START, self._deltas((DELTA,), paced, SSE_END), int(paced[2]))
         elif b"?hold" in target:
             self._streaming.add(self)
             self._write(SSE_START)
@@ -174,12 +177,15 @@ class Upstream(asyncio.Protocol):
         if paced is None:
             self._write(OLLAMA_START + RECORD + LAST_RECORD)
         else:
-            self._stream(OLLAMA_START, self._deltas(RECORD, paced, LAST_RECORD), int(paced[2]))
+            self._stream(
+                OLLAMA_START,
+                self._deltas((RECORD, OTHER_RECORD), paced, LAST_RECORD),
+                int(paced[2]),
+            )
 
     @staticmethod
-    def _deltas(piece: bytes, paced: re.Match[bytes], last: bytes) -> Iterator[bytes]:
-        for _ in range(int(paced[1])):
-            yield piece
+    def _deltas(pieces: Sequence[bytes], paced: re.Match[bytes], last: bytes) -> Iterator[bytes]:
+        yield from islice(cycle(pieces), int(paced[1]))
         yield last
 
     def _stream(self, start: bytes, pieces: Iterator[bytes], every_us: int) -> None:

@@ -5,6 +5,7 @@ Run: `python -m benchmarks.quiet_server CONFIG PORT`
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from pathlib import Path
@@ -19,4 +20,6 @@ from ccproxy.serve import server_config
 if __name__ == "__main__":
     settings = load_settings(Path(sys.argv[1]), os.environ)
     app = build_proxy(settings, log_requests=False).app
+    gc.collect()
+    gc.freeze()  # as `ccproxy.serve` does
     uvloop.run(uvicorn.Server(server_config(app, "127.0.0.1", int(sys.argv[2]))).serve())

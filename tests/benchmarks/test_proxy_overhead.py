@@ -16,7 +16,7 @@ def test_a_tiny_run_measures_every_figure(tmp_path):
     result = json.loads((tmp_path / "proxy_overhead.json").read_text())
     measured = result["medians"]["claude"]["ccproxy"]
     wanted = {aim.figure for aim in AIMS if not aim.figure.startswith("local_")}
-    assert wanted - {"rps"} <= measured.keys()
+    assert wanted - {"rps", "loaded_cpu_ms"} <= measured.keys()
     assert measured["left_after_1s"] == 0
     assert measured["added_json_p50_ms"] > 0
     assert "ccproxy" in (tmp_path / "proxy_overhead.md").read_text()
