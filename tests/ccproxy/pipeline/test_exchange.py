@@ -1,0 +1,188 @@
+"""One request top to bottom with fakes at the ports: what is recorded, and what a bug looks like."""
+
+import asyncio
+import json
+import logging
+
+import pytest
+
+from ccproxy.auth import open_principal
+from ccproxy.pipeline.exchange import Exchange
+from ccproxy.pipeline.request import WholeReply
+from ccproxy.ports import AttemptFailed, ClientGone, Ending, Incoming, Usage
+from ccproxy.wire.errors import ApiError
+from routing.failures import FailureClass
+from routing.table import compile_table
+from routing.types import Deployment, Roster, Side
+from tests.support.messages import turn
+
+SECRET = "a-path-and-a-secret"
+
+
+class Client:
+    def __init__(self, body, *, gone=False):
+        self.started = False
+        self.last_sent_at = 0.0
+        self.status = 0
+        self.headers = []
+        self.body = b""
+        self._request_body = body
+        self._gone = gone
+
+    async def read_body(self, _limit_bytes):
+        if self._gone:
+            raise ClientGone
+        return self._request_body
+
+    def watched(self):
+        return self
+
+    async def __aenter__(self):
+        return None
+
+    async def __aexit__(self, *_exc):
+        return None
+
+    async def start(self, status, headers):
+        self.started, self.status, self.headers = True, status, dict(headers)
+
+    async def send(self, chunk):
+        self.body += chunk
+
+    async def finish(self, chunk=b""):
+        self.body += chunk
+
+
+class Served:
+    name = "d"
+    side = Side.LOCAL
+
+    def __init__(self, does):
+        self.does = does
+
+    async def open(self, _request):
+        if isinstance(self.does, BaseException):
+            raise self.does
+        return self.does
+
+
+class Broken(WholeReply):
+    """A reply whose body breaks off, by a bug or by an upstream."""
+
+    async def chunks(self):
+        yield b"part"
+        raise self.usage.extra["error"]
+
+
+class Sink(list):
+    def record(self, outcome):
+        self.append(outcome)
+
+
+def broken(error):
+    return Broken(200, (), b"", Usage(extra={"error": error}))
+
+
+def ok():
+    return WholeReply(200, ((b"content-type", b"application/json"),), b"{}", Usage(output_tokens=3))
+
+
+class Routing:
+    def current(self):
+        deployments = {"d": Deployment("d", Side.LOCAL, leaves_host=False)}
+        document = {
+            "version": 1,
+            "active_profile": "p",
+            "profiles": {"p": {"default": {"route": ["d"]}}},
+        }
+        table, _ = compile_table(document, deployments, Roster())
+        return table, Roster()
+
+
+async def run(does, *, body=None, headers=((b"anthropic-version", b"2023-06-01"),), gone=False):
+    sink = Sink()
+    exchange = Exchange(
+        authenticate=lambda _headers: open_principal(),
+        routing=Routing(),
+        deployments={"d": Served(does)},
+        sink=sink,
+    )
+    raw = json.dumps(turn(model="d")).encode() if body is None else body
+    client = Client(raw, gone=gone)
+    incoming = Incoming("POST", "/v1/messages", b"", headers, None)
+    await exchange.serve(incoming, client, counting=False)
+    return client, sink
+
+
+CASES = {
+    "served": ({"does": ok()}, 200, Ending.COMPLETED, ["d:ok"]),
+    "no version": ({"does": ok(), "headers": ()}, 400, Ending.REFUSED, []),
+    "no JSON": ({"does": ok(), "body": b"{"}, 400, Ending.REFUSED, []),
+    "refused": ({"does": ApiError(400, "no")}, 400, Ending.REFUSED, ["d:client_fault"]),
+    "failed": (
+        {"does": AttemptFailed(FailureClass.OVERLOADED, "busy")},
+        529,
+        Ending.FAILED,
+        ["d:overloaded"],
+    ),
+    "a bug": ({"does": KeyError(SECRET)}, 500, Ending.FAILED, []),
+    "a broken body": (
+        {"does": broken(AttemptFailed(FailureClass.BROKEN_STREAM, "x"))},
+        200,
+        Ending.BROKEN,
+        ["d:ok"],
+    ),
+    "a bug in the body": ({"does": broken(KeyError(SECRET))}, 200, Ending.BROKEN, ["d:ok"]),
+    "gone": ({"does": ok(), "gone": True}, 0, Ending.CLIENT_GONE, []),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+async def test_every_request_has_one_outcome(name, caplog):
+    """Whatever happens there is exactly one, and it says what the client saw (design 2.8)."""
+    caplog.set_level(logging.CRITICAL)
+    request, status, ending, attempts = CASES[name]
+
+    client, outcomes = await run(**request)
+
+    assert 1 == len(outcomes)
+    outcome = outcomes[0]
+    assert (status, ending, attempts) == (outcome.status, outcome.ending, outcome.attempts)
+    assert status == client.status
+    assert outcome.total_s > 0
+
+
+async def test_a_bug_is_ours_and_says_nothing(caplog):
+    """500 `api_error` with an id; the traceback is for the log alone (conformance 062)."""
+    client, outcomes = await run(KeyError(SECRET))
+
+    payload = json.loads(client.body)
+    assert (500, "api_error") == (client.status, payload["error"]["type"])
+    assert payload["request_id"] == outcomes[0].request_id
+    assert SECRET not in client.body.decode()
+    assert [True] == [SECRET in str(record.exc_info[1]) for record in caplog.records]
+
+
+async def test_a_stop_before_the_answer():
+    """A request that a stop cuts off hears 529, and the cancellation goes on (conformance 162)."""
+    sink, client = Sink(), Client(json.dumps(turn(model="d")).encode())
+
+    class Waiting(Served):
+        async def open(self, _request):
+            await asyncio.Event().wait()
+
+    exchange = Exchange(
+        authenticate=lambda _headers: open_principal(),
+        routing=Routing(),
+        deployments={"d": Waiting(None)},
+        sink=sink,
+    )
+    incoming = Incoming("POST", "/", b"", ((b"anthropic-version", b"2023-06-01"),), None)
+    task = asyncio.create_task(exchange.serve(incoming, client, counting=False))
+    await asyncio.sleep(0.01)
+    task.cancel()
+
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert (529, "overloaded_error") == (client.status, json.loads(client.body)["error"]["type"])
+    assert [Ending.FAILED] == [outcome.ending for outcome in sink]
