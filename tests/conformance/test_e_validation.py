@@ -158,11 +158,13 @@ PDF = {
 async def test_what_only_claude_can_do(changes, proxy):
     """Such a request goes on to Claude where the route has one, else it is a 400 by name.
 
-    (conformance 099, 108, 109, 110, 112, 279)
+    What is counted is what would be served (conformance 099, 108, 109, 110, 112, 245, 279).
     """
     routed = await post(proxy, turn(model=MIXED, **changes))
     assert "claude" == routed.header("x-ccproxy-route")
     assert "qwen-coder:capability_missing," in routed.header("x-ccproxy-attempts")
+    counted = await post(proxy, turn(model=MIXED, **changes), path=COUNT)
+    assert 200 == counted.status
 
     alone = await post(proxy, turn(model=LOCAL, **changes))
     assert_error(alone, 400, "invalid_request_error")

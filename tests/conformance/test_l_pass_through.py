@@ -7,6 +7,7 @@ import logging
 import brotli
 import pytest
 
+from ccproxy.demo.claude_faults import Fault, FaultKind
 from ccproxy.wire.signature import LOCAL_SIGNATURE
 from tests.support.black_box import COUNT, MESSAGES, assert_error, http_answer, post
 from tests.support.grammar import check_stream, frames
@@ -195,6 +196,17 @@ async def test_counting_passes(relay):
         answer = await post(relay.proxy, turn(model=CLAUDE), path=COUNT)
 
         assert (status, body) == (answer.status, answer.body)
+
+
+async def test_counting_does_not_fall_back():
+    """Claude's failure to count is told, not papered over by an estimate (conformance 247)."""
+    profile = {"tiers": {"opus": {"route": ["claude-opus", "qwen-coder"]}}}
+    table = {"version": 1, "active_profile": "p", "profiles": {"p": profile}}
+    async with running_proxy(routing=table) as proxy:
+        proxy.claude.faults.append(Fault(FaultKind.STATUS, status=529))
+        answer = await post(proxy, turn(model=CLAUDE), path=COUNT)
+
+    assert_error(answer, 529, "overloaded_error")
 
 
 @pytest.mark.parametrize("stream", [False, True])
