@@ -60,9 +60,6 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-CLAUDE_PROVIDER = "anthropic"
-OLLAMA_PROVIDER = "ollama_chat"
-
 
 @dataclass(frozen=True, slots=True)
 class Proxy:
@@ -154,7 +151,7 @@ def build_proxy(
     forwarder = ApiForwarder(
         authenticate=authenticate, routing=routing, claude=upstreams.claude, sink=sink
     )
-    ollama_bases = {d.name: d.api_base or "" for d in settings.deployments if _is_ollama(d)}
+    ollama_bases = {d.name: d.api_base or "" for d in settings.deployments if d.is_ollama}
     health = HealthOverview(table, ollama_bases, upstreams.monitor)
     catalogue = _catalogue(settings, upstreams, table)
     app.include_router(models_router(authenticate, _agent_finder(loaded.roster), catalogue))
@@ -217,11 +214,11 @@ def _agent_finder(roster: Roster) -> Callable[[str | None, Principal], AgentMatc
 
 def _build_upstreams(settings: Settings, patience_s: float) -> _Upstreams:
     usable = [d for d in settings.deployments if d.unavailable is None]
-    translated = [d for d in usable if d.provider != CLAUDE_PROVIDER]
+    translated = [d for d in usable if not d.is_claude]
     controls: dict[str, OllamaControl] = {}
     models: dict[str, list[str]] = {}
     for deployment in settings.deployments:
-        if _is_ollama(deployment) and deployment.api_base is not None:
+        if deployment.is_ollama and deployment.api_base is not None:
             models.setdefault(deployment.api_base, []).append(deployment.upstream_model)
     if models:
         # 10 MB and 0.1 s (the ollama package and httpx) that a Claude-only proxy does not pay.
@@ -234,7 +231,7 @@ def _build_upstreams(settings: Settings, patience_s: float) -> _Upstreams:
     claude: dict[str, MessagesUpstream] = {}
     pools: dict[tuple[object, ...], MessagesUpstream] = {}
     for deployment in usable:
-        if deployment.provider == CLAUDE_PROVIDER:
+        if deployment.is_claude:
             upstream = pools.setdefault(
                 (deployment.api_base, deployment.api_key, deployment.timeout_s),
                 _claude_pool(deployment),
@@ -246,10 +243,6 @@ def _build_upstreams(settings: Settings, patience_s: float) -> _Upstreams:
         elif runtime is not None:
             served[deployment.name] = _translated(deployment, runtime, monitor, patience_s)
     return _Upstreams(served, claude, runtime, monitor, tuple(controls.values()))
-
-
-def _is_ollama(deployment: DeploymentSettings) -> bool:
-    return deployment.provider == OLLAMA_PROVIDER
 
 
 def _claude_pool(deployment: DeploymentSettings) -> AnthropicUpstream:
@@ -275,7 +268,7 @@ def _translated(
         first_byte_timeout_s=deployment.stream_timeout_s,
     )
     upstream = LiteLLMUpstream(runtime, target)
-    is_ollama = _is_ollama(deployment)
+    is_ollama = deployment.is_ollama
     return TranslatedDeployment(
         deployment.name,
         Side.LOCAL if is_ollama else Side.OTHER,

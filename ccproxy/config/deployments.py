@@ -76,6 +76,16 @@ class DeploymentSettings:
     unavailable: str | None
     """Why it cannot be used, or None."""
 
+    @property
+    def is_ollama(self) -> bool:
+        """True if it is served by an Ollama, which can be asked about its models for free."""
+        return self.provider == OLLAMA
+
+    @property
+    def is_claude(self) -> bool:
+        """True if it speaks the Messages API itself and gets the client's own bytes."""
+        return self.provider == ANTHROPIC
+
 
 class InvalidDeploymentError(ValueError):
     """A deployment that contradicts itself.

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 from pydantic import ValidationError
 
 from ccproxy.config.deployments import (
-    OLLAMA,
     DeploymentSettings,
     InvalidDeploymentError,
     build_deployment,
@@ -209,7 +208,7 @@ class _SettingsReader:
         """Warn where two deployments make Ollama load one model with different contexts."""
         first: dict[tuple[str | None, str], DeploymentSettings] = {}
         for deployment in deployments:
-            if deployment.provider != OLLAMA:
+            if not deployment.is_ollama:
                 continue
             model = deployment.upstream_model.removesuffix(":latest")
             other = first.setdefault((deployment.api_base, model), deployment)

@@ -87,8 +87,8 @@ class DemoTrafficRefused(Exception):
 
 def look_around(settings: Settings) -> Found:
     """Return which upstreams of the settings are real here. Loads no model, costs nothing."""
-    ollama = {d.api_base for d in settings.deployments if d.provider == "ollama_chat"}
-    has_key = any(d.provider == "anthropic" and d.unavailable is None for d in settings.deployments)
+    ollama = {d.api_base for d in settings.deployments if d.is_ollama}
+    has_key = any(d.is_claude and d.unavailable is None for d in settings.deployments)
     return Found(any(_answers(base) for base in ollama if base), has_key)
 
 

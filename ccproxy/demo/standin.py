@@ -35,7 +35,7 @@ class Simulation:
         deployments = tuple(
             replace(
                 deployment,
-                api_base=self.claude_url if deployment.provider == "anthropic" else self.ollama_url,
+                api_base=self.claude_url if deployment.is_claude else self.ollama_url,
                 api_key=SIMULATED_KEY,
                 unavailable=None,
             )
