@@ -1,8 +1,10 @@
 """How LiteLLM is imported so that it reads no file and calls nobody.
 
 Left to itself the import fetches a price map from GitHub and loads a `.env` found above
-site-packages; every call looks for LiteLLM's proxy server (measured with litellm 1.105.3). This
-module prevents the three and imports LiteLLM only inside `load`.
+site-packages; every call looks for LiteLLM's proxy server; and filters on the loggers of asyncio
+and uvicorn import more of LiteLLM at each record, which deadlocks with an import that is still
+going on and takes both the import and the event loop down (measured with litellm 1.105.3). This
+module prevents the four and imports LiteLLM only inside `load`.
 """
 
 from __future__ import annotations
@@ -20,8 +22,10 @@ if TYPE_CHECKING:
 _IMPORT_ENVIRONMENT: Final = {
     "LITELLM_LOCAL_MODEL_COST_MAP": "True",
     "LITELLM_MODE": "PRODUCTION",
+    "LITELLM_DISABLE_REDACT_SECRETS": "true",
 }
-"""Read by LiteLLM while it is imported: use the packaged price map; do not load `.env`."""
+"""Read by LiteLLM while it is imported: use the packaged price map; do not load `.env`; let the
+records of other loggers be. Its own loggers are switched off, so nothing is left to redact."""
 _PROXY_SERVER: Final = "litellm.proxy.proxy_server"
 
 

@@ -107,8 +107,13 @@ def test_no_dotenv_is_read(report: Any) -> None:
 
 
 def test_the_environment_gains_only_what_keeps_litellm_at_home(report: Any) -> None:
-    """Two variables steer the import; LiteLLM points tiktoken at its packaged files itself."""
-    added = ["LITELLM_LOCAL_MODEL_COST_MAP", "LITELLM_MODE", "TIKTOKEN_CACHE_DIR"]
+    """Three variables steer the import; LiteLLM points tiktoken at its packaged files itself."""
+    added = [
+        "LITELLM_DISABLE_REDACT_SECRETS",
+        "LITELLM_LOCAL_MODEL_COST_MAP",
+        "LITELLM_MODE",
+        "TIKTOKEN_CACHE_DIR",
+    ]
 
     assert added == report["changed"]
 
@@ -116,6 +121,44 @@ def test_the_environment_gains_only_what_keeps_litellm_at_home(report: Any) -> N
 def test_prices_of_claude_models_survive(report: Any) -> None:
     """The price rows are there although LiteLLM's own map was emptied."""
     assert any(name.startswith("claude-") for name in report["prices"])
+
+
+LOGGING = """
+import json, logging, sys, time
+from threading import Thread
+from ccproxy.upstreams.litellm_boot import load
+
+outcome, failed, records = [], [], 0
+loggers = [logging.getLogger(name) for name in ("asyncio", "uvicorn.error", "httpx")]
+for logger in loggers:
+    logger.addHandler(logging.NullHandler())
+    logger.propagate = False
+
+def import_it():
+    try:
+        outcome.append(type(load()).__name__)
+    except BaseException as error:
+        outcome.append(repr(error))
+
+thread = Thread(target=import_it)
+thread.start()
+while thread.is_alive():
+    for logger in loggers:
+        try:
+            logger.warning("a record")
+            records += 1
+        except BaseException as error:
+            failed.append(repr(error))
+    time.sleep(0.001)
+print(json.dumps({"outcome": outcome, "failed": failed, "logged": records > 10}))
+"""
+
+
+def test_logging_goes_on_during_the_import(tmp_path: Path) -> None:
+    """A record of the server's while LiteLLM is imported harms neither of them."""
+    expected = {"outcome": ["LiteLLMProvider"], "failed": [], "logged": True}
+
+    assert expected == run(LOGGING, tmp_path)
 
 
 LIGHT = """
