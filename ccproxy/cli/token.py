@@ -41,8 +41,12 @@ def create(
     """Create a token and print it, this once; only its hash is kept."""
     from ccproxy.auth import create_token
 
-    settings = _settings(config)
     slugs = _split(agents or [])
+    if agents and not slugs:
+        # Without a limit the token would be good for every agent.
+        remark("error: --agents: names no agent; name some, or leave it out for all of them")
+        raise typer.Exit(2)
+    settings = _settings(config)
     if slugs:
         _refuse_unknown(slugs, settings.roster_file)
     scopes = [str(each) for each in dict.fromkeys(scope or [])]

@@ -290,6 +290,18 @@ def test_a_taken_name_is_a_problem(ccproxy: Callable[..., Result], config: Path)
     assert "ccproxy token revoke 'laptop'" in result.err
 
 
+@pytest.mark.parametrize("agents", ["", ",", " , ,"])
+def test_a_limit_that_names_nobody_is_wrong_usage(
+    agents: str, ccproxy: Callable[..., Result], config: Path
+) -> None:
+    """`--agents ""`, as an unset variable of a script gives it, makes no unlimited token."""
+    result = ccproxy("token", "create", "ci", "--agents", agents)
+
+    assert (result.code, result.out) == (2, "")
+    assert "names no agent" in result.err
+    assert not (config / "tokens.json").exists()
+
+
 def test_tokens_are_listed_without_their_hashes(
     ccproxy: Callable[..., Result], config: Path
 ) -> None:
