@@ -8,12 +8,14 @@ import zlib
 import brotli
 import pytest
 import pytest_asyncio
+from anthropic._streaming import SSEDecoder
 
 from ccproxy.demo.claude import SimulatedClaude
 from ccproxy.demo.claude_faults import Fault, FaultKind
 from tests.support.http_wire import ask, wire
 from tests.support.messages import CLAUDE, MIXED, WEATHER, turn
 from tests.support.proxy import UPSTREAM_KEY, running_proxy
+from tests.support.sizes import count
 from tests.support.waiting import settled, until
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -171,6 +173,21 @@ async def test_claude_dies_in_the_middle(kind, after, proxy):
     if kind == "cut":
         assert sha256(answer.body[:after]) == proxy.claude.requests[0].response_sha256
     assert answer.body.decode()  # a cut character is closed, not left open
+
+
+async def test_a_stream_may_be_cut_anywhere(proxy):
+    """Wherever it stops, an SDK's decoder reads whole frames and then the error (conformance 271)."""
+    step = count(quick=7, ci=2, full=1)
+    for after in range(1, 500, step):
+        proxy.claude.faults.append(fault("cut", after_bytes=after))
+        body = turn("Grüße 🚀 ✓", model=CLAUDE, stream=True)
+        answer = await ask(proxy.base_url, "/v1/messages", headers=proxy.headers, body=body)
+
+        events = list(SSEDecoder().iter_bytes(iter([answer.body])))
+        assert "error" == events[-1].event, after
+        assert "api_error" == json.loads(events[-1].data)["error"]["type"]
+        for event in events[:-1]:
+            assert event.event == "ping" or json.loads(event.data)["type"] == event.event, after
 
 
 @pytest.mark.parametrize("kind", ["reset", "cut"])

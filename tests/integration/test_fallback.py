@@ -217,6 +217,23 @@ async def test_a_clients_own_mistake_does_not_fall_back(body, proxy):
     assert [] == list(proxy.claude.requests) + proxy.ollama.generations
 
 
+@pytest.mark.parametrize(
+    "words",
+    ['option "temperature" must be of type float32', "illegal base64 data at input byte 4"],
+)
+async def test_a_mistake_that_only_ollama_notices(words, proxy):
+    """Ollama's 500 for a wrong option is the request's fault, and no other deployment's affair (conformance 060)."""
+    proxy.ollama.add_fault("server_error", message=words)
+
+    answer = await ask(
+        proxy.base_url, "/v1/messages", headers=proxy.headers, body=turn(model=MIXED)
+    )
+
+    assert (400, "invalid_request_error") == (answer.status, answer.error["type"])
+    assert "qwen-coder:client_fault" == answer.header("x-ccproxy-attempts")
+    assert [] == list(proxy.claude.requests)
+
+
 CLAUDE_THEN = {
     "version": 1,
     "active_profile": "p",
