@@ -13,6 +13,10 @@ from ccproxy.wire.errors import ApiError, invalid_request
 _CHARSETS: Final = frozenset({"utf-8", "utf8", "us-ascii", "ascii", "iso-8859-1", "latin-1"})
 _GZIP_OR_ZLIB: Final = 47
 """zlib's window bits for "detect a gzip or zlib header"."""
+_EXPANSION: Final = 100
+"""Prose and code shrink 3- to 20-fold; deflate itself allows about 1030-fold."""
+_FREE_BYTES: Final = 2**20
+"""What a body of any length may become."""
 
 
 def check_charset(content_type: bytes | None) -> None:
@@ -33,7 +37,7 @@ def decode_body(raw: bytes, content_encoding: bytes | None, limit_bytes: int) ->
 
     Raises:
         ApiError: 400 for an unknown coding or a corrupt body, 413 when more than
-            `limit_bytes` come out of it.
+            `limit_bytes` come out of it, or more than 1 MiB and 100 times what went in.
     """
     coding = (content_encoding or b"identity").strip().lower()
     if coding in (b"identity", b""):
@@ -44,21 +48,28 @@ def decode_body(raw: bytes, content_encoding: bytes | None, limit_bytes: int) ->
             error_code="request_body_encoding_unsupported",
         )
     decoder = zlib.decompressobj(wbits=_GZIP_OR_ZLIB)
+    expanded_bytes = _EXPANSION * len(raw) + _FREE_BYTES
     try:
-        decoded = decoder.decompress(raw, limit_bytes + 1)
+        decoded = decoder.decompress(raw, min(limit_bytes, expanded_bytes) + 1)
     except zlib.error as exc:
         raise _corrupt() from exc
     if len(decoded) > limit_bytes:
-        raise ApiError(
-            413,
-            f"The request body is larger than {limit_bytes} bytes after decoding.",
-            error_code="request_body_too_large_after_decoding",
-            should_retry=False,
-        )
+        raise _too_large(f"is larger than {limit_bytes} bytes after decoding.")
+    if len(decoded) > expanded_bytes:
+        raise _too_large(f"is more than {_EXPANSION} times as large after decoding.")
     # A second gzip member would be read by others and not by us: nothing may hide there.
     if not decoder.eof or decoder.unused_data:
         raise _corrupt()
     return decoded
+
+
+def _too_large(how: str) -> ApiError:
+    return ApiError(
+        413,
+        f"The request body {how}",
+        error_code="request_body_too_large_after_decoding",
+        should_retry=False,
+    )
 
 
 def _corrupt() -> ApiError:
