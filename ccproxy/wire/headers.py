@@ -28,7 +28,8 @@ _DROPPED_REQUEST: Final = _HOP_BY_HOP | {
 }
 _DROPPED_REQUEST_PREFIXES: Final = (b"proxy-", b"x-forwarded-", b"x-ccproxy-")
 _DROPPED_RESPONSE: Final = _HOP_BY_HOP | {b"set-cookie", b"set-cookie2"}
-_DROPPED_RESPONSE_PREFIXES: Final = (b"proxy-",)
+# `x-ccproxy-` is our own word: what an upstream says there would be taken for it.
+_DROPPED_RESPONSE_PREFIXES: Final = (b"proxy-", b"x-ccproxy-")
 _PLAIN_CONNECTION: Final = frozenset({b"keep-alive", b"close", b""})
 
 

@@ -96,7 +96,7 @@ def test_end_to_end_response_headers_pass() -> None:
 
 
 def test_hop_by_hop_response_headers_and_cookies_go() -> None:
-    """No hop-by-hop header, cookie or stale length leaks (conformance 045, 274)."""
+    """No hop-by-hop header, cookie, stale length or word in our name leaks (045, 274)."""
     headers = [
         (b"transfer-encoding", b"chunked"),
         (b"content-length", b"12"),
@@ -105,6 +105,7 @@ def test_hop_by_hop_response_headers_and_cookies_go() -> None:
         (b"keep-alive", b"timeout=5"),
         (b"proxy-authenticate", b"x"),
         (b"set-cookie", b"a=b"),
+        (b"X-CCProxy-Deployment", b"qwen-coder"),
         (b"x-end", b"2"),
     ]
 
