@@ -1,0 +1,217 @@
+"""What a routing decision may know of a parsed Messages body.
+
+Nothing here raises, whatever the body holds: it runs before validation, which will refuse what is
+malformed, so a wrong shape merely counts as absent. Nothing keeps or copies content.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Final
+
+from ccproxy.wire.estimate import estimate_input_tokens
+from routing.request_class import OPENING_CHARS, CallFeatures
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+_CLIENT_TOOL_TYPES: Final = ("bash_", "text_editor_", "computer_", "memory_")
+"""Tools that Anthropic defines and the client runs; every other dated type runs at Anthropic.
+
+Source: docs.claude.com, tool use overview (2026-10).
+"""
+
+_SERVER_CALLS: Final = frozenset({"server_tool_use", "mcp_tool_use", "container_upload"})
+_PLAIN_DOCUMENTS: Final = ("text", "content")
+"""Document sources that are text; an image inside `content` still counts as an image."""
+
+_AGENT_ID: Final = b"x-claude-code-agent-id"
+_SESSION_ID: Final = b"x-claude-code-session-id"
+_CLASS_HINT: Final = b"x-claude-code-request-class"
+
+
+class BodyFacts:
+    """`routing.types.ContentFacts` of a body; each answer is computed once, when asked for.
+
+    The body must not change meanwhile.
+    """
+
+    def __init__(self, body: Mapping[str, Any]) -> None:
+        """Look at nothing yet."""
+        self._body = body
+
+    @cached_property
+    def input_tokens(self) -> int:
+        """The estimate of the prompt, in tokens."""
+        return estimate_input_tokens(self._body)
+
+    @property
+    def has_images(self) -> bool:
+        """An image anywhere, also in a tool result."""
+        return self._traits[0]
+
+    @property
+    def has_documents(self) -> bool:
+        """A document that is not plain text (PDF, URL, file)."""
+        return self._traits[1]
+
+    @cached_property
+    def has_server_tools(self) -> bool:
+        """A tool that Anthropic runs, offered or in the history."""
+        return (
+            any(map(_is_server_tool, _dicts(self._body.get("tools"))))
+            or bool(_dicts(self._body.get("mcp_servers")))
+            or self._traits[2]
+        )
+
+    @cached_property
+    def tool_names(self) -> frozenset[str]:
+        """Names of the client's tools that are offered."""
+        return frozenset(
+            name
+            for tool in _dicts(self._body.get("tools"))
+            if isinstance(name := tool.get("name"), str) and not _is_server_tool(tool)
+        )
+
+    @property
+    def wants_thinking(self) -> bool:
+        """Thinking is switched on."""
+        return _member(self._body, "thinking").get("type") in ("enabled", "adaptive")
+
+    @property
+    def wants_structured_output(self) -> bool:
+        """An output schema is asked for."""
+        return bool(_output_format(self._body))
+
+    @cached_property
+    def _traits(self) -> tuple[bool, bool, bool]:
+        """Images, documents and server tools in the conversation, found in one walk."""
+        images = documents = server_tools = False
+        for block in _blocks(self._body):
+            kind = block.get("type")
+            if kind == "image":
+                images = True
+            elif kind == "document":
+                documents |= _member(block, "source").get("type") not in _PLAIN_DOCUMENTS
+            elif isinstance(kind, str) and kind != "tool_result":
+                server_tools |= kind in _SERVER_CALLS or kind.endswith("_tool_result")
+        return images, documents, server_tools
+
+
+def system_texts(body: Mapping[str, Any]) -> list[str]:
+    """Return the texts of `system`, in order; of the messages' system entries none.
+
+    Clients put an agent's prompt into `system`, while system messages carry what came later.
+    """
+    return list(_texts(body.get("system")))
+
+
+def call_features(
+    body: Mapping[str, Any], headers: Sequence[tuple[bytes, bytes]], *, counting: bool
+) -> CallFeatures:
+    """Return what the class of a request depends on.
+
+    Args:
+        body: Parsed.
+        headers: With lower-case names, as in `ports.Incoming`.
+        counting: The request was sent to count_tokens.
+    """
+    if counting:
+        return CallFeatures(counting=True)
+    first = dict(reversed(headers))
+    systems = system_texts(body)
+    max_tokens = body.get("max_tokens")
+    return CallFeatures(
+        from_claude_code=(
+            first.get(b"user-agent", b"").startswith(b"claude-cli/") or _SESSION_ID in first
+        ),
+        subagent=_AGENT_ID in first,
+        class_hint=first.get(_CLASS_HINT, b"").decode("latin-1"),
+        betas=_betas(headers),
+        model=_text(body.get("model")),
+        stream=body.get("stream") is True,
+        max_tokens=max_tokens if type(max_tokens) is int else 0,
+        has_tools=bool(_dicts(body.get("tools"))),
+        thinking=BodyFacts(body).wants_thinking,
+        stop_sequences=frozenset(
+            stop for stop in _items(body.get("stop_sequences")) if isinstance(stop, str)
+        ),
+        schema_keys=_schema_keys(body),
+        system_chars=sum(map(len, systems)),
+        system_openings=tuple(text[:OPENING_CHARS] for text in systems),
+        last_user_opening=_last_user_text(body)[:OPENING_CHARS],
+    )
+
+
+def _betas(headers: Sequence[tuple[bytes, bytes]]) -> tuple[str, ...]:
+    """Return the items of every `anthropic-beta` header."""
+    return tuple(
+        item.strip()
+        for name, value in headers
+        if name == b"anthropic-beta"
+        for item in value.decode("latin-1").split(",")
+    )
+
+
+def _schema_keys(body: Mapping[str, Any]) -> frozenset[str]:
+    return frozenset(_member(_member(_output_format(body), "schema"), "properties"))
+
+
+def _output_format(body: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the schema asked for, from its place of today or from that of the beta."""
+    return _member(_member(body, "output_config"), "format") or _member(body, "output_format")
+
+
+def _last_user_text(body: Mapping[str, Any]) -> str:
+    for message in reversed(_dicts(body.get("messages"))):
+        if message.get("role") == "user":
+            texts = list(_texts(message.get("content")))
+            return texts[-1] if texts else ""
+    return ""
+
+
+def _texts(content: object) -> Iterator[str]:
+    """Yield the texts of a string or of a list of blocks."""
+    if isinstance(content, str):
+        yield content
+        return
+    for block in _dicts(content):
+        if block.get("type") == "text" and isinstance(block.get("text"), str):
+            yield block["text"]
+
+
+def _blocks(body: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """Yield all content blocks, also those inside tool results and documents."""
+    waiting = [body.get("system")]
+    waiting += [message.get("content") for message in _dicts(body.get("messages"))]
+    while waiting:
+        for block in _dicts(waiting.pop()):
+            yield block
+            kind = block.get("type")
+            if kind == "tool_result":
+                waiting.append(block.get("content"))
+            elif kind == "document":
+                waiting.append(_member(block, "source").get("content"))
+
+
+def _is_server_tool(tool: Mapping[str, Any]) -> bool:
+    kind = tool.get("type") or "custom"
+    return isinstance(kind, str) and kind != "custom" and not kind.startswith(_CLIENT_TOOL_TYPES)
+
+
+def _member(value: Mapping[str, Any], key: str) -> dict[str, Any]:
+    """Return an object inside an object, empty for anything else."""
+    member = value.get(key)
+    return member if isinstance(member, dict) else {}
+
+
+def _items(value: object) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
+def _dicts(value: object) -> list[dict[str, Any]]:
+    return [item for item in _items(value) if isinstance(item, dict)]
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else ""
