@@ -8,24 +8,26 @@ Called by: `routing.table`.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from routing.errors import NoAttempt, Problem, UnknownModel
 from routing.extends import tightest
+from routing.lint_fleet import lint_claude_ids, lint_memory, lint_wishes, shown
+from routing.lint_rules import lint_rules
 from routing.plan import build_plan
 from routing.types import AgentMatch, AgentSource, Privacy, RequestFacts
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from routing.types import Profile, Roster, RouteRule, RoutingTable
 
-SHOWN_AGENTS: Final = 5
-"""Slugs a warning names before it counts the rest."""
-
 
 def lint_table(
-    table: RoutingTable, roster: Roster, explicit_any: Sequence[tuple[str | int, ...]]
+    table: RoutingTable,
+    roster: Roster,
+    explicit_any: Sequence[tuple[str | int, ...]],
+    own: Iterable[Profile] = (),
 ) -> list[Problem]:
     """Return the warnings about every profile of the table.
 
@@ -33,6 +35,7 @@ def lint_table(
         table: A table without errors.
         roster: The agents it serves.
         explicit_any: Key paths at which the file says `privacy: any`.
+        own: The profiles without what they inherit.
     """
     deployments = {
         name: replace(deployment, unavailable=None)
@@ -43,6 +46,10 @@ def lint_table(
     for profile in table.profiles.values():
         findings.extend(_cloud_only(profile, table))
         findings.extend(_unserved_agents(replace(table, active=profile), roster))
+    findings.extend(lint_rules(table, roster))
+    findings.extend(lint_claude_ids(own, table.deployments))
+    findings.extend(lint_wishes(table, roster))
+    findings.extend(lint_memory(table))
     findings.extend(_useless_any(table, explicit_any))
     return findings
 
@@ -84,9 +91,7 @@ def _unserved_agents(table: RoutingTable, roster: Roster) -> Iterator[Problem]:
         except (NoAttempt, UnknownModel):
             unserved.append(slug)
     if unserved:
-        shown = ", ".join(unserved[:SHOWN_AGENTS])
-        rest = f" and {len(unserved) - SHOWN_AGENTS} more" if unserved[SHOWN_AGENTS:] else ""
-        message = f"no deployment may serve these agents: {shown}{rest}"
+        message = f"no deployment may serve these agents: {shown(unserved)}"
         yield Problem(("profiles", table.active.name), message)
 
 

@@ -64,7 +64,7 @@ def compile_table(
         memory_gib=root.memory_gib,
         asked_headers=frozenset(name for rule in active.rules for name in rule.when.header),
     )
-    return table, [*reader.warnings, *lint_table(table, roster, reader.explicit_any)]
+    return table, [*reader.warnings, *lint_table(table, roster, reader.explicit_any, own.values())]
 
 
 def _check_parents(reader: TableReader, own: Mapping[str, Profile]) -> dict[str, str]:

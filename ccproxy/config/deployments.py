@@ -6,9 +6,10 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from ccproxy.config.hosts import parse_api_base, stays_on_premises
+from ccproxy.config.hosts import is_loopback, parse_api_base, stays_on_premises
 from ccproxy.config.models import ModelInfo
-from routing.types import Deployment, Side
+from routing.capabilities import Capabilities
+from routing.types import THIS_HOST, Deployment, Side
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -111,7 +112,26 @@ def to_routing_deployment(settings: DeploymentSettings) -> Deployment:
         side=side,
         leaves_host=not settings.on_premises,
         unavailable=settings.unavailable,
+        upstream_model=settings.upstream_model,
+        capabilities=Capabilities(
+            tools=settings.supports_tools,
+            vision=settings.supports_vision,
+            thinking=settings.supports_reasoning,
+        ),
+        max_input_tokens=settings.max_input_tokens,
+        num_ctx=settings.num_ctx,
+        weights_gib=settings.weights_gib,
+        kv_kib_per_token=settings.kv_kib_per_token,
+        host=_host_of(settings) if side is Side.LOCAL else None,
     )
+
+
+def _host_of(settings: DeploymentSettings) -> str | None:
+    """Return the machine a local model runs on."""
+    if settings.api_base is None:
+        return None
+    host = parse_api_base(settings.api_base).host
+    return THIS_HOST if is_loopback(host) else host
 
 
 def build_deployment(

@@ -66,8 +66,8 @@ def settings_document(
         }
         return {"model_name": name, "litellm_params": params, "model_info": info}
 
-    def claude(name: str) -> dict[str, Any]:
-        params = {"model": "anthropic/*", "api_base": claude_url, "api_key": UPSTREAM_KEY}
+    def claude(name: str, model_id: str = "*") -> dict[str, Any]:
+        params = {"model": f"anthropic/{model_id}", "api_base": claude_url, "api_key": UPSTREAM_KEY}
         return {"model_name": name, "litellm_params": params}
 
     return {
@@ -84,6 +84,7 @@ def settings_document(
             claude("claude-opus"),
             claude("claude-sonnet"),
             claude("claude-haiku"),
+            claude("claude-default", "claude-sonnet-5-5"),
         ],
         "ledger": {"url": "sqlite:///ccproxy.db"},
     }

@@ -11,7 +11,8 @@ from ccproxy.config.deployments import (
     to_routing_deployment,
 )
 from ccproxy.config.models import DeploymentBlock
-from routing.types import Deployment, Side
+from routing.capabilities import Capabilities
+from routing.types import THIS_HOST, Deployment, Side
 
 
 def build(params: dict[str, object], unavailable: str | None = None) -> DeploymentSettings:
@@ -51,8 +52,56 @@ def test_a_known_reason_is_kept() -> None:
     """The first reason why a deployment is unavailable reaches routing."""
     deployment = build({"model": "anthropic/*"}, "environment variable K is not set")
     assert to_routing_deployment(deployment) == Deployment(
-        "d", Side.CLAUDE, leaves_host=True, unavailable="environment variable K is not set"
+        "d",
+        Side.CLAUDE,
+        leaves_host=True,
+        unavailable="environment variable K is not set",
+        upstream_model="*",
     )
+
+
+def test_routing_hears_what_the_model_can_do() -> None:
+    """Abilities, limits and weights of `model_info` reach routing; what is left out is unknown."""
+    block = DeploymentBlock.model_validate(
+        {
+            "model_name": "d",
+            "litellm_params": {"model": "ollama_chat/q", "num_ctx": 8192},
+            "model_info": {
+                "supports_tools": True,
+                "supports_vision": False,
+                "max_input_tokens": 8000,
+                "weights_gib": 4.4,
+                "kv_kib_per_token": 56,
+            },
+        }
+    )
+    assert to_routing_deployment(build_deployment(block, (), None)) == Deployment(
+        "d",
+        Side.LOCAL,
+        leaves_host=False,
+        upstream_model="q",
+        capabilities=Capabilities(tools=True, vision=False),
+        max_input_tokens=8000,
+        num_ctx=8192,
+        weights_gib=4.4,
+        kv_kib_per_token=56,
+        host=THIS_HOST,
+    )
+
+
+@pytest.mark.parametrize(
+    ("base", "host"),
+    [
+        ("http://127.0.0.1:1", THIS_HOST),
+        ("http://[::1]:1", THIS_HOST),
+        ("http://Studio:1", "studio"),
+        ("http://elsewhere:1", None),
+    ],
+)
+def test_routing_knows_the_machine(base: str, host: str | None) -> None:
+    """Models at any loopback address are on this machine; one that is not ours has none."""
+    deployment = build({"model": "ollama_chat/q", "api_base": base})
+    assert to_routing_deployment(deployment).host == host
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +31,16 @@ def test_a_shipped_file_is_valid(name: str, schema: Callable[[], dict[str, objec
     """Each schema is a schema, and the file we ship satisfies it."""
     jsonschema.Draft202012Validator.check_schema(schema())
     jsonschema.validate(yaml.safe_load((SHIPPED / name).read_bytes()), schema())
+
+
+@pytest.mark.parametrize(
+    ("name", "schema"), [("ccproxy", ccproxy_schema), ("routing", routing_schema)]
+)
+def test_an_editor_finds_the_schema(name: str, schema: Callable[[], dict[str, object]]) -> None:
+    """The shipped file's first line names a file beside it that holds the schema as exported."""
+    first_line = (SHIPPED / f"{name}.yaml").read_text().partition("\n")[0]
+    assert first_line == f"# yaml-language-server: $schema={name}.schema.json"
+    assert json.loads((SHIPPED / f"{name}.schema.json").read_bytes()) == schema()
 
 
 def test_the_schemas_have_the_keys_that_are_read() -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from ccproxy.config.problems import ConfigError
 from ccproxy.config.settings import load_settings, refuse_open_bind, routing_deployments
-from routing.types import Deployment, Side
+from routing.types import Side
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -97,9 +97,12 @@ def test_a_full_file(folder: Path) -> None:
     assert (local.supports_vision, local.supports_reasoning) == (False, None)
     assert (local.max_input_tokens, local.max_output_tokens) == (16000, 8000)
     assert (claude.api_base, claude.api_key) == ("https://api.anthropic.com", "sk-secret")
-    assert routing_deployments(settings) == {
-        "qwen-coder": Deployment("qwen-coder", Side.LOCAL, leaves_host=False),
-        "claude": Deployment("claude", Side.CLAUDE, leaves_host=True),
+    assert {
+        name: (each.name, each.side, each.leaves_host)
+        for name, each in routing_deployments(settings).items()
+    } == {
+        "qwen-coder": ("qwen-coder", Side.LOCAL, False),
+        "claude": ("claude", Side.CLAUDE, True),
     }
     assert "sk-secret" not in repr(settings)
 

@@ -58,7 +58,7 @@ def test_without_a_key_only_claude_is_missing(roster: Roster) -> None:
     """A machine without a key starts, and its routes go on to the local models."""
     settings = load_settings(CONFIG / "ccproxy.yaml", {"HOME": "/home/ops"})
     missing = [each.name for each in settings.deployments if each.unavailable]
-    assert missing == ["claude-opus", "claude-sonnet", "claude-haiku"]
+    assert missing == ["claude-opus", "claude-sonnet", "claude-haiku", "claude-default"]
     table = table_with("balanced", roster, {"HOME": "/home/ops"})
     assert plan(RequestFacts("claude-sonnet-4-5"), table, roster).attempts == ("qwen-coder",)
     with pytest.raises(NoAttempt) as caught:
@@ -91,4 +91,4 @@ def test_the_profile_local_only_covers_everybody(roster: Roster) -> None:
 def test_claude_only_is_claude_only(roster: Roster) -> None:
     """The profile for comparisons uses no local model but where privacy demands it."""
     table = table_with("claude-only", roster, ENVIRON)
-    assert plan(RequestFacts("gpt-4o"), table, roster).attempts == ("claude-sonnet",)
+    assert plan(RequestFacts("gpt-4o"), table, roster).attempts == ("claude-default",)

@@ -1,0 +1,174 @@
+"""Warnings about how a table fits the machine, the roster and Claude.
+
+Called by: `routing.lint`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from routing.conditions import Subject
+from routing.errors import Problem
+from routing.implication import WILDCARDS
+from routing.requested_model import TIER_WORDS
+from routing.route import levels_for
+from routing.types import ANY_UPSTREAM_MODEL, THIS_HOST, RequestFacts, Side
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from routing.types import Agent, Deployment, Profile, Roster, RoutingTable
+
+KIB_PER_GIB: Final = 1024 * 1024
+SHOWN: Final = 5
+"""Slugs a warning names before it counts the rest."""
+
+
+def shown(slugs: Sequence[str]) -> str:
+    """Return a few slugs, and how many more there are."""
+    rest = f" and {len(slugs) - SHOWN} more" if len(slugs) > SHOWN else ""
+    return f"{', '.join(slugs[:SHOWN])}{rest}"
+
+
+def lint_memory(table: RoutingTable) -> Iterator[Problem]:
+    """Warn of profiles whose local models do not fit this machine's memory together.
+
+    One copy of each model is counted: weights, and the KV cache of one context of `num_ctx`.
+    Nothing is said where the table has no `memory_gib`, nor of models of unknown weight.
+    """
+    if table.memory_gib is None:
+        return
+    found: dict[str, list[str]] = {}
+    for profile in table.profiles.values():
+        names = _named_deployments(profile)
+        models = _residents(table.deployments[name] for name in names)
+        total_gib = sum(_size_gib(each) for each in models)
+        if total_gib > table.memory_gib:
+            sums = "; ".join(_sum_told(each) for each in models)
+            found.setdefault(f"{total_gib:.1f} GiB ({sums})", []).append(profile.name)
+    for arithmetic, profiles in found.items():
+        message = (
+            f"the models on this machine that {', '.join(profiles)} "
+            f"{'name' if len(profiles) > 1 else 'names'} need {arithmetic}, and memory_gib is "
+            f"{table.memory_gib:g}: Ollama unloads one to load another. Lower num_ctx, or route to "
+            "fewer models"
+        )
+        yield Problem(("memory_gib",), message)
+
+
+def lint_wishes(table: RoutingTable, roster: Roster) -> Iterator[Problem]:
+    """Warn where the active profile sends agents to another local model than the roster wishes.
+
+    A route without a local deployment contradicts no wish.
+    """
+    profile = table.active
+    drifted: dict[tuple[str, str, str], list[str]] = {}
+    for agent in roster.agents.values():
+        wish = agent.wished_ollama_model
+        place, route = _route_of(agent, profile)
+        local = next((table.deployments[name] for name in route if _is_local(table, name)), None)
+        if wish is None or local is None or _plain(local.upstream_model) == _plain(wish):
+            continue
+        drifted.setdefault((place, wish, local.name), []).append(agent.slug)
+    for (place, wish, name), slugs in drifted.items():
+        model = table.deployments[name].upstream_model
+        message = (
+            f"the roster wishes {wish} for {shown(slugs)}, and the first local deployment here is "
+            f"{name} ({model})"
+        )
+        yield Problem(("profiles", profile.name, *place.split(".", 1)), message)
+
+
+def lint_claude_ids(
+    own: Iterable[Profile], deployments: Mapping[str, Deployment]
+) -> Iterator[Problem]:
+    """Warn where a request for something that is no model of Claude's reaches `anthropic/*`.
+
+    That is so of `default` and `unknown`, and of rules about such a requested model.
+
+    Args:
+        own: The profiles, each with what it says itself.
+        deployments: By name.
+    """
+    for profile in own:
+        places: list[tuple[tuple[str | int, ...], tuple[str, ...] | None]] = [
+            ((key,), entry.route)
+            for key, entry in (("default", profile.default), ("unknown", profile.unknown))
+            if entry is not None
+        ]
+        places += [
+            (("rules", rule.index), rule.entry.route)
+            for rule in profile.rules
+            if any(_is_foreign_id(pattern) for pattern in rule.when.requested_model)
+        ]
+        for place, route in places:
+            for index, name in enumerate(route or ()):
+                if deployments[name].upstream_model != ANY_UPSTREAM_MODEL:
+                    continue
+                message = (
+                    f"{name!r} asks Claude for whatever the client called the model, which here "
+                    "may be no id of Claude's; name a deployment with an id (anthropic/<id>)"
+                )
+                yield Problem(("profiles", profile.name, *place, "route", index), message)
+
+
+def _is_foreign_id(pattern: str) -> bool:
+    """Return whether a pattern of requested models is one name that is surely not Claude's."""
+    return WILDCARDS.isdisjoint(pattern) and not any(word in pattern for word, _ in TIER_WORDS)
+
+
+def _named_deployments(profile: Profile) -> list[str]:
+    """Return every deployment that a route of the profile names, once."""
+    entries = [
+        *profile.tiers.values(),
+        *profile.categories.values(),
+        *profile.agents.values(),
+        *(rule.entry for rule in profile.rules),
+        *(entry for entry in (profile.default, profile.unknown) if entry is not None),
+    ]
+    return list(dict.fromkeys(name for entry in entries for name in entry.route or ()))
+
+
+def _residents(deployments: Iterable[Deployment]) -> list[Deployment]:
+    """Return the deployments whose models stay in this machine's memory, the largest per model."""
+    largest: dict[str, Deployment] = {}
+    for each in deployments:
+        if each.side is not Side.LOCAL or each.host != THIS_HOST or each.weights_gib is None:
+            continue
+        key = _plain(each.upstream_model) or each.name
+        known = largest.get(key)
+        if known is None or _size_gib(each) > _size_gib(known):
+            largest[key] = each
+    return sorted(largest.values(), key=lambda each: each.name)
+
+
+def _size_gib(deployment: Deployment) -> float:
+    """Return weights and KV cache of one full context."""
+    cache_kib = (deployment.kv_kib_per_token or 0.0) * (deployment.num_ctx or 0)
+    return (deployment.weights_gib or 0.0) + cache_kib / KIB_PER_GIB
+
+
+def _sum_told(deployment: Deployment) -> str:
+    """Return the arithmetic of one model."""
+    return (
+        f"{deployment.name}: {deployment.weights_gib:g} GiB + {deployment.kv_kib_per_token or 0:g} "
+        f"KiB x {deployment.num_ctx or 0} tokens = {_size_gib(deployment):.1f} GiB"
+    )
+
+
+def _route_of(agent: Agent, profile: Profile) -> tuple[str, tuple[str, ...]]:
+    """Return the level that gives an agent's route, rules aside, and the route."""
+    for level in levels_for(profile, Subject(RequestFacts(""), agent, agent.tier)):
+        if level.entry is not None and level.entry.route is not None:
+            return level.name, level.entry.route
+    return "", ()
+
+
+def _is_local(table: RoutingTable, name: str) -> bool:
+    deployment = table.deployments[name]
+    return deployment.side is Side.LOCAL and bool(deployment.upstream_model)
+
+
+def _plain(model: str) -> str:
+    """Return a model's name as Ollama understands it: without `:latest`, in lower case."""
+    return model.casefold().removesuffix(":latest")
