@@ -59,6 +59,10 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+RESULTS: Final = Path(__file__).parent / "results"
+BEGIN_MARK: Final = "<!-- begin: written by `make bench` -->"
+END_MARK: Final = "<!-- end -->"
+
 ADDED: Final = ("json_p50_ms", "json_p99_ms", "ttft_p50_ms", "large_p50_ms")
 DISTRIBUTIONS: Final = (
     "aiohttp",
@@ -237,23 +241,31 @@ def surroundings(options: argparse.Namespace, counts: Counts) -> dict[str, objec
     }
 
 
-def report(document: Mapping[str, object], summary: Mapping[str, Mapping[str, Figures]]) -> str:
-    """Return the tables as one Markdown page."""
+def tables(summary: Mapping[str, Mapping[str, Figures]]) -> str:
+    """Return the aims and all contenders side by side as Markdown."""
     aims = {**summary["claude"]["ccproxy"]}
     local = summary.get("local", {}).get("ccproxy", {})
     aims |= {f"local_{figure}": value for figure, value in local.items()}
-    parts = ["# What ccproxy costs", f"`{document}`", "## Aims", table(aims)]
+    parts = [table(aims)]
     for side, values in summary.items():
-        parts += [f"## {side.capitalize()} side, medians over rounds", side_by_side(values)]
+        parts += [f"{side.capitalize()} side, medians over rounds:", side_by_side(values)]
     return "\n\n".join(parts) + "\n"
 
 
+def update_document(document: Path, content: str) -> None:
+    """Replace what stands between the two marks of `docs/performance.md`."""
+    before, begin, rest = document.read_text().partition(BEGIN_MARK)
+    _, end, after = rest.partition(END_MARK)
+    if begin and end:
+        document.write_text(f"{before}{begin}\n\n{content}\n{end}{after}")
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Measure, print the tables, and write `proxy_overhead.json` and `.md`."""
+    """Measure, print the tables, write `proxy_overhead.{json,md}`, update docs/performance.md."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--scale", type=float, default=1.0, help="do this share of everything")
-    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results")
+    parser.add_argument("--out", type=Path, default=RESULTS)
     parser.add_argument("--skip-local", action="store_true", help="leave LiteLLM out")
     options = parser.parse_args(arguments)
     counts = Counts().scaled(options.scale) if options.scale != 1 else Counts()
@@ -268,11 +280,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if not options.skip_local:
             runs["local"] = local_figures(Path(folder), upstream_port, options.rounds, counts)
     summary = {side: with_added(results) for side, results in runs.items()}
-    page = report(document, summary)
+    page = tables(summary)
     options.out.mkdir(parents=True, exist_ok=True)
     results = {"surroundings": document, "medians": summary, "rounds": runs}
     (options.out / "proxy_overhead.json").write_text(json.dumps(_rounded(results), indent=1) + "\n")
-    (options.out / "proxy_overhead.md").write_text(page)
+    head = f"# What ccproxy costs\n\n`{document}`\n\n"
+    (options.out / "proxy_overhead.md").write_text(head + page)
+    if options.out == RESULTS and options.scale == 1 and not options.skip_local:
+        origin = f"Commit {document['commit']}, {document['at']}, {options.rounds} rounds."
+        update_document(REPOSITORY / "docs/performance.md", f"{origin}\n\n{page}")
     print(page)
 
 
