@@ -238,7 +238,10 @@ def _build_upstreams(settings: Settings, patience_s: float) -> _Upstreams:
             )
             claude[deployment.name] = upstream
             served[deployment.name] = PassthroughDeployment(
-                deployment.name, upstream, deployment.upstream_model
+                deployment.name,
+                upstream,
+                deployment.upstream_model,
+                base_model=deployment.base_model,
             )
         elif runtime is not None:
             served[deployment.name] = _translated(deployment, runtime, monitor, patience_s)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from ccproxy.config.hosts import is_loopback, parse_api_base, stays_on_premises
-from ccproxy.config.models import ModelInfo
+from ccproxy.config.models import ENVIRONMENT_REFERENCE, ModelInfo
 from routing.capabilities import Capabilities
 from routing.types import THIS_HOST, Deployment, Side
 
@@ -36,6 +36,9 @@ DEFAULT_TIMEOUT_S: Final = 600.0
 """Source: the anthropic SDK's own default (2.11.0). A local model may need minutes to load and to
 read a long prompt, and a client that waits less says so by leaving."""
 
+CLAUDE_ID: Final = re.compile(r"claude-[A-Za-z0-9._@-]+")
+"""Every id that Claude's API has had since `claude-instant-1` begins like this."""
+
 CLOUD_MODEL: Final = re.compile(r"[:-]cloud$")
 """Ollama's names for models that it forwards to ollama.com, e.g. `gpt-oss:120b-cloud`."""
 
@@ -52,6 +55,8 @@ class DeploymentSettings:
     """The part before the first slash: `ollama_chat`, `anthropic` or another of LiteLLM's."""
     upstream_model: str
     """The part after it; `*` for `anthropic/*`."""
+    base_model: str | None
+    """With `*`: the Claude id asked for when the client's is not one of Claude's."""
     api_base: str | None
     """Base URL without a trailing slash; None lets LiteLLM use its provider's own."""
     api_key: str | None = field(repr=False)
@@ -92,13 +97,15 @@ class InvalidDeploymentError(ValueError):
     """A deployment that contradicts itself.
 
     Attributes:
-        key: The key of `litellm_params` that is wrong.
+        key: The key that is wrong.
+        block: The block of the entry that holds it.
     """
 
-    def __init__(self, key: str, message: str) -> None:
+    def __init__(self, key: str, message: str, block: str = "litellm_params") -> None:
         """`message` says what is wrong and how to fix it."""
         super().__init__(message)
         self.key = key
+        self.block = block
 
 
 def to_routing_deployment(settings: DeploymentSettings) -> Deployment:
@@ -145,7 +152,7 @@ def build_deployment(
         unavailable: Why it cannot be used, if that is already known.
 
     Raises:
-        InvalidDeploymentError: The provider, the model or the address is wrong.
+        InvalidDeploymentError: The provider, a model or the address is wrong.
     """
     params = block.litellm_params
     info = block.model_info or ModelInfo()
@@ -160,6 +167,7 @@ def build_deployment(
         model=params.model,
         provider=provider,
         upstream_model=upstream_model,
+        base_model=_base_model(info, params.model),
         api_base=api_base,
         api_key=api_key,
         num_ctx=params.num_ctx or (DEFAULT_NUM_CTX_TOKENS if provider == OLLAMA else None),
@@ -203,6 +211,25 @@ def _split_model(model: str, *, is_known: bool) -> tuple[str, str]:
     if ANY_MODEL in upstream_model and model != f"{ANTHROPIC}/{ANY_MODEL}" and is_known:
         raise _wrong_model(f"a wildcard is only possible as {ANTHROPIC}/{ANY_MODEL}")
     return provider, upstream_model
+
+
+def _base_model(info: ModelInfo, model: str) -> str | None:
+    """Return the checked `base_model`.
+
+    Args:
+        info: What the file says of the model.
+        model: `provider/model`, or the reference to a variable that is not set.
+    """
+    if info.base_model is None:
+        return None
+    wildcard = f"{ANTHROPIC}/{ANY_MODEL}"
+    if not CLAUDE_ID.fullmatch(info.base_model):
+        problem = "must be an id of Claude's, such as claude-sonnet-5-5, without a provider"
+    elif model != wildcard and not model.startswith(ENVIRONMENT_REFERENCE):
+        problem = f"is only for {wildcard}, and {model} asks for its own; take it out"
+    else:
+        return info.base_model
+    raise InvalidDeploymentError("base_model", problem, "model_info")
 
 
 def _wrong_model(message: str) -> InvalidDeploymentError:

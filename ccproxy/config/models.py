@@ -164,6 +164,8 @@ class ModelInfo(LiteLLMBlock):
     """Memory of the weights in GiB (1 GiB = 1.074 GB)."""
     kv_kib_per_token: PositiveNumber | None = None
     """Memory of the KV cache in KiB for each token of context."""
+    base_model: Text | None = None
+    """With `anthropic/*`: the Claude id asked for when the client's own is not one of Claude's."""
     supports_tools: StrictBool | None = None
     supports_vision: StrictBool | None = None
     supports_reasoning: StrictBool | None = None

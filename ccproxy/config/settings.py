@@ -177,14 +177,17 @@ class _SettingsReader:
             block = DeploymentBlock.model_validate(item)
         except ValidationError:
             return None  # reported with the file as a whole
-        params: KeyPath = ("model_list", index, "litellm_params")
+        entry: KeyPath = ("model_list", index)
         try:
             deployment = build_deployment(block, hosts, unavailable)
         except InvalidDeploymentError as error:
-            self._report((*params, error.key), str(error))
+            self._report((*entry, error.block, error.key), str(error))
             return None
         if deployment.unavailable is not None and unavailable is None:
-            self._warn(params, f"{deployment.unavailable}, so this deployment is unavailable")
+            self._warn(
+                (*entry, "litellm_params"),
+                f"{deployment.unavailable}, so this deployment is unavailable",
+            )
         return deployment
 
     def _check_names(self, resolved: list[tuple[object, str | None]]) -> None:

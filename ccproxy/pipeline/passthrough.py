@@ -35,11 +35,20 @@ class PassthroughDeployment:
 
     side = Side.CLAUDE
 
-    def __init__(self, name: str, upstream: MessagesUpstream, upstream_model: str) -> None:
+    def __init__(
+        self,
+        name: str,
+        upstream: MessagesUpstream,
+        upstream_model: str,
+        *,
+        base_model: str | None = None,
+    ) -> None:
         """`upstream_model` is a Claude id or `ANY_MODEL`."""
         self.name = name
         self.upstream = upstream
         self._upstream_model = upstream_model
+        # With `ANY_MODEL`: what to ask for when the client's id is not one of Claude's.
+        self._base_model = base_model
 
     async def open(self, request: MessagesRequest) -> PassthroughReply:
         """Send the request's bytes and wait for status and headers; see `Served.open`."""

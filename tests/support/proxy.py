@@ -68,7 +68,10 @@ def settings_document(
 
     def claude(name: str, model_id: str = "*") -> dict[str, Any]:
         params = {"model": f"anthropic/{model_id}", "api_base": claude_url, "api_key": UPSTREAM_KEY}
-        return {"model_name": name, "litellm_params": params}
+        deployment: dict[str, Any] = {"model_name": name, "litellm_params": params}
+        if model_id == "*":
+            deployment["model_info"] = {"base_model": f"{name}-5-5"}
+        return deployment
 
     return {
         "server": {"host": "127.0.0.1", "port": 0},

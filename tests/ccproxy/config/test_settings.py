@@ -216,6 +216,52 @@ def test_each_problem_names_place_and_fix(folder: Path, text: str, expected: str
     assert problems(folder, text) == [expected]
 
 
+@pytest.mark.parametrize(
+    ("model", "base_model", "message"),
+    [
+        ("anthropic/*", "gpt-4", "must be an id of Claude's, such as claude-sonnet-5-5"),
+        ("anthropic/*", "anthropic/claude-opus-5-5", "without a provider"),
+        ("anthropic/*", "claude-*", "must be an id of Claude's"),
+        (
+            "anthropic/claude-opus-5-5",
+            "claude-haiku-5-5",
+            "is only for anthropic/*, and anthropic/",
+        ),
+        ("ollama_chat/q", "claude-haiku-5-5", "ollama_chat/q asks for its own; take it out"),
+    ],
+)
+def test_a_base_model_is_an_id_of_claudes(
+    folder: Path, model: str, base_model: str, message: str
+) -> None:
+    """`base_model` is for `anthropic/*`, and what Claude would not know is refused."""
+    (problem,) = problems(
+        folder,
+        f"model_list: [{{model_name: q, litellm_params: {{model: {model}, api_key: k}}, "
+        f"model_info: {{base_model: {base_model}}}}}]\n",
+    )
+    assert " model_list[0].model_info.base_model: " in problem
+    assert message in problem
+
+
+def test_a_base_model_is_kept(folder: Path) -> None:
+    """What `anthropic/*` asks for in place of an id Claude does not have; none is no mistake."""
+    deployments = load(
+        folder,
+        """\
+        model_list:
+          - model_name: a
+            litellm_params: {model: anthropic/*, api_key: k}
+            model_info: {base_model: claude-haiku-4-5-20251001}
+          - {model_name: b, litellm_params: {model: anthropic/*, api_key: k}}
+          - model_name: c
+            litellm_params: {model: os.environ/MODEL}
+            model_info: {base_model: claude-opus-5-5}
+        """,
+    ).deployments
+    expected = ["claude-haiku-4-5-20251001", None, "claude-opus-5-5"]
+    assert [each.base_model for each in deployments] == expected
+
+
 P = "model_list[0].litellm_params"
 
 
