@@ -10,18 +10,25 @@ import typer
 
 from ccproxy.cli.options import ConfigOption, JsonOption, config_path
 from ccproxy.cli.output import print_json, print_table, remark
+from ccproxy.cli.routes_versions import rollback, versions
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from routing.types import Agent, Roster, RoutingTable, TraceEntry
 
-app: Final = typer.Typer(no_args_is_help=True, help="Show what the routing table comes to.")
+app: Final = typer.Typer(
+    no_args_is_help=True, help="Show the routing table, and take edits of it back."
+)
 
 
 @app.callback()
 def group() -> None:
-    """Show what the routing table comes to."""
+    """Show the routing table, and take edits of it back."""
+
+
+app.command()(versions)
+app.command()(rollback)
 
 
 @dataclass(frozen=True, slots=True)

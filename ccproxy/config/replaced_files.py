@@ -1,0 +1,42 @@
+"""Files that are replaced whole: a reader sees the old content or the new one, never a part."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import stat
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+OWNER_ONLY: Final = 0o600
+"""Mode of files that are nobody else's business."""
+
+
+def replace_file(path: Path, content: bytes, *, mode: int | None = None) -> None:
+    """Write `content` to a new file beside `path`, and put it there once it is on the disk.
+
+    Args:
+        path: May be a symbolic link, which stays one; its folder must exist.
+        content: All of the file.
+        mode: Permission bits; None keeps those of the present file (0644 for a new one).
+
+    Raises:
+        OSError: It cannot be written; the present file is untouched.
+    """
+    target = path.resolve()
+    if mode is None:
+        mode = stat.S_IMODE(target.stat().st_mode) if target.exists() else 0o644
+    temporary = target.with_name(f".{target.name}.{secrets.token_hex(8)}")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, OWNER_ONLY)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.chmod(mode)
+        temporary.replace(target)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise

@@ -1,0 +1,61 @@
+"""Files that are replaced whole."""
+
+import stat
+
+import pytest
+
+from ccproxy.config.replaced_files import replace_file
+
+
+def test_the_mode_of_the_old_file_is_kept(tmp_path):
+    """Who could read the file before can read it after."""
+    path = tmp_path / "a"
+    path.write_bytes(b"old")
+    path.chmod(0o640)
+
+    replace_file(path, b"new")
+
+    assert (path.read_bytes(), stat.S_IMODE(path.stat().st_mode)) == (b"new", 0o640)
+
+
+@pytest.mark.parametrize(("mode", "expected"), [(None, 0o644), (0o600, 0o600)])
+def test_a_new_file_gets_a_mode(tmp_path, mode, expected):
+    """Without an old file it is 0644, whatever the process' umask, unless said."""
+    path = tmp_path / "a"
+
+    replace_file(path, b"new", mode=mode)
+
+    assert stat.S_IMODE(path.stat().st_mode) == expected
+
+
+def test_a_link_stays_a_link(tmp_path):
+    """What a link points to is replaced, not the link."""
+    target, link = tmp_path / "target", tmp_path / "link"
+    target.write_bytes(b"old")
+    link.symlink_to(target)
+
+    replace_file(link, b"new")
+
+    assert link.is_symlink()
+    assert target.read_bytes() == b"new"
+
+
+def test_a_reader_has_the_old_file_to_its_end(tmp_path):
+    """Who has the old file open reads all of it."""
+    path = tmp_path / "a"
+    path.write_bytes(b"old" * 1000)
+    with path.open("rb") as reading:
+        replace_file(path, b"new")
+
+        assert reading.read() == b"old" * 1000
+
+
+def test_a_failure_leaves_nothing_behind(tmp_path):
+    """Where the new file cannot take its place, the folder is as before."""
+    path = tmp_path / "a"
+    path.mkdir()
+
+    with pytest.raises(OSError, match="directory"):
+        replace_file(path, b"new", mode=0o600)
+
+    assert list(tmp_path.iterdir()) == [path]
