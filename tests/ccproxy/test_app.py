@@ -72,10 +72,21 @@ async def test_two_proxies_in_one_process():
 
 async def test_deployments_with_one_key_share_their_connections():
     """Claude's tiers at one address use one pool of connections (conformance 276)."""
-    async with running_proxy() as proxy:
-        for model in ("claude-opus", "claude-sonnet", "claude-haiku"):
+    routes = {
+        "chief-architect": "claude-opus",
+        "code-reviewer": "claude-sonnet",
+        "rust-specialist": "claude-haiku",
+    }
+    agents = {agent: {"route": [deployment]} for agent, deployment in routes.items()}
+    profile = {"agents": agents, "default": {"route": ["claude-sonnet"]}}
+    routing = {"version": 1, "active_profile": "p", "profiles": {"p": profile}}
+    async with running_proxy(routing=routing) as proxy:
+        for agent, deployment in routes.items():
             answer = await ask(
-                proxy.base_url, "/v1/messages", headers=proxy.headers, body=turn(model=model)
+                proxy.base_url,
+                f"/agents/{agent}/v1/messages",
+                headers=proxy.headers,
+                body=turn(model=CLAUDE),
             )
-            assert 200 == answer.status
+            assert (200, deployment) == (answer.status, answer.header("x-ccproxy-deployment"))
         assert 1 == len(proxy.claude._server._state.connections)

@@ -312,10 +312,10 @@ async def test_claudes_own_request_id_is_kept(proxy):
             ("code-reviewer", "path", "qwen-coder", "local", "qwen-coder:ok"),
         ),
         (
-            "/agents/code-reviewer/v1/messages",
-            turn(model="claude-opus"),
+            "/agents/chief-architect/v1/messages",
+            turn(model=CLAUDE),
             200,
-            ("code-reviewer", "path", "claude-opus", "claude", "claude-opus:ok"),
+            ("chief-architect", "path", "claude-opus", "claude", "claude-opus:ok"),
         ),
         (
             "/v1/messages",

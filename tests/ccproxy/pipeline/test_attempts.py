@@ -15,6 +15,8 @@ from routing.types import Side
 class Reply:
     failure: FailureClass | None = None
     closed: bool = False
+    status: int = 500
+    headers: tuple = ((b"Retry-After", b"7"),)
 
     async def aclose(self):
         self.closed = True
@@ -84,13 +86,25 @@ async def test_what_does_not_fall_back(failure):
 
 @pytest.mark.parametrize("failure", list(FailureClass))
 async def test_the_last_failure_is_told(failure):
-    """Status, type, words and pause are those of the last attempt (conformance 047)."""
-    refusal, _, _ = await run(fails(FailureClass.CONNECT_ERROR), fails(failure))
+    """Among failures of equal weight the last one gives status, type, words and pause (conformance 047)."""
+    refusal, _, _ = await run(fails(FailureClass.MODEL_MISSING), fails(failure))
 
     expected = CONSEQUENCES[failure]
     assert (expected.status, expected.error_type) == (refusal.status, refusal.error_type)
     assert expected.should_retry == refusal.should_retry
     assert (f"words of {failure}", 3) == (refusal.message, refusal.retry_after_s)
+
+
+CURED_BY_NO_RETRY = [failure for failure in FALLING if not CONSEQUENCES[failure].should_retry]
+
+
+@pytest.mark.parametrize("failure", CURED_BY_NO_RETRY)
+async def test_an_outage_that_passes_outweighs_what_no_retry_cures(failure):
+    """Claude busy, local model too small: the client waits as Claude asked, and compacts nothing."""
+    refusal, _, tried = await run(FailureClass.OVERLOADED, fails(failure))
+
+    assert (529, True, 7) == (refusal.status, refusal.should_retry, refusal.retry_after_s)
+    assert all(earlier.closed for earlier in tried[0].replies)
 
 
 @pytest.mark.parametrize("failure", list(FailureClass))

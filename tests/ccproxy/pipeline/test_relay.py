@@ -9,6 +9,7 @@ from ccproxy.pipeline.relay import relay
 from ccproxy.ports import AttemptFailed, ClientGone, Ending, Outcome, Usage
 from ccproxy.wire.events import PING
 from routing.failures import FailureClass
+from tests.support.waiting import until
 
 
 class Client:
@@ -39,6 +40,7 @@ class Reply:
     """Plays steps: bytes to give, an event to wait for, an exception to raise."""
 
     status = 200
+    content_started = True
 
     def __init__(self, *steps, needs_pings=False, failure=None):
         self.steps = steps
@@ -64,7 +66,7 @@ class Reply:
 
 
 def new_outcome():
-    return Outcome("req_1", "messages", 0.0)
+    return Outcome("req_1", "messages", 0.0, attempts=["d:ok"])
 
 
 async def test_a_whole_copy():
@@ -87,8 +89,7 @@ async def test_pings_are_for_streams_of_ours(needs_pings):
     client, reply = Client(), Reply(b"a", gate, b"b", needs_pings=needs_pings)
     task = asyncio.create_task(relay(reply, client, [], new_outcome(), 0.01))
     if needs_pings:
-        while client.sent.count(PING) < 3:  # noqa: ASYNC110 - the client is a list
-            await asyncio.sleep(0.001)
+        await until(lambda: task.done() or client.sent.count(PING) >= 3)
     gate.set()
     await task
 
@@ -144,8 +145,7 @@ async def test_a_stop():
     """A cancelled relay says farewell, once, and goes (conformance 162)."""
     client, reply, outcome = Client(), Reply(b"a", asyncio.Event()), new_outcome()
     task = asyncio.create_task(relay(reply, client, [], outcome))
-    while len(client.sent) < 2:  # noqa: ASYNC110 - the client is a list
-        await asyncio.sleep(0)
+    await until(lambda: task.done() or len(client.sent) >= 2)
     task.cancel()
 
     with pytest.raises(asyncio.CancelledError):
