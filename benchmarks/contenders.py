@@ -33,8 +33,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 REPOSITORY: Final = Path(__file__).resolve().parents[1]
-CLAUDE_NAMES: Final = ("claude-opus", "claude-sonnet", "claude-haiku")
-LOCAL_NAMES: Final = ("qwen-coder", "qwen-quality", "qwen-fast")
 CLAUDE_MODEL: Final = "claude-opus-4-1-20250805"
 QUICK: Final = "qwen-coder"
 PACED: Final = "qwen-fast"
@@ -97,15 +95,13 @@ def make_home(folder: Path, upstream_port: int, *, paced_model: str | None) -> H
     """
     folder.mkdir(parents=True, exist_ok=True)
     base = f"http://127.0.0.1:{upstream_port}"
-    claude = {"model": "anthropic/*", "api_base": base, "api_key": "upstream-key"}
-    model_list: list[dict[str, Any]] = [
-        {"model_name": name, "litellm_params": dict(claude)} for name in CLAUDE_NAMES
-    ]
-    for name in LOCAL_NAMES:
-        params: dict[str, Any] = dict(claude)
-        if paced_model is not None:
+    shipped = yaml.safe_load((REPOSITORY / "config/ccproxy.yaml").read_text())
+    model_list: list[dict[str, Any]] = []
+    for name, was_claude in _shipped_deployments(shipped):
+        params = {"model": "anthropic/*", "api_base": base, "api_key": "upstream-key"}
+        if paced_model is not None and not was_claude:
             model = paced_model if name == PACED else "quick:latest"
-            params = {"model": f"ollama_chat/{model}", "api_base": base, "num_ctx": 32768}
+            params = {"model": f"ollama_chat/{model}", "api_base": base}
         model_list.append({"model_name": name, "litellm_params": params})
     document = {
         "server": {"host": "127.0.0.1", "port": 8081},
@@ -121,11 +117,17 @@ def make_home(folder: Path, upstream_port: int, *, paced_model: str | None) -> H
     return Home(config, token)
 
 
+def _shipped_deployments(shipped: dict[str, Any]) -> Iterator[tuple[str, bool]]:
+    """Yield name, and whether it is Claude, of every deployment of the shipped config file."""
+    for entry in shipped["model_list"]:
+        yield entry["model_name"], entry["litellm_params"]["model"].startswith("anthropic/")
+
+
 @contextmanager
 def running_ccproxy(home: Home, name: str, *, log_requests: bool = True) -> Iterator[Contender]:
     """Run one worker until the block ends."""
     with stopping_proxy(home, log_requests=log_requests) as (process, port):
-        wait_for_port(port)
+        wait_for_port(port, process)
         yield Contender(name, port, Gauge(process.pid))
 
 
@@ -173,7 +175,7 @@ def running_nginx(folder: Path, upstream_port: int) -> Iterator[Contender]:
     assert binary is not None
     process = start([binary, "-p", str(folder), "-c", str(conf)], core=SERVER_CORE)
     with stopping(process):
-        wait_for_port(port)
+        wait_for_port(port, process)
         yield Contender("nginx", port, Gauge(process.pid))
 
 

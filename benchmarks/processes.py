@@ -73,12 +73,18 @@ def free_port() -> int:
         return port
 
 
-def wait_for_port(port: int, *, within_s: float = 30.0) -> None:
-    """Return once somebody listens there."""
+def wait_for_port(port: int, process: subprocess.Popen[str], *, within_s: float = 30.0) -> None:
+    """Return once the process listens there.
+
+    Raises:
+        RuntimeError: It ended instead; its command, run by hand, says why.
+    """
     deadline = time.monotonic() + within_s
     while time.monotonic() < deadline:
         with suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
             return
+        if process.poll() is not None:
+            raise RuntimeError(f"ended with {process.returncode}: {process.args!r}")
         time.sleep(0.01)
     raise TimeoutError(f"nothing listens on port {port} after {within_s:.0f} s")
 
