@@ -37,6 +37,16 @@ _LIST_SUFFIX: Final = "Agents"
 
 
 @dataclass(frozen=True, slots=True)
+class PromptSource:
+    """Where the roster says an agent's own prompt is; both may be missing."""
+
+    file: str | None = None
+    """`agentFile`, as written: a Markdown file."""
+    text: str | None = None
+    """`prompt`, which wins over the file."""
+
+
+@dataclass(frozen=True, slots=True)
 class LoadedRoster:
     """A roster that can be used, and what is odd about its file."""
 
@@ -44,6 +54,8 @@ class LoadedRoster:
     entries: int
     """Entries in the file; at least the number of agents, as duplicates are merged."""
     warnings: tuple[ConfigProblem, ...] = ()
+    prompts: Mapping[str, PromptSource] = field(default_factory=dict)
+    """For every agent, by slug."""
 
 
 def load_roster(path: Path) -> LoadedRoster:
@@ -58,11 +70,13 @@ def load_roster(path: Path) -> LoadedRoster:
     reader = _Reader(path, find_places(text))
     reader.check_repeated_keys()
     entries = tuple(reader.entries(document))
-    agents = reader.merge(entries)
+    merged = reader.merge(entries)
     if reader.problems:
         raise ConfigError(tuple(reader.problems))
+    agents = {slug: entry.agent for slug, entry in merged.items()}
+    prompts = {slug: entry.prompt for slug, entry in merged.items()}
     roster = Roster(agents=agents, aliases=_unique_aliases(entries))
-    return LoadedRoster(roster, len(entries), tuple(reader.warnings))
+    return LoadedRoster(roster, len(entries), tuple(reader.warnings), prompts)
 
 
 def summary(loaded: LoadedRoster) -> str:
@@ -98,6 +112,7 @@ class _Entry:
 
     agent: Agent
     path: KeyPath
+    prompt: PromptSource = PromptSource()
 
 
 @dataclass(slots=True)
@@ -133,8 +148,8 @@ class _Reader:
         for key in keys:
             yield from self._group(key, document[key])
 
-    def merge(self, entries: Sequence[_Entry]) -> Mapping[str, Agent]:
-        """Return one agent per slug; the first entry wins, later ones fill what it lacks."""
+    def merge(self, entries: Sequence[_Entry]) -> Mapping[str, _Entry]:
+        """Return one entry per slug; the first entry wins, later ones fill what it lacks."""
         first: dict[str, _Entry] = {}
         for entry in entries:
             slug = entry.agent.slug
@@ -155,8 +170,8 @@ class _Reader:
                     f"the agent {slug} is at {other} too; the two are merged. "
                     "Remove or rename one.",
                 )
-            first[slug] = _Entry(_filled(known.agent, entry.agent), known.path)
-        return {slug: entry.agent for slug, entry in first.items()}
+            first[slug] = _filled(known, entry)
+        return first
 
     def _holds_agents(self, key: str, value: object) -> bool:
         if value is None:
@@ -216,7 +231,11 @@ class _Reader:
             api_alias=alias,
             wished_ollama_model=wish,
         )
-        yield _Entry(agent, path)
+        file_key = _present_key(value, "agentFile", "agent_file")
+        prompt = PromptSource(
+            self._text_if_any(path, value, file_key), self._text_if_any(path, value, "prompt")
+        )
+        yield _Entry(agent, path, prompt)
 
     def _tier(self, path: KeyPath, value: Mapping[str, object]) -> Tier:
         errors_before = len(self.problems)
@@ -252,6 +271,13 @@ class _Reader:
         if isinstance(text, str):
             return text.strip() or None
         self._refuse((*path, key), f"expected text, not {_kind(text)}.")
+        return None
+
+    def _text_if_any(self, path: KeyPath, value: Mapping[str, object], key: str) -> str | None:
+        """Return a text as `_text` does; another type, which the fleet may mean, is a warning."""
+        if value.get(key) is None or isinstance(value[key], str):
+            return self._text(path, value, key)
+        self._warn((*path, key), f"ignored: expected text, not {_kind(value[key])}.")
         return None
 
     def _refuse(self, path: KeyPath, message: str) -> None:
@@ -299,14 +325,20 @@ def _unique_aliases(entries: Sequence[_Entry]) -> Mapping[str, str]:
     return {alias: slugs.pop() for alias, slugs in holders.items() if len(slugs) == 1}
 
 
-def _filled(agent: Agent, other: Agent) -> Agent:
-    return replace(
+def _filled(entry: _Entry, other: _Entry) -> _Entry:
+    """Return `entry` with what only `other` says."""
+    agent, more = entry.agent, other.agent
+    filled = replace(
         agent,
-        type=agent.type or other.type,
-        description=agent.description or other.description,
-        api_alias=agent.api_alias or other.api_alias,
-        wished_ollama_model=agent.wished_ollama_model or other.wished_ollama_model,
+        type=agent.type or more.type,
+        description=agent.description or more.description,
+        api_alias=agent.api_alias or more.api_alias,
+        wished_ollama_model=agent.wished_ollama_model or more.wished_ollama_model,
     )
+    prompt = PromptSource(
+        entry.prompt.file or other.prompt.file, entry.prompt.text or other.prompt.text
+    )
+    return _Entry(filled, entry.path, prompt)
 
 
 def _present_key(value: Mapping[str, object], *spellings: str) -> str:

@@ -87,7 +87,9 @@ def test_the_shipped_descriptions_are_written_one_by_one() -> None:
     for entry in entries:
         assert re.fullmatch(r"[A-Z]([^.]|\.(?=\w))+\.", entry["role"]), entry["role"]
         assert 3 <= len(entry["specialties"]) <= 5
-        assert entry["agentFile"] == f".claude/agents/{slug_of(entry['name'])}.md"
+        file = f"{slug_of(entry['name'])}.md"
+        folder = "agents" if (SHIPPED.parent / "agents" / file).exists() else ".claude/agents"
+        assert entry["agentFile"] == f"{folder}/{file}"
 
 
 def test_the_shipped_wishes_are_local_models() -> None:
