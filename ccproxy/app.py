@@ -23,16 +23,17 @@ from ccproxy.api.refusals import install_error_shapes
 from ccproxy.auth import KeyRing, open_principal
 from ccproxy.config.roster import load_roster
 from ccproxy.config.routing_file import load_routing
-from ccproxy.config.settings import routing_deployments
+from ccproxy.config.settings import routing_deployments, to_routing_deployment
 from ccproxy.health.monitor import OllamaMonitor
 from ccproxy.health.overview import HealthOverview
 from ccproxy.observability.logs import RequestLog
 from ccproxy.observability.metrics import Metrics
 from ccproxy.observability.upstream_states import UpstreamStates
 from ccproxy.pipeline.catalogue import ModelCatalogue
-from ccproxy.pipeline.exchange import Exchange, routing_refusal
+from ccproxy.pipeline.exchange import Exchange
 from ccproxy.pipeline.forward import ApiForwarder
 from ccproxy.pipeline.passthrough import PassthroughDeployment
+from ccproxy.pipeline.refusals import routing_refusal
 from ccproxy.pipeline.relay import PING_AFTER_S
 from ccproxy.pipeline.slots import Slots
 from ccproxy.pipeline.translated import PATIENCE_S, ModelLimits, TranslatedDeployment
@@ -42,7 +43,7 @@ from ccproxy.upstreams.litellm import LiteLLMRuntime, LiteLLMUpstream, Target
 from ccproxy.wire.models_page import ModelEntry
 from routing.errors import RoutingError
 from routing.identify import authorise, identify
-from routing.types import Privacy, RequestFacts, Side
+from routing.types import Privacy, RequestFacts
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
@@ -242,6 +243,7 @@ def _build_upstreams(settings: Settings, patience_s: float) -> _Upstreams:
                 upstream,
                 deployment.upstream_model,
                 base_model=deployment.base_model,
+                slots=Slots(deployment.max_parallel_requests),
             )
         elif runtime is not None:
             served[deployment.name] = _translated(deployment, runtime, monitor, patience_s)
@@ -274,10 +276,12 @@ def _translated(
     is_ollama = deployment.is_ollama
     return TranslatedDeployment(
         deployment.name,
-        Side.LOCAL if is_ollama else Side.OTHER,
+        to_routing_deployment(deployment).side,
         upstream,
         facts=_facts_source(deployment, monitor if is_ollama else None),
-        limits=ModelLimits(deployment.num_ctx, deployment.max_output_tokens),
+        limits=ModelLimits(
+            deployment.num_ctx, deployment.max_output_tokens, deployment.max_input_tokens
+        ),
         slots=Slots(deployment.max_parallel_requests),
         patience_s=patience_s,
     )

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
+from time import monotonic
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
@@ -316,8 +317,10 @@ class Outcome:
     status: int = 0
     ending: Ending = Ending.COMPLETED
     stream: bool = False
+    arrived_at: float = field(default_factory=monotonic)
+    """Monotonic seconds, from which the durations count."""
     ttft_s: float | None = None
-    """Request accepted to first body byte relayed."""
+    """Request accepted to the first piece of the model's answer relayed; None for errors."""
     total_s: float = 0.0
     usage: Usage = field(default_factory=Usage)
     notes: list[str] = field(default_factory=list)

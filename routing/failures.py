@@ -70,12 +70,12 @@ CONSEQUENCES: Final[Mapping[FailureClass, Consequence]] = {
 def classify_status(status: int) -> FailureClass | None:
     """Return the failure a Messages upstream's HTTP status stands for; None below 400.
 
-    Source: Anthropic's status table (conformance 047); 401 and 403 are the proxy's credential.
+    Source: Anthropic's status table (conformance 047); 401, 402 and 403 are the proxy's account.
     """
     if status < 400:
         return None
     match status:
-        case 401 | 403:
+        case 401 | 402 | 403:
             return FailureClass.UPSTREAM_AUTH
         case 429:
             return FailureClass.RATE_LIMIT

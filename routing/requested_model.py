@@ -84,3 +84,13 @@ def classify_requested_model(
         if word in folded:
             return RequestedModel(RequestedKind.TIER, tier=tier)
     return RequestedModel(RequestedKind.OTHER)
+
+
+def is_claude_model(requested: str, roster: Roster, deployments: Container[str] = ()) -> bool:
+    """Return whether `requested` is an id that Claude itself may know.
+
+    Raises:
+        UnknownAgent: As `classify_requested_model`.
+    """
+    kind = classify_requested_model(requested, roster, deployments).kind
+    return kind in {RequestedKind.TIER, RequestedKind.OTHER} and requested.startswith("claude")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
+from urllib.parse import unquote_to_bytes
 
 from ccproxy.api.asgi_client import BODY_TIMEOUT_S, AsgiClient
 from ccproxy.api.refusals import respond_with_error
@@ -61,7 +62,7 @@ def incoming_from(scope: Scope) -> Incoming:
     if slug is not None:
         # b"/agents/<slug>/v1/..." -> b"/v1/...", whatever percent-encoding the slug has.
         parts = raw_path.split(b"/", 3)
-        if len(parts) < 4 or not parts[3].startswith(b"v1/"):
+        if len(parts) < 4 or unquote_to_bytes(parts[2]) != slug.encode():
             raise ApiError(404, "Not found")  # a percent-encoded slash is no separator
         raw_path = b"/" + parts[3]
     return Incoming(

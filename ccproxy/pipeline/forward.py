@@ -7,16 +7,16 @@ agent of the path or that of the token is.
 
 from __future__ import annotations
 
-import logging
-from time import monotonic, time
+from time import time
 from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote
 
-from ccproxy.pipeline.attempts import refusal_after
-from ccproxy.pipeline.exchange import reply_headers, routing_refusal, send_refusal
+from ccproxy.pipeline.accounted import Accounted
+from ccproxy.pipeline.attempts import log_failure
 from ccproxy.pipeline.passthrough import PassthroughReply
+from ccproxy.pipeline.refusals import reply_headers, routing_refusal
 from ccproxy.pipeline.relay import relay
-from ccproxy.ports import AttemptFailed, ClientGone, Ending, ForwardedRequest, Outcome
+from ccproxy.ports import AttemptFailed, ClientGone, ForwardedRequest, Outcome
 from ccproxy.wire.content_coding import decode_body
 from ccproxy.wire.errors import ApiError, invalid_request
 from ccproxy.wire.ids import mint_request_id
@@ -39,8 +39,6 @@ BATCHES_LIMIT_BYTES: Final = 256 * 1024 * 1024
 UPLOAD_LIMIT_BYTES: Final = 500 * 1024 * 1024
 """Anthropic's limit for files (conformance 018)."""
 
-_log = logging.getLogger(__name__)
-
 
 class ApiForwarder:
     """Serves every `/v1/…` path that is neither Messages nor models."""
@@ -61,41 +59,25 @@ class ApiForwarder:
 
     async def serve(self, incoming: Incoming, client: Client) -> None:
         """Answer one request; never raises but for the server's own cancellation."""
-        began = monotonic()
         outcome = Outcome(mint_request_id(), "other", time())
-        try:
+        async with Accounted(client, outcome, self._sink):
             principal = self._authenticate(incoming.headers)
             outcome.principal = principal.name
             path = _plain_path(incoming.path)
             upstream = self._find_claude(outcome)
             self._keep_on_host(incoming, principal, outcome)
+            _keep_to_own_batches(incoming, path, principal)
             body = await self._body(incoming, path, principal, client)
             async with client.watched():
-                reply = await _send(upstream, incoming, body)
+                try:
+                    reply = await _send(upstream, incoming, body)
+                except AttemptFailed as failed:
+                    outcome.attempts.append(f"{outcome.deployment}:{failed.failure}")
+                    log_failure(outcome.deployment, failed, outcome)
+                    raise
                 outcome.attempts.append(f"{outcome.deployment}:{reply.failure or 'ok'}")
                 outcome.status = reply.status
                 await relay(reply, client, reply_headers(reply, outcome), outcome)
-        except ClientGone:
-            outcome.ending = Ending.CLIENT_GONE
-        except ApiError as refusal:
-            outcome.status, outcome.ending = refusal.status, Ending.REFUSED
-            if not client.started:
-                await send_refusal(refusal, client, outcome)
-        except AttemptFailed as failed:
-            outcome.attempts.append(f"{outcome.deployment}:{failed.failure}")
-            outcome.ending = Ending.BROKEN if client.started else Ending.FAILED
-            if not client.started:
-                told = refusal_after(failed)
-                outcome.status = told.status
-                await send_refusal(told, client, outcome)
-        except Exception:  # noqa: BLE001 - the boundary of a request: a bug of ours is a 500
-            _log.exception("request failed", extra={"request_id": outcome.request_id})
-            outcome.status, outcome.ending = 500, Ending.FAILED
-            if not client.started:
-                await send_refusal(ApiError(500, "Internal proxy error."), client, outcome)
-        finally:
-            outcome.total_s = monotonic() - began
-            self._sink.record(outcome)
 
     def _find_claude(self, outcome: Outcome) -> MessagesUpstream:
         table, _ = self._routing.current()
@@ -207,10 +189,14 @@ def _plain_path(raw_path: str) -> str:
     and what is read here as one path must not be another one to somebody who tidies it up.
 
     Raises:
-        ApiError: 404 for empty and dot segments, and for a base URL that ends in `/v1`.
+        ApiError: 404 for empty and dot segments, for what only looks like a Messages path, and for
+            a base URL that ends in `/v1`.
     """
     path = unquote(raw_path)
     segments = path.split("/")[1:]
+    is_batches = path == BATCHES_PATH or path.startswith(f"{BATCHES_PATH}/")
+    if "%" in path or (segments[1:] and segments[1].startswith("messages") and not is_batches):
+        raise ApiError(404, "Not found", should_retry=False)
     if segments[:2] == ["v1", "v1"]:
         raise ApiError(
             404, "Not found: the base URL must not end in /v1, clients add it.", should_retry=False
@@ -218,6 +204,19 @@ def _plain_path(raw_path: str) -> str:
     if any(segment in ("", ".", "..") for segment in segments):
         raise ApiError(404, "Not found", should_retry=False)
     return path
+
+
+def _keep_to_own_batches(incoming: Incoming, path: str, principal: Principal) -> None:
+    """Refuse a token that is limited to agents everything but making a batch.
+
+    Files, other people's batches and the organisation belong to the whole account, not to an agent.
+    """
+    if principal.agents and (incoming.method, path) != ("POST", BATCHES_PATH):
+        raise ApiError(
+            403,
+            "This token is limited to agents; it may make batches for them, and use Messages.",
+            should_retry=False,
+        )
 
 
 def _must_stay(who: str) -> ApiError:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ccproxy.pipeline.off_loop import off_loop
+from ccproxy.pipeline.slots import Slots
 from ccproxy.ports import AttemptFailed, ForwardedRequest
 from ccproxy.wire.assemble import error_event
 from ccproxy.wire.events import encode
@@ -16,15 +17,14 @@ from ccproxy.wire.frame_tail import FrameTail
 from ccproxy.wire.history import strip_local_blocks
 from ccproxy.wire.spans import replace_model
 from ccproxy.wire.usage import UsageTap
-from routing.failures import CONSEQUENCES, classify_status
+from routing.failures import CONSEQUENCES, FailureClass, classify_status
 from routing.types import Side
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import AsyncIterator, Callable, Sequence
 
     from ccproxy.pipeline.request import MessagesRequest
     from ccproxy.ports import BytesReply, MessagesUpstream, Usage
-    from routing.failures import FailureClass
 
 ANY_MODEL = "*"
 """The `*` of `anthropic/*`: the client's model id is kept."""
@@ -42,13 +42,22 @@ class PassthroughDeployment:
         upstream_model: str,
         *,
         base_model: str | None = None,
+        slots: Slots | None = None,
     ) -> None:
-        """`upstream_model` is a Claude id or `ANY_MODEL`."""
+        """Take one Claude.
+
+        Args:
+            name: The deployment's name.
+            upstream: Reaches it.
+            upstream_model: A Claude id, or `ANY_MODEL`.
+            base_model: With `ANY_MODEL`, the id asked for when the client's is not one of Claude's.
+            slots: How many requests it serves at once; None is no limit.
+        """
         self.name = name
         self.upstream = upstream
         self._upstream_model = upstream_model
-        # With `ANY_MODEL`: what to ask for when the client's id is not one of Claude's.
         self._base_model = base_model
+        self._slots = slots or Slots(None)
 
     async def open(self, request: MessagesRequest) -> PassthroughReply:
         """Send the request's bytes and wait for status and headers; see `Served.open`."""
@@ -60,17 +69,34 @@ class PassthroughDeployment:
         if edited is not request.decoded_body:
             body = edited
             headers = [pair for pair in headers if pair[0] != b"content-encoding"]
-        reply = await self.upstream.send(
-            ForwardedRequest(incoming.method, incoming.path, incoming.query, headers, body)
-        )
-        return PassthroughReply(reply)
+        forwarded = ForwardedRequest(incoming.method, incoming.path, incoming.query, headers, body)
+        await self._slots.acquire()
+        try:
+            return PassthroughReply(await self.upstream.send(forwarded), self._slots.release)
+        except BaseException:
+            self._slots.release()
+            raise
 
     def _edited(self, request: MessagesRequest) -> tuple[bytes, int]:
         """Return the body for Claude, and how many blocks were cut out of it."""
+        model = self._model_for(request)
         edited, cut_blocks = strip_local_blocks(request.decoded_body)
-        if self._upstream_model not in (ANY_MODEL, request.requested_model):
-            edited = replace_model(edited, self._upstream_model)
+        if model != request.requested_model:
+            edited = replace_model(edited, model)
         return edited, cut_blocks
+
+    def _model_for(self, request: MessagesRequest) -> str:
+        if self._upstream_model != ANY_MODEL:
+            return self._upstream_model
+        if request.names_claude_model:
+            return request.requested_model
+        if self._base_model is None:
+            raise AttemptFailed(
+                FailureClass.CAPABILITY_MISSING,
+                f"model: {request.requested_model} is not one of Claude's, and {self.name} names "
+                "none to ask instead (model_info.base_model)",
+            )
+        return self._base_model
 
 
 class PassthroughReply:
@@ -78,9 +104,12 @@ class PassthroughReply:
 
     needs_pings = False
 
-    def __init__(self, reply: BytesReply) -> None:
-        """Wrap an answer whose status and headers have arrived."""
+    content_started = True
+
+    def __init__(self, reply: BytesReply, release: Callable[[], None] = lambda: None) -> None:
+        """Wrap an answer whose status and headers have arrived; `release` is called at its end."""
         self._reply = reply
+        self._release: Callable[[], None] | None = release
         self.status = reply.status
         self.headers: Sequence[tuple[bytes, bytes]] = reply.headers
         self.failure: FailureClass | None = classify_status(reply.status)
@@ -130,8 +159,13 @@ class PassthroughReply:
         return self._tail.closing() + encode(error_event(error_type, message))
 
     async def aclose(self) -> None:
-        """Release the connection."""
-        await self._reply.aclose()
+        """Release the connection and the slot."""
+        release, self._release = self._release, None
+        try:
+            await self._reply.aclose()
+        finally:
+            if release is not None:
+                release()
 
 
 def _header(headers: Sequence[tuple[bytes, bytes]], name: bytes) -> bytes:

@@ -38,16 +38,13 @@ async def relay(
         ClientGone: The client left.
         AttemptFailed: The body broke off and the connection has to be cut.
     """
-    started_at = monotonic()
     try:
         await client.start(reply.status, headers)
         if reply.needs_pings:
             async with _pinging(client, ping_after_s):
-                await _copy(reply, client, outcome, started_at)
+                await _copy(reply, client, outcome)
         else:
-            await _copy(reply, client, outcome, started_at)
-        if reply.failure is not None and reply.status < 400:
-            outcome.ending = Ending.BROKEN
+            await _copy(reply, client, outcome)
     except AttemptFailed:
         outcome.ending = Ending.BROKEN
         raise
@@ -66,6 +63,9 @@ async def relay(
     finally:
         await reply.aclose()
         outcome.usage = reply.usage
+        if reply.failure is not None and reply.status < 400:
+            outcome.ending = Ending.BROKEN
+            outcome.attempts[-1] = f"{outcome.deployment}:{reply.failure}"
 
 
 async def _say_farewell(reply: Reply, client: Client, words: tuple[str, str]) -> None:
@@ -76,10 +76,12 @@ async def _say_farewell(reply: Reply, client: Client, words: tuple[str, str]) ->
                 await client.finish(ending)
 
 
-async def _copy(reply: Reply, client: Client, outcome: Outcome, started_at: float) -> None:
+async def _copy(reply: Reply, client: Client, outcome: Outcome) -> None:
+    waiting = reply.status < 400
     async for chunk in reply.chunks():
-        if outcome.ttft_s is None:
-            outcome.ttft_s = monotonic() - started_at
+        if waiting and reply.content_started:
+            outcome.ttft_s = monotonic() - outcome.arrived_at
+            waiting = False
         await client.send(chunk)
     await client.finish()
 

@@ -37,12 +37,14 @@ class MessagesRequest:
     counting: bool
     """True for count_tokens."""
     stream: bool
-    local_only: bool
-    """`privacy: local_only` is in force: nothing of this may leave the host."""
     notes: list[str]
     """What an attempt did silently to the eye: the outcome and a header name it."""
     arrived_at: float = field(default_factory=monotonic)
     """Monotonic seconds; a client's patience counts from here, whatever was tried since."""
+    local_only: bool = False
+    """`privacy: local_only` is in force: nothing of this may leave the host."""
+    names_claude_model: bool = True
+    """The requested model is one of Claude's own ids, not a name of ours or of somebody else."""
 
 
 class Reply(Protocol):
@@ -66,6 +68,11 @@ class Reply(Protocol):
     @property
     def failure(self) -> FailureClass | None:
         """The failure an error status stands for, or why the body broke off; None if neither."""
+        ...
+
+    @property
+    def content_started(self) -> bool:
+        """True once a piece of the model's own answer was among the chunks."""
         ...
 
     @property
@@ -121,6 +128,7 @@ class WholeReply:
     body: bytes
     usage: Usage
     needs_pings: bool = False
+    content_started: bool = True
     failure: FailureClass | None = None
 
     async def chunks(self) -> AsyncIterator[bytes]:

@@ -7,6 +7,7 @@ can end in a fallback.
 from __future__ import annotations
 
 import asyncio
+from contextlib import aclosing
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from ccproxy.ports import AttemptFailed
@@ -29,27 +30,37 @@ class Slots:
         self._semaphore = None if limit is None else asyncio.Semaphore(limit)
         self._queue_timeout_s = queue_timeout_s
 
+    async def acquire(self) -> None:
+        """Wait for a slot; `release` gives it back.
+
+        Raises:
+            AttemptFailed: OVERLOADED, when no slot came free in time.
+        """
+        if self._semaphore is None:
+            return
+        try:
+            async with asyncio.timeout(self._queue_timeout_s):
+                await self._semaphore.acquire()
+        except TimeoutError as exc:
+            raise AttemptFailed(
+                FailureClass.OVERLOADED, "All slots of this deployment are busy; try again soon."
+            ) from exc
+
+    def release(self) -> None:
+        """Give a slot back."""
+        if self._semaphore is not None:
+            self._semaphore.release()
+
     async def admitted(self, source: AsyncGenerator[Item]) -> AsyncGenerator[Item]:
         """Yield from `source` once a slot is free; the slot is held until the end.
 
         Raises:
             AttemptFailed: OVERLOADED, when no slot came free in time.
         """
-        if self._semaphore is not None:
-            await self._acquire(self._semaphore)
+        await self.acquire()
         try:
-            async for item in source:
-                yield item
+            async with aclosing(source):
+                async for item in source:
+                    yield item
         finally:
-            await source.aclose()
-            if self._semaphore is not None:
-                self._semaphore.release()
-
-    async def _acquire(self, semaphore: asyncio.Semaphore) -> None:
-        try:
-            async with asyncio.timeout(self._queue_timeout_s):
-                await semaphore.acquire()
-        except TimeoutError as exc:
-            raise AttemptFailed(
-                FailureClass.OVERLOADED, "All slots of the local model are busy; try again soon."
-            ) from exc
+            self.release()

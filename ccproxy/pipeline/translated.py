@@ -8,6 +8,7 @@ stream is committed: 200, our `message_start`, and pings while the model is sile
 from __future__ import annotations
 
 import asyncio
+import logging
 from dataclasses import dataclass
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
@@ -45,6 +46,8 @@ if TYPE_CHECKING:
 PATIENCE_S: Final = 8.0
 """How long a stream may stay uncommitted; at most 14, because a client wants a byte within 15 s."""
 
+_log = logging.getLogger(__name__)
+
 _SSE_HEADERS: Final = (
     (b"content-type", b"text/event-stream; charset=utf-8"),
     (b"cache-control", b"no-cache"),
@@ -60,11 +63,15 @@ class ModelLimits:
     num_ctx: int | None
     """Tokens of prompt and answer together; None where the upstream's limit is not ours to pin."""
     max_output_tokens: int | None = None
+    max_input_tokens: int | None = None
 
     @property
     def max_prompt_tokens(self) -> int | None:
-        """The longest prompt that still leaves room for an answer."""
-        return None if self.num_ctx is None else self.num_ctx - min(1024, self.num_ctx // 8)
+        """The longest prompt: as stated, and such that it still leaves room for an answer."""
+        if self.num_ctx is None:
+            return self.max_input_tokens
+        roomy = self.num_ctx - min(1024, self.num_ctx // 8)
+        return min(roomy, self.max_input_tokens or roomy)
 
 
 class TranslatedDeployment:
@@ -98,8 +105,8 @@ class TranslatedDeployment:
             if request.counting:
                 return _json_reply({"input_tokens": input_tokens}, Usage(input_tokens=input_tokens))
             facts = await self._facts()
-            if facts.remote and request.local_only:
-                raise UnsupportedLocally("This model's inference runs on another host.")
+            if request.local_only and facts.remote is not False:
+                raise _not_known_to_stay(facts)
             request.notes.extend(f"ignored={name}" for name in ignored_fields(request.body))
             max_output_tokens = self._room_for_answer(request.body["max_tokens"], input_tokens)
             call = await off_loop(
@@ -129,13 +136,13 @@ class TranslatedDeployment:
         """
         limits = self._limits
         longest = limits.max_prompt_tokens
-        if longest is None or limits.num_ctx is None:
-            return limits.max_output_tokens
-        if input_tokens > longest:
+        if longest is not None and input_tokens > longest:
             raise AttemptFailed(
                 FailureClass.CONTEXT_OVERFLOW,
                 f"prompt is too long: {input_tokens} tokens > {longest} maximum",
             )
+        if limits.num_ctx is None:
+            return limits.max_output_tokens
         room = limits.num_ctx - input_tokens
         return min(room, max_tokens or room, limits.max_output_tokens or room)
 
@@ -174,6 +181,11 @@ class StreamReply:
         self.failure: FailureClass | None = None
 
     @property
+    def content_started(self) -> bool:
+        """True once the model said something; our own `message_start` does not count."""
+        return self._answer.assembler.content_started
+
+    @property
     def usage(self) -> Usage:
         """The model's counts, or our estimates where it gave none."""
         return self._answer.assembler.usage()
@@ -197,6 +209,7 @@ class StreamReply:
                 raise _broke_off()
         except AttemptFailed as failed:
             self.failure = failed.failure
+            _log.warning("answer broke off: %s: %s", failed.failure, failed.detail[:500])
             consequence = CONSEQUENCES[failed.failure]
             yield encode(error_event(consequence.error_type, failed.message))
 
@@ -307,6 +320,19 @@ async def _abandon(
         first.cancel()
     await asyncio.gather(first, return_exceptions=True)
     await source.aclose()
+
+
+def _not_known_to_stay(facts: ModelFacts) -> AttemptFailed:
+    """Return the refusal of a `local_only` request that might leave the host."""
+    if facts.remote:
+        return AttemptFailed(
+            FailureClass.CAPABILITY_MISSING,
+            "This model's inference runs on another host, and the request is local_only.",
+        )
+    return AttemptFailed(
+        FailureClass.CONNECT_ERROR,
+        "Whether this model runs on this host is not known yet, and the request is local_only.",
+    )
 
 
 def _broke_off() -> AttemptFailed:

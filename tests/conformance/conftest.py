@@ -43,7 +43,12 @@ async def shared_relay() -> AsyncIterator[RelayProxy]:
     """See `RelayProxy`."""
 
     def deployment(name: str, model: str, base: str, **params: object) -> dict[str, object]:
-        return {"model_name": name, "litellm_params": {"model": model, "api_base": base, **params}}
+        info = {"base_model": "claude-any-1"} if model == "anthropic/*" else {}
+        return {
+            "model_name": name,
+            "litellm_params": {"model": model, "api_base": base, **params},
+            "model_info": info,
+        }
 
     key = {"api_key": UPSTREAM_KEY}
     closed = "http://127.0.0.1:9"

@@ -83,7 +83,7 @@ async def test_an_encoded_request_body(coding, proxy):
 
 ERRORS = [
     (CLAUDE, {"max_tokens": None}, None, 400),
-    ("claude-opus-9", {"messages": []}, None, 400),
+    ("claude-opus-4-8", {"messages": []}, None, 400),
     (CLAUDE, {}, fault("status", status=413, message="[simulated] zu groß"), 413),
     (
         CLAUDE,

@@ -270,3 +270,27 @@ async def test_upstreams_are_in_the_metrics(proxy):
     found = await samples(proxy)
 
     assert 1.0 == found[("ccproxy_upstream_up", proxy.ollama_url)]
+
+
+@pytest.mark.filterwarnings("error")
+async def test_the_schema_is_for_operators(proxy):
+    """`/openapi.json` needs the ops scope; each path is described once, and no name doubly."""
+    nobody = await ask(proxy.base_url, "/openapi.json", method="GET")
+    client = {"x-api-key": proxy.new_token("no-ops")}
+    refused = await ask(proxy.base_url, "/openapi.json", method="GET", headers=client)
+    schema = (await get(proxy, "/openapi.json")).json()
+
+    assert [401, 403] == [nobody.status, refused.status]
+    operations = [op for path in schema["paths"].values() for op in path.values()]
+    names = [operation["operationId"] for operation in operations]
+    assert len(names) == len(set(names))
+    assert {"get"} == {method for path in schema["paths"].values() for method in path}
+    assert {"/health", "/metrics", "/v1/models"} <= set(schema["paths"])
+
+
+@pytest.mark.parametrize("path", ["/", "/api/hello", "/health/live", "/health/ready"])
+async def test_probes_may_ask_for_the_head_alone(path, proxy):
+    """HEAD is answered like GET, without the body."""
+    head = await ask(proxy.base_url, path, method="HEAD")
+
+    assert (200, b"") == (head.status, head.body)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -72,6 +73,7 @@ def run(script: str, cwd: Path) -> Any:
         capture_output=True,
         text=True,
         cwd=cwd,
+        env={"PATH": os.environ["PATH"], "HOME": str(cwd)},
         timeout=50,
         check=True,
     )
