@@ -39,8 +39,8 @@ def run(config: Path, host: str | None, port: int | None) -> None:
         raise ConfigError([ConfigProblem(str(settings.path), 1, 1, "server.host", refusal)])
     app = build_proxy(settings).app
     server = uvicorn.Server(server_config(app, bind_host, settings.port if port is None else port))
-    # Modules, settings and routes live as long as the process: looking through them again and again
-    # cost the garbage collector a tenth of the CPU, in pauses of tens of milliseconds.
+    # Modules, settings and routes live as long as the process: a garbage collector that looks
+    # through them again and again costs 4 % of a request's CPU (docs/performance.md).
     gc.collect()
     gc.freeze()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
