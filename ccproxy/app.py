@@ -137,6 +137,7 @@ def build_proxy(
         title="ccproxy",
         version=__version__,
         redirect_slashes=False,
+        openapi_url=None,  # served to operators by the ops router
         docs_url=None,
         redoc_url=None,
         lifespan=_lifespan(upstreams),

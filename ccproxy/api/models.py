@@ -72,7 +72,9 @@ def models_router(
 
     for path in ("/v1/models", "/v1/models/{model_id:path}"):
         for prefix in ("", "/agents/{slug}"):
-            router.add_api_route(prefix + path, _not_allowed, methods=_OTHER_METHODS)
+            router.add_api_route(
+                prefix + path, _not_allowed, methods=_OTHER_METHODS, include_in_schema=False
+            )
     return router
 
 

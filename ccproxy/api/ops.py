@@ -39,18 +39,22 @@ def ops_router(
     def require_ops(request: Request) -> None:
         require_scope(authenticate(request.scope["headers"]), "ops")
 
-    @router.api_route("/", methods=["GET", "HEAD"])
-    @router.api_route("/api/hello", methods=["GET", "HEAD"])
+    @router.get("/")
+    @router.head("/", include_in_schema=False)
+    @router.get("/api/hello")
+    @router.head("/api/hello", include_in_schema=False)
     async def hello() -> Response:
         """Say that somebody is here; Claude Code asks at its start."""
         return _json({"service": "ccproxy"})
 
-    @router.api_route("/health/live", methods=["GET", "HEAD"])
+    @router.get("/health/live")
+    @router.head("/health/live", include_in_schema=False)
     async def live() -> Response:
         """Answer while the process serves."""
         return _json({"status": "live"})
 
-    @router.api_route("/health/ready", methods=["GET", "HEAD"])
+    @router.get("/health/ready")
+    @router.head("/health/ready", include_in_schema=False)
     async def ready() -> Response:
         """Answer 200 when at least one route can be served, else 503."""
         is_ready = health.is_ready()
@@ -62,6 +66,12 @@ def ops_router(
         """Return every backend and deployment with its state."""
         require_ops(request)
         return _json(health.detail())
+
+    @router.get("/openapi.json", include_in_schema=False)
+    async def schema(request: Request) -> Response:
+        """Return the OpenAPI schema of what FastAPI serves, which is all but `/v1/messages`."""
+        require_ops(request)
+        return _json(request.app.openapi())
 
     @router.get("/metrics")
     async def metrics(request: Request) -> Response:

@@ -272,7 +272,6 @@ async def test_upstreams_are_in_the_metrics(proxy):
     assert 1.0 == found[("ccproxy_upstream_up", proxy.ollama_url)]
 
 
-@pytest.mark.filterwarnings("error")
 async def test_the_schema_is_for_operators(proxy):
     """`/openapi.json` needs the ops scope; each path is described once, and no name doubly."""
     nobody = await ask(proxy.base_url, "/openapi.json", method="GET")
