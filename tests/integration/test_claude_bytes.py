@@ -91,7 +91,7 @@ ERRORS = [
         fault("status", status=400, message="prompt is too long: 9 tokens > 8 maximum"),
         400,
     ),
-    (CLAUDE, {}, fault("status", status=402), 402),
+    (CLAUDE, {}, fault("status", status=409), 409),
     (CLAUDE, {}, fault("redirect"), 307),
 ]
 
