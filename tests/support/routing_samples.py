@@ -1,7 +1,8 @@
-"""A small fleet for tests of routing: four agents, six deployments, one table."""
+"""A small fleet for tests of routing: four agents, a few deployments, one table."""
 
 from __future__ import annotations
 
+from routing.capabilities import Capabilities
 from routing.types import Agent, Deployment, Roster, Side, Tier
 
 ROSTER = Roster(
@@ -28,6 +29,34 @@ DEPLOYMENTS = {
         Deployment("claude-keyless", Side.CLAUDE, leaves_host=True, unavailable="KEY is not set"),
     )
 }
+
+CAPABLE_DEPLOYMENTS = {
+    deployment.name: deployment
+    for deployment in (
+        Deployment(
+            "small",
+            Side.LOCAL,
+            leaves_host=False,
+            upstream_model="qwen-small",
+            capabilities=Capabilities(tools=False),
+            num_ctx=1000,
+        ),
+        Deployment(
+            "seeing",
+            Side.LOCAL,
+            leaves_host=False,
+            upstream_model="qwen-vl",
+            capabilities=Capabilities(tools=True, vision=True, structured_output=False),
+            max_input_tokens=4000,
+        ),
+        Deployment("plain", Side.LOCAL, leaves_host=False, upstream_model="qwen"),
+        Deployment("foreign", Side.OTHER, leaves_host=True, upstream_model="gpt"),
+        Deployment("claude", Side.CLAUDE, leaves_host=True, upstream_model="*"),
+        Deployment("claude-fixed", Side.CLAUDE, leaves_host=True, upstream_model="claude-sonnet-5"),
+        Deployment("gone", Side.LOCAL, leaves_host=False, unavailable="no such model"),
+    )
+}
+"""Deployments that differ in what they can do."""
 
 
 def table_of(profile: dict[str, object], **others: object) -> dict[str, object]:

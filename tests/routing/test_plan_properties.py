@@ -1,0 +1,193 @@
+"""What holds of every plan, whatever the request, the table and the fleet."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from routing.capabilities import FleetSnapshot
+from routing.conditions import Subject, first_unmet
+from routing.errors import NoAttempt, RoutingError, UnknownAgent, UnknownModel
+from routing.identify import identify
+from routing.plan import build_plan, privacy_of
+from routing.policies import KEEP_THINKING, OnOverflow
+from routing.requested_model import classify_requested_model
+from routing.table import compile_table
+from routing.types import Plan, Privacy, RequestClass, RequestFacts, RoutingTable, Side
+from tests.support.routing_samples import CAPABLE_DEPLOYMENTS, ROSTER
+from tests.support.routing_strategies import fleet_snapshots, request_facts, table_mappings
+
+DEPLOYMENTS = CAPABLE_DEPLOYMENTS
+REQUESTS = request_facts(DEPLOYMENTS, ROSTER)
+TABLES = table_mappings(DEPLOYMENTS, ROSTER)
+FLEETS = fleet_snapshots(DEPLOYMENTS)
+
+
+@dataclass(frozen=True)
+class Decided:
+    verdict: Plan | RoutingError
+    table: RoutingTable
+    subject: Subject | None
+
+    @property
+    def plan(self) -> Plan:
+        assume(isinstance(self.verdict, Plan))
+        assert isinstance(self.verdict, Plan)
+        return self.verdict
+
+
+def decide(facts: RequestFacts, mapping: dict[str, Any], fleet: FleetSnapshot) -> Decided:
+    """Return what comes of a request, and what its conditions were held against."""
+    table, _ = compile_table(mapping, DEPLOYMENTS, ROSTER)
+    try:
+        match = identify(facts, ROSTER, table.deployments)
+        agent = ROSTER.agents.get(match.slug) if match.slug else None
+        requested = classify_requested_model(facts.requested_model, ROSTER, table.deployments)
+        subject = Subject(facts, agent, agent.tier if agent else requested.tier)
+        return Decided(build_plan(facts, match, table, ROSTER, fleet), table, subject)
+    except UnknownAgent as error:
+        return Decided(error, table, None)
+    except RoutingError as error:
+        return Decided(error, table, subject)
+
+
+def what_counts(verdict: Plan | RoutingError) -> object:
+    """Return a decision without how it came about."""
+    if isinstance(verdict, RoutingError):
+        return type(verdict), str(verdict)
+    return replace(verdict, trace=(), table_version="")
+
+
+@given(REQUESTS, TABLES, FLEETS)
+def test_every_request_gets_one_verdict(
+    facts: RequestFacts, mapping: dict[str, Any], fleet: FleetSnapshot
+) -> None:
+    """A plan has usable attempts, none twice; anything else is one of three refusals."""
+    verdict = decide(facts, mapping, fleet).verdict
+    if isinstance(verdict, RoutingError):
+        assert isinstance(verdict, NoAttempt | UnknownAgent | UnknownModel)
+        return
+    assert verdict.attempts
+    assert len(set(verdict.attempts)) == len(verdict.attempts)
+    for name in verdict.attempts:
+        assert DEPLOYMENTS[name].unavailable is None
+        assert name not in fleet.unavailable
+
+
+@given(REQUESTS, TABLES, FLEETS)
+def test_local_only_never_leaves_the_host(
+    facts: RequestFacts, mapping: dict[str, Any], fleet: FleetSnapshot
+) -> None:
+    """No plan under `local_only` has a deployment that leaves the host, safety calls included."""
+    plan = decide(facts, mapping, fleet).plan
+    if plan.privacy is Privacy.LOCAL_ONLY:
+        assert not any(DEPLOYMENTS[name].leaves_host for name in plan.attempts)
+
+
+@given(REQUESTS, TABLES, FLEETS)
+def test_the_first_rule_that_applies_decides(
+    facts: RequestFacts, mapping: dict[str, Any], fleet: FleetSnapshot
+) -> None:
+    """The route is that of the first rule with a route whose conditions hold."""
+    decided = decide(facts, mapping, fleet)
+    plan, subject = decided.plan, decided.subject
+    assert subject is not None
+    applying = [
+        rule.name
+        for rule in decided.table.active.rules
+        if rule.entry.route is not None and first_unmet(rule.when, subject) is None
+    ]
+    named = facts.requested_model in DEPLOYMENTS
+    assert plan.rule == (applying[0] if applying and not named else None)
+
+
+@given(REQUESTS, TABLES, FLEETS, st.data())
+def test_a_rule_that_does_not_apply_changes_nothing(
+    facts: RequestFacts, mapping: dict[str, Any], fleet: FleetSnapshot, data: st.DataObject
+) -> None:
+    """Without a rule whose conditions do not hold, the decision is the same."""
+    decided = decide(facts, mapping, fleet)
+    subject = decided.subject
+    assume(subject is not None)
+    assert subject is not None
+    idle = [r for r in decided.table.active.rules if first_unmet(r.when, subject) is not None]
+    assume(idle)
+    gone = data.draw(st.sampled_from(idle))
+    profiles = {name: dict(body) for name, body in mapping["profiles"].items()}
+    rules = list(profiles[gone.profile]["rules"])
+    del rules[gone.index]
+    profiles[gone.profile]["rules"] = rules
+    without = decide(facts, {**mapping, "profiles": profiles}, fleet)
+    assert what_counts(without.verdict) == what_counts(decided.verdict)
+
+
+@given(REQUESTS, TABLES, FLEETS)
+def test_the_trace_names_every_rule_and_candidate(
+    facts: RequestFacts, mapping: dict[str, Any], fleet: FleetSnapshot
+) -> None:
+    """Each rule in its order and each candidate is there with a reason; kept ones are attempts."""
+    decided = decide(facts, mapping, fleet)
+    verdict = decided.verdict
+    assume(isinstance(verdict, Plan | NoAttempt))
+    assert isinstance(verdict, Plan | NoAttempt)
+    assert all(step.reason for step in verdict.trace)
+    tried = [step.name for step in verdict.trace if step.name.startswith("rules.")]
+    assert tried == [f"rules.{rule.name}" for rule in decided.table.active.rules]
+    candidates = [step for step in verdict.trace if step.kind == "candidate"]
+    attempts = verdict.attempts if isinstance(verdict, Plan) else ()
+    assert tuple(step.name for step in candidates if step.kept) == attempts
+
+
+@given(REQUESTS, TABLES, FLEETS)
+def test_a_safety_call_is_claudes(
+    facts: RequestFacts, mapping: dict[str, Any], fleet: FleetSnapshot
+) -> None:
+    """Unless the rule that decides names the class, only Claude gets it, and its thinking stays."""
+    facts = replace(facts, request_class=RequestClass.SAFETY_CLASSIFIER)
+    decided = decide(facts, mapping, fleet)
+    plan = decided.plan
+    deciding = next((r for r in decided.table.active.rules if r.name == plan.rule), None)
+    if deciding is not None and deciding.when.request_class:
+        return
+    assert all(DEPLOYMENTS[name].side is Side.CLAUDE for name in plan.attempts)
+    assert plan.thinking == KEEP_THINKING
+
+
+@given(REQUESTS, TABLES, FLEETS, st.sampled_from(sorted(DEPLOYMENTS)))
+def test_an_outage_takes_away_one_attempt(
+    facts: RequestFacts, mapping: dict[str, Any], fleet: FleetSnapshot, down: str
+) -> None:
+    """Whatever goes down, the other attempts stay as they were."""
+    before = decide(facts, mapping, fleet).plan
+    assume(before.on_overflow is OnOverflow.REROUTE)
+    worse = replace(fleet, unavailable={**fleet.unavailable, down: "it is down"})
+    after = decide(facts, mapping, worse).verdict
+    rest = tuple(name for name in before.attempts if name != down)
+    if rest:
+        assert isinstance(after, Plan)
+        assert after.attempts == rest
+    else:
+        assert isinstance(after, NoAttempt)
+        assert after.outage
+
+
+@given(REQUESTS, TABLES)
+@settings(max_examples=50)
+def test_what_nobody_looks_into_is_as_private_as_any_request(
+    facts: RequestFacts, mapping: dict[str, Any]
+) -> None:
+    """An upload is `local_only` wherever a rule about the same caller would have made it so."""
+    decided = decide(facts, mapping, FleetSnapshot())
+    plan = decided.plan
+    match = plan.match
+    tight = [
+        step.reason
+        for step in plan.trace
+        if step.name == "privacy" and step.kept and "rules." in step.reason
+    ]
+    if not tight or facts.request_class is not RequestClass.TURN or not match.slug:
+        return
+    assert privacy_of(match, decided.table, ROSTER, facts) is Privacy.LOCAL_ONLY
