@@ -39,22 +39,23 @@ def ops_router(
     def require_ops(request: Request) -> None:
         require_scope(authenticate(request.scope["headers"]), "ops")
 
-    @router.get("/")
+    # The lower decorator is asked first: a 405 names GET.
     @router.head("/", include_in_schema=False)
-    @router.get("/api/hello")
+    @router.get("/")
     @router.head("/api/hello", include_in_schema=False)
+    @router.get("/api/hello")
     async def hello() -> Response:
         """Say that somebody is here; Claude Code asks at its start."""
         return _json({"service": "ccproxy"})
 
-    @router.get("/health/live")
     @router.head("/health/live", include_in_schema=False)
+    @router.get("/health/live")
     async def live() -> Response:
         """Answer while the process serves."""
         return _json({"status": "live"})
 
-    @router.get("/health/ready")
     @router.head("/health/ready", include_in_schema=False)
+    @router.get("/health/ready")
     async def ready() -> Response:
         """Answer 200 when at least one route can be served, else 503."""
         is_ready = health.is_ready()
