@@ -11,6 +11,7 @@ import hashlib
 import re
 from typing import TYPE_CHECKING, Any, Final
 
+from ccproxy.demo.claude_models import is_served
 from ccproxy.wire.errors import ApiError
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ def check_request(
     for name in ("model", "messages") if counting else ("model", "max_tokens", "messages"):
         if name not in body:
             raise _bad(f"{name}: Field required")
-    if not isinstance(body["model"], str) or not body["model"].startswith("claude-"):
+    if not is_served(body["model"]):
         raise ApiError(404, f"model: {body['model']}", should_retry=False)
     if (b"anthropic-version", b"2026-10-21") in headers:
         for name in ("temperature", "top_p", "top_k"):

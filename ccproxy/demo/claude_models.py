@@ -6,6 +6,7 @@ reference (2026-08), conformance 249 to 253.
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qs
 
@@ -19,11 +20,17 @@ _MODELS: Final = (
     ("claude-haiku-5-5", "Claude Haiku 5.5", "2026-09-15T00:00:00Z"),
     ("claude-sonnet-5", "Claude Sonnet 5", "2026-03-01T00:00:00Z"),
     ("claude-opus-4-8", "Claude Opus 4.8", "2026-02-01T00:00:00Z"),
+    ("claude-opus-4-6", "Claude Opus 4.6", "2026-01-15T00:00:00Z"),
+    ("claude-opus-4-5-20251101", "Claude Opus 4.5", "2025-11-01T00:00:00Z"),
     ("claude-haiku-4-5-20251001", "Claude Haiku 4.5", "2025-10-15T00:00:00Z"),
     ("claude-sonnet-4-5-20250929", "Claude Sonnet 4.5", "2025-09-29T00:00:00Z"),
 )
 _DEFAULT_LIMIT: Final = 20
 _MAX_LIMIT: Final = 1000
+
+
+_DATE: Final = re.compile(r"-\d{8}$")
+"""At the end of an id: the day of a snapshot. The id without it names the latest one."""
 
 
 class BadPageError(ValueError):
@@ -48,6 +55,15 @@ def model_info(model_id: str) -> dict[str, Any] | None:
                 "line": None,
             }
     return None
+
+
+def is_served(model_id: object) -> bool:
+    """Return whether Messages knows an id: a listed one, its alias, or a snapshot of an alias."""
+    if not isinstance(model_id, str):
+        return False
+    ids = {known for known, _, _ in _MODELS}
+    aliases = {_DATE.sub("", known) for known in ids}
+    return model_id in ids | aliases or _DATE.sub("", model_id) in ids
 
 
 def models_page(query: bytes) -> dict[str, Any]:

@@ -233,6 +233,8 @@ REFUSALS: list[tuple[dict[str, Any], int, str]] = [
     (_body(messages=[HI, {"role": "system", "content": "x"}]), 200, ""),
     (_body(messages=[{"role": "tool", "content": "x"}]), 400, "Unexpected role"),
     (_body(model="qwen-coder"), 404, "model: qwen-coder"),
+    (_body(model="claude-opus"), 404, "model: claude-opus"),
+    (_body(model="claude-sonnet-5-5-2026"), 404, "model: claude-sonnet-5-5-2026"),
     ({"model": MODEL, "messages": [HI]}, 400, "max_tokens: Field required"),
 ]
 
@@ -437,3 +439,29 @@ async def test_speed_paces_the_stream() -> None:
 
     assert len(chunks) > 5
     assert elapsed_s > 5 * 0.012 / 20
+
+
+@pytest.mark.parametrize(
+    ("model", "status"),
+    [
+        ("claude-sonnet-5-5", 200),
+        ("claude-sonnet-5-5-20260915", 200),
+        ("claude-haiku-4-5-20251001", 200),
+        ("claude-haiku-4-5", 200),
+        ("claude-opus", 404),
+        ("claude-haiku-4-5-20240101", 404),
+        ("gpt-4", 404),
+    ],
+)
+async def test_only_ids_of_claudes_are_known(
+    http: httpx.AsyncClient, model: str, status: int
+) -> None:
+    """A listed id is served with and without its date; any other is a 404, also to count."""
+    counting = {"model": model, "messages": [HI]}
+    served = await http.post("/v1/messages", json=_body(model=model))
+    counted = await http.post("/v1/messages/count_tokens", json=counting)
+
+    assert [status, status] == [served.status_code, counted.status_code]
+    if status == 404:
+        error = served.json()["error"]
+        assert {"type": "not_found_error", "message": f"model: {model}"} == error
