@@ -1,0 +1,117 @@
+"""From a request to its plan: the very function that serves traffic, and that explain calls.
+
+Everything it needs is passed in; nothing is sent, loaded or remembered here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+from ccproxy.wire.content_facts import BodyFacts, call_features, system_texts
+from routing.identify import authorise, identify
+from routing.plan import build_plan
+from routing.request_class import classify_call
+from routing.types import RequestFacts
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from ccproxy.ports import Incoming
+    from routing.prompts import PromptIndex
+    from routing.types import AgentMatch, FleetSnapshot, Plan, Roster, RoutingTable
+
+AGENT_HEADER: Final = b"x-ccproxy-agent"
+PROJECT_HEADER: Final = b"x-ccproxy-project"
+TYPE_HEADER: Final = b"x-claude-code-agent-type"
+
+
+class RoutingState(Protocol):
+    """What is in force: one consistent whole, kept by a request that got it."""
+
+    @property
+    def table(self) -> RoutingTable:
+        """The routing table."""
+        ...
+
+    @property
+    def roster(self) -> Roster:
+        """The agents."""
+        ...
+
+    @property
+    def prompts(self) -> PromptIndex:
+        """The agents' own prompts."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Circumstances:
+    """What a decision depends on besides the request itself."""
+
+    principal: str = ""
+    token_agents: tuple[str, ...] = ()
+    bound_agent: str | None = None
+    """What an earlier turn of the same client agent was recognised as."""
+    local_minute: tuple[int, int] | None = None
+    """Local weekday (0 is Monday) and minute of the day."""
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """Facts, agent and plan of one request."""
+
+    facts: RequestFacts
+    match: AgentMatch
+    plan: Plan
+
+
+def gather_facts(
+    incoming: Incoming,
+    body: Mapping[str, Any],
+    state: RoutingState,
+    around: Circumstances,
+    *,
+    counting: bool,
+) -> RequestFacts:
+    """Return what the request says; never raises, whatever the body holds."""
+    finding = state.prompts.find(system_texts(body))
+    asked = state.table.asked_headers
+    headers = {
+        key: value.decode("latin-1")
+        for name, value in incoming.headers
+        if (key := name.decode("latin-1")) in asked
+    }
+    return RequestFacts(
+        requested_model=str(body.get("model") or ""),
+        path_agent=incoming.path_agent,
+        token_agents=around.token_agents,
+        header_agent=_text(incoming, AGENT_HEADER),
+        prompt_agent=finding.chosen,
+        prompt_rivals=finding.rivals,
+        prompt_near=finding.near,
+        bound_agent=around.bound_agent,
+        client_agent_type=_text(incoming, TYPE_HEADER),
+        request_class=classify_call(call_features(body, incoming.headers, counting=counting)),
+        principal=around.principal,
+        project=_text(incoming, PROJECT_HEADER),
+        headers=headers,
+        content=BodyFacts(body),
+        local_minute=around.local_minute,
+    )
+
+
+def decide(facts: RequestFacts, state: RoutingState, fleet: FleetSnapshot) -> Decision:
+    """Return who is calling and where the request goes.
+
+    Raises:
+        RoutingError: A decision against it: unknown agent or model, forbidden, or no attempt.
+    """
+    match = identify(facts, state.roster, state.table.deployments)
+    authorise(match, facts.token_agents)
+    return Decision(facts, match, build_plan(facts, match, state.table, state.roster, fleet))
+
+
+def _text(incoming: Incoming, name: bytes) -> str | None:
+    value = incoming.header(name)
+    return value.decode("latin-1") if value else None
