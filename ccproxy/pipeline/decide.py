@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
     from ccproxy.ports import Incoming
     from routing.prompts import PromptIndex
-    from routing.types import AgentMatch, FleetSnapshot, Plan, Roster, RoutingTable
+    from routing.capabilities import FleetSnapshot
+    from routing.types import AgentMatch, Plan, Roster, RoutingTable
 
 AGENT_HEADER: Final = b"x-ccproxy-agent"
 PROJECT_HEADER: Final = b"x-ccproxy-project"
