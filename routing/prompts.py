@@ -174,6 +174,11 @@ class PromptIndex:
         }
         self._containers = self._find_containers({slug: texts[slug] for slug in lines})
 
+    @property
+    def agents(self) -> frozenset[str]:
+        """All agents of the fleet, recognisable or not."""
+        return self._agents
+
     def report(self) -> tuple[PromptReport, ...]:
         """Return for every agent whether its prompt or tag recognises it, sorted by slug."""
         return tuple(self._with_containers(report) for _, report in sorted(self._reports.items()))

@@ -2,13 +2,13 @@
 
 # ruff: noqa: PLC0415 -- a command imports what it needs when it runs
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from ccproxy.cli.options import ConfigOption, JsonOption, RosterOption, config_path
+from ccproxy.cli.agents_tag import tag
+from ccproxy.cli.options import ConfigOption, JsonOption, RosterOption, roster_path
 from ccproxy.cli.output import print_json, print_table, remark
 
 if TYPE_CHECKING:
@@ -17,14 +17,28 @@ if TYPE_CHECKING:
 app: Final = typer.Typer(no_args_is_help=True, help="Show the agents of the roster.")
 
 
+app.command()(tag)
+
+
 @app.command("list")
 def list_(
-    roster: RosterOption = None, config: ConfigOption = None, *, as_json: JsonOption = False
+    roster: RosterOption = None,
+    config: ConfigOption = None,
+    *,
+    prompts: Annotated[
+        bool,
+        typer.Option("--prompts", help="Show who can be recognised by the prompt, and who not."),
+    ] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """List all agents, in the order of the roster."""
-    from ccproxy.config.roster import summary
+    from ccproxy.config.roster import load_roster, summary
 
-    loaded = _load(roster, config)
+    path = roster_path(roster, config)
+    loaded = load_roster(path)
+    if prompts:
+        _list_prompts(loaded, path, as_json=as_json)
+        return
     agents = loaded.roster.agents.values()
     if as_json:
         from dataclasses import asdict
@@ -49,9 +63,10 @@ def show(
     """Show one agent."""
     from dataclasses import asdict
 
+    from ccproxy.config.roster import load_roster
     from routing.nearest import did_you_mean
 
-    agents = _load(roster, config).roster.agents
+    agents = load_roster(roster_path(roster, config)).roster.agents
     agent = agents.get(slug)
     if agent is None:
         remark(f"error: there is no agent {slug!r} in the roster.{did_you_mean(slug, agents)}")
@@ -64,9 +79,34 @@ def show(
         print_table(("", ""), rows)
 
 
-def _load(roster: Path | None, config: Path | None) -> "LoadedRoster":
-    from ccproxy.config.roster import load_roster
-    from ccproxy.config.settings import load_settings
+def _list_prompts(loaded: "LoadedRoster", roster_file: Path, *, as_json: bool) -> None:
+    from ccproxy.config.agent_files import load_prompts
+    from routing.prompts import PromptIndex
 
-    path = roster or load_settings(config_path(config), os.environ).roster_file
-    return load_roster(path)
+    prompts = load_prompts(loaded, roster_file)
+    agents = loaded.roster.agents
+    reports = {each.slug: each for each in PromptIndex.build(prompts.prompts, agents).report()}
+    reasons = {slug: reports[slug].reason for slug in agents} | dict(prompts.missing)
+    if as_json:
+        print_json(
+            [
+                {
+                    "slug": slug,
+                    "name": agent.name,
+                    "recognisable": reports[slug].recognisable,
+                    "reason": reasons[slug],
+                    "file": str(prompts.files[slug]) if slug in prompts.files else None,
+                }
+                for slug, agent in agents.items()
+            ]
+        )
+    else:
+        print_table(
+            ("agent", "by prompt", "how, or why not"),
+            [
+                (slug, "yes" if reports[slug].recognisable else "no", reasons[slug])
+                for slug in agents
+            ],
+        )
+    known = sum(report.recognisable for report in reports.values())
+    remark(f"{known} of {len(agents)} agents can be recognised by their prompt")

@@ -58,3 +58,16 @@ def config_path(given: Path | None) -> Path:
     from ccproxy.config.locate import find_config  # noqa: PLC0415 (commands import when they run)
 
     return find_config(given, os.environ, Path.cwd(), Path.home())
+
+
+def roster_path(given: Path | None, config: Path | None) -> Path:
+    """Return the roster to read: the given one, else the config's.
+
+    Raises:
+        ConfigError: The config is missing or cannot be used.
+    """
+    if given is not None:
+        return given
+    from ccproxy.config.settings import load_settings  # noqa: PLC0415 (as above)
+
+    return load_settings(config_path(config), os.environ).roster_file
