@@ -7,6 +7,7 @@ Called by: `routing.table`. Read by: the JSON Schema of `routing.yaml`.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -17,7 +18,7 @@ from routing.policy_reader import POLICY_KEYS, read_policies
 from routing.types import ConditionalRule, Privacy, Profile, RouteRule, Tier
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection
 
 __all__ = ["Names", "Root", "TableReader"]
 
@@ -124,6 +125,10 @@ class TableReader(Diagnostics):
         for index, item in enumerate(raw):
             here = (*path, index)
             body = self.mapping(item, here, RULE_KEYS, "key")
+            if not isinstance(item, Mapping):
+                if item is None:
+                    self.refuse(here, "is empty; a rule has name, when, and what follows")
+                continue
             name = self._rule_name(body, here, [rule.name for rule in rules])
             if "when" not in body:
                 self.refuse(here, "needs a `when`; `when: {}` always holds")
