@@ -88,7 +88,7 @@ def _check_tokens(findings: Findings, settings: Settings) -> None:
         list_tokens(settings.tokens_file)
     except TokenError as error:
         message = str(error).removeprefix(f"{settings.tokens_file}: ")
-        findings.errors.append(ConfigProblem(str(settings.tokens_file), 1, 1, "", message))
+        findings.errors.append(ConfigProblem.of_file(str(settings.tokens_file), message))
 
 
 def _check_fleet(findings: Findings, parts: _Parts) -> None:

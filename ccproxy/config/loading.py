@@ -118,7 +118,7 @@ def _read(path: Path) -> bytes:
         return path.read_bytes()
     except OSError as error:
         message = f"cannot be read: {error.strerror or error}"
-        raise ConfigError([ConfigProblem(str(path), 1, 1, "", message)]) from error
+        raise ConfigError([ConfigProblem.of_file(str(path), message)]) from error
 
 
 def _syntax_problems(content: bytes, path: Path) -> tuple[ConfigProblem, ...]:

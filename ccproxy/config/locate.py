@@ -39,15 +39,18 @@ def find_config(cli_path: Path | None, environ: Mapping[str, str], cwd: Path, ho
         if candidate.is_file():
             return candidate
     places = " and ".join(map(str, candidates))
-    message = f"not found; looked for {places}. `ccproxy init` writes one, --config names another"
-    raise ConfigError([ConfigProblem("ccproxy.yaml", 1, 1, "", message)])
+    message = (
+        f"not found; looked for {places}. Run in a folder that has one, or name one with --config "
+        f"or ${CONFIG_VARIABLE}; config/ccproxy.yaml of ccproxy itself is one to copy"
+    )
+    raise ConfigError([ConfigProblem.of_file("ccproxy.yaml", message)])
 
 
 def _must_exist(path: Path, origin: str, cwd: Path, home: Path) -> Path:
     """Return the absolute path of a file that was asked for."""
     found = _expand(path, cwd, home)
     if not found.is_file():
-        raise ConfigError([ConfigProblem(str(found), 1, 1, "", f"no such file (from {origin})")])
+        raise ConfigError([ConfigProblem.of_file(str(found), f"no such file (from {origin})")])
     return found
 
 

@@ -18,18 +18,24 @@ class ConfigProblem:
 
     file: str
     line: int
-    """From 1."""
+    """From 1; 0 where nothing in the file is meant, e.g. because it is missing."""
     column: int
-    """From 1, in characters."""
+    """From 1, in characters; 0 likewise."""
     key: str
     """Key path such as `model_list[2].litellm_params.api_base`; empty for the file as a whole."""
     message: str
     """What is wrong and how to fix it; never a secret's value."""
 
+    @classmethod
+    def of_file(cls, file: str, message: str) -> ConfigProblem:
+        """Return a problem of a file as a whole: it is missing, or nobody may read it."""
+        return cls(file, 0, 0, "", message)
+
     def __str__(self) -> str:
         """Render as `file:line:column: key: message`, which editors can jump to."""
+        place = f":{self.line}:{self.column}" if self.line else ""
         key = f"{self.key}: " if self.key else ""
-        return f"{self.file}:{self.line}:{self.column}: {key}{self.message}"
+        return f"{self.file}{place}: {key}{self.message}"
 
 
 class ConfigError(Exception):

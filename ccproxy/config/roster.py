@@ -300,7 +300,7 @@ def _read_text(path: Path) -> str:
     except OSError as exc:
         reason = exc.strerror or str(exc)
         message = f"cannot read the roster: {reason}. Name an orchestra-config.json that exists."
-        raise ConfigError((ConfigProblem(str(path), 1, 1, "", message),)) from exc
+        raise ConfigError((ConfigProblem.of_file(str(path), message),)) from exc
 
 
 def _parse_json(path: Path, text: str) -> object:

@@ -93,7 +93,7 @@ def refuse_open_bind(host: str, *, auth_required: bool) -> str | None:
     if auth_required or is_loopback(host):
         return None
     return (
-        f"auth.mode is off, but {host} can be reached from other machines; "
+        f"{host} can be reached from other machines, so clients must have tokens; "
         "set auth.mode: required, or server.host: 127.0.0.1"
     )
 
@@ -113,7 +113,7 @@ class _SettingsReader:
         root = self._document.value
         if not isinstance(root, dict):
             state = "is empty" if root is None else "must be a map of `key: value`"
-            message = f"{state}; `ccproxy init` writes one to start from"
+            message = f"{state}; start from the config/ccproxy.yaml that comes with ccproxy"
             raise ConfigError([self._document.problem((), message)])
         items = root.get("model_list")
         resolved = [

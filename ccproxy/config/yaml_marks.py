@@ -61,7 +61,7 @@ def read_marked(path: Path) -> MarkedDocument:
         data = path.read_bytes()
     except OSError as error:
         message = f"cannot be read: {error.strerror or error}"
-        raise ConfigError([ConfigProblem(str(path), 1, 1, "", message)]) from error
+        raise ConfigError([ConfigProblem.of_file(str(path), message)]) from error
     return parse_marked(data, str(path))
 
 

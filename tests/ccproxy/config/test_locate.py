@@ -36,7 +36,7 @@ def test_the_first_place_that_has_a_file_wins(tmp_path: Path) -> None:
 def test_a_file_that_was_asked_for_must_exist(tmp_path: Path) -> None:
     """The search does not go on behind the user's back."""
     write(tmp_path / "config" / "ccproxy.yaml")
-    with pytest.raises(ConfigError, match=r"no such file \(from --config\)"):
+    with pytest.raises(ConfigError, match=r"x\.yaml: no such file \(from --config\)"):
         find_config(Path("x.yaml"), {}, tmp_path, tmp_path)
     with pytest.raises(ConfigError, match=r"x\.yaml.*\(from \$CCPROXY_CONFIG\)"):
         find_config(None, {"CCPROXY_CONFIG": "x.yaml"}, tmp_path, tmp_path)
@@ -44,10 +44,11 @@ def test_a_file_that_was_asked_for_must_exist(tmp_path: Path) -> None:
 
 def test_no_file_anywhere_says_where_it_was_looked_for(tmp_path: Path) -> None:
     """The message names both places and what to do."""
-    with pytest.raises(ConfigError, match="ccproxy init") as caught:
+    with pytest.raises(ConfigError, match=r"^ccproxy\.yaml: not found") as caught:
         find_config(None, {}, tmp_path / "a", tmp_path / "b")
     assert str(tmp_path / "a" / "config" / "ccproxy.yaml") in str(caught.value)
     assert str(tmp_path / "b" / ".ccproxy" / "ccproxy.yaml") in str(caught.value)
+    assert "--config" in str(caught.value)
 
 
 @pytest.mark.parametrize(

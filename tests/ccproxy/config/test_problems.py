@@ -27,6 +27,11 @@ def test_a_problem_is_one_line_an_editor_can_jump_to() -> None:
     assert str(ConfigProblem("f", 1, 1, "", "is bad")) == "f:1:1: is bad"
 
 
+def test_a_file_as_a_whole_has_no_place() -> None:
+    """Where nothing in the file is meant, e.g. because there is none, no position is made up."""
+    assert str(ConfigProblem.of_file("f", "no such file")) == "f: no such file"
+
+
 def test_an_error_shows_every_problem() -> None:
     """The message has a line for each problem."""
     error = ConfigError([ConfigProblem("f", 1, 1, "a", "x"), ConfigProblem("f", 2, 1, "b", "y")])

@@ -124,3 +124,4 @@ def test_a_file_that_cannot_be_read_is_a_problem(tmp_path: Path) -> None:
         with pytest.raises(ConfigError, match="cannot be read") as caught:
             read_marked(path)
         assert caught.value.problems[0].file == str(path)
+        assert str(caught.value).startswith(f"{path}: cannot")
