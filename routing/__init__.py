@@ -8,6 +8,9 @@ A caller compiles a table once and asks two questions per request::
     plan = build_plan(facts, match, table, roster)
 """
 
+from routing.capabilities import Capabilities, FleetSnapshot, longest_prompt_tokens
+from routing.conditions import TimeWindow, When
+from routing.content import StatedContent
 from routing.errors import (
     AgentForbidden,
     InvalidTable,
@@ -21,16 +24,20 @@ from routing.failures import CONSEQUENCES, Consequence, FailureClass
 from routing.identify import authorise, identify
 from routing.nearest import did_you_mean, nearest
 from routing.plan import build_plan, privacy_of
+from routing.policies import OnOverflow, Policies, ThinkingMode, ThinkingPolicy
 from routing.requested_model import RequestedKind, RequestedModel, classify_requested_model
 from routing.table import compile_table
 from routing.types import (
     Agent,
     AgentMatch,
     AgentSource,
+    ConditionalRule,
+    ContentFacts,
     Deployment,
     Plan,
     Privacy,
     Profile,
+    RequestClass,
     RequestFacts,
     Roster,
     RouteRule,
@@ -46,15 +53,22 @@ __all__ = [
     "AgentForbidden",
     "AgentMatch",
     "AgentSource",
+    "Capabilities",
+    "ConditionalRule",
     "Consequence",
+    "ContentFacts",
     "Deployment",
     "FailureClass",
+    "FleetSnapshot",
     "InvalidTable",
     "NoAttempt",
+    "OnOverflow",
     "Plan",
+    "Policies",
     "Privacy",
     "Problem",
     "Profile",
+    "RequestClass",
     "RequestFacts",
     "RequestedKind",
     "RequestedModel",
@@ -63,16 +77,22 @@ __all__ = [
     "RoutingError",
     "RoutingTable",
     "Side",
+    "StatedContent",
+    "ThinkingMode",
+    "ThinkingPolicy",
     "Tier",
+    "TimeWindow",
     "TraceEntry",
     "UnknownAgent",
     "UnknownModel",
+    "When",
     "authorise",
     "build_plan",
     "classify_requested_model",
     "compile_table",
     "did_you_mean",
     "identify",
+    "longest_prompt_tokens",
     "nearest",
     "privacy_of",
 ]
