@@ -83,6 +83,21 @@ class BodyFacts:
         """An output schema is asked for."""
         return bool(_output_format(self._body))
 
+    def known(self) -> dict[str, object]:
+        """Return, by name, what has been asked for already and what costs next to nothing."""
+        known: dict[str, object] = {
+            "tool_names": self.tool_names,
+            "wants_thinking": self.wants_thinking,
+            "wants_structured_output": self.wants_structured_output,
+        }
+        computed = vars(self)
+        for name in ("input_tokens", "has_server_tools"):
+            if name in computed:
+                known[name] = computed[name]
+        if "_traits" in computed:
+            known["has_images"], known["has_documents"], _ = self._traits
+        return known
+
     @cached_property
     def _traits(self) -> tuple[bool, bool, bool]:
         """Images, documents and server tools in the conversation, found in one walk."""

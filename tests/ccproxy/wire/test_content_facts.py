@@ -256,3 +256,23 @@ def test_no_body_is_too_malformed(body: dict[str, Any]) -> None:
     assert facts.input_tokens >= 1
     assert all(isinstance(text, str) for text in system_texts(body))
     assert isinstance(call_features(body, (), counting=False), CallFeatures)
+
+
+def test_what_is_known_without_looking_further() -> None:
+    """Asking what is known computes no estimate and walks no conversation; it gives what others did."""
+    facts = BodyFacts(said(IMAGE) | {"tools": [{"name": "a"}], "thinking": {"type": "enabled"}})
+    first = facts.known()
+    assert first == {
+        "tool_names": {"a"},
+        "wants_thinking": True,
+        "wants_structured_output": False,
+    }
+    _ = facts.has_documents
+    assert facts.known() == first | {"has_images": True, "has_documents": False}
+    tokens, server_tools = facts.input_tokens, facts.has_server_tools
+    assert facts.known() == first | {
+        "has_images": True,
+        "has_documents": False,
+        "has_server_tools": server_tools,
+        "input_tokens": tokens,
+    }

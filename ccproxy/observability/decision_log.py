@@ -1,0 +1,122 @@
+"""The decisions of late: the last ones in memory, more of them in a file of bounded size."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING, Final
+
+from ccproxy.observability.decisions import decision_of, from_line, to_line
+from ccproxy.observability.line_writer import LineWriter
+from ccproxy.observability.rotated_file import RotatedFile, read_lines
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from ccproxy.observability.decisions import Decision
+    from ccproxy.ports import Outcome
+    from routing.types import AgentMatch, Plan, RequestFacts
+
+FILE_NAME: Final = "decisions.jsonl"
+"""In the state folder, beside the tokens file."""
+KEPT_IN_MEMORY: Final = 1000
+FILE_MAX_BYTES: Final = 32 * 1024 * 1024
+"""A decision takes about 1 KiB, more with many tools."""
+OLDER_FILES: Final = 3
+
+
+class DecisionLog:
+    """Takes note of every decision, at the cost of some microseconds."""
+
+    def __init__(
+        self, writer: LineWriter[Decision] | None, *, kept_in_memory: int = KEPT_IN_MEMORY
+    ) -> None:
+        """Without a writer decisions are kept in memory alone."""
+        self._writer = writer
+        self._recent: deque[Decision] = deque(maxlen=kept_in_memory)
+
+    @property
+    def dropped(self) -> int:
+        """Decisions since the start that are in no file although they should be."""
+        return self._writer.dropped if self._writer is not None else 0
+
+    @property
+    def written(self) -> int:
+        """Decisions since the start that are in a file."""
+        return self._writer.written if self._writer is not None else 0
+
+    def start(self) -> None:
+        """Begin to write; for the proxy's start."""
+        if self._writer is not None:
+            self._writer.start()
+
+    def close(self) -> None:
+        """Write what waits, within two seconds; for the proxy's end, in a thread."""
+        if self._writer is not None:
+            self._writer.close()
+
+    def record(
+        self,
+        outcome: Outcome,
+        facts: RequestFacts,
+        match: AgentMatch,
+        plan: Plan | None,
+        *,
+        table_version: str,
+        body_bytes: int = 0,
+    ) -> None:
+        """Take note of a finished request; called on the event loop, never blocks.
+
+        Args:
+            outcome: Finished.
+            facts: What was decided on; of its content only what has been computed is looked at.
+            match: Who called; `routing.identify.UNKNOWN` where that ended in an error.
+            plan: None where none came about.
+            table_version: Of the table that was in force.
+            body_bytes: Length of the request's JSON.
+        """
+        decision = decision_of(
+            outcome, facts, match, plan, table_version=table_version, body_bytes=body_bytes
+        )
+        self._recent.append(decision)
+        if self._writer is not None:
+            self._writer.put(decision)
+
+    def recent(self) -> tuple[Decision, ...]:
+        """Return the decisions in memory, newest first."""
+        return tuple(reversed(self._recent))
+
+    def find(self, request_id: str) -> Decision | None:
+        """Return the decision about a request, if it is in memory still."""
+        return next((each for each in self.recent() if each.request_id == request_id), None)
+
+
+def decision_log(path: Path, report: Callable[[str], None]) -> DecisionLog:
+    """Return a log that also writes to `path`; nothing is opened before `start`."""
+    file = RotatedFile(path, max_bytes=FILE_MAX_BYTES, older=OLDER_FILES)
+    return DecisionLog(LineWriter(file, to_line, report=report))
+
+
+def read_decisions(
+    path: Path, since: float = 0.0, *, on_bad_line: Callable[[str], None] = lambda _why: None
+) -> Iterator[Decision]:
+    """Yield recorded decisions in the order in which their requests ended.
+
+    Args:
+        path: The newest file; older ones beside it are read first. A missing one is empty.
+        since: Unix time, seconds; requests that arrived earlier are left out.
+        on_bad_line: Told of every line that is no decision, e.g. one that a crash has torn.
+
+    Raises:
+        OSError: A file cannot be read.
+    """
+    for line in read_lines(path, modified_since=since):
+        if not line:
+            continue
+        try:
+            decision = from_line(line)
+        except ValueError as error:
+            on_bad_line(str(error))
+            continue
+        if decision.at >= since:
+            yield decision
