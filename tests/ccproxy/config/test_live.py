@@ -31,6 +31,17 @@ async def watched(live):
             await task
 
 
+def patient(folder, *, still_s, retry_s):
+    return LiveRouting(
+        lambda: load_files(folder.files),
+        report=folder.reports.append,
+        count=folder.counts.append,
+        poll_s=0.01,
+        still_s=still_s,
+        retry_s=retry_s,
+    )
+
+
 def in_place(path, text):
     path.write_text(text)
 
@@ -316,7 +327,7 @@ async def test_an_edit_made_before_the_watch_began_is_noticed(folder):
 async def test_half_of_a_file_never_counts(folder):
     """A file that is still being written is not read, although its first half would be valid."""
     whole = routing_text("qwen-fast") + "    privacy: local_only\n"
-    live = folder.live()
+    live = patient(folder, still_s=0.5, retry_s=0.0)
     profiles = set()
     async with watched(live):
         with folder.files.routing_file.open("w") as file:
@@ -334,14 +345,7 @@ async def test_half_of_a_file_never_counts(folder):
 
 async def test_a_pause_within_an_edit_alarms_nobody(folder):
     """A file that is broken for a moment is tried again before it is reported."""
-    live = LiveRouting(
-        lambda: load_files(folder.files),
-        report=folder.reports.append,
-        count=folder.counts.append,
-        poll_s=0.01,
-        still_s=0.01,
-        retry_s=0.3,
-    )
+    live = patient(folder, still_s=0.01, retry_s=1.0)
     async with watched(live):
         folder.files.routing_file.write_text("version: 1\nprofiles: [")
         await asyncio.sleep(0.1)
