@@ -46,7 +46,7 @@ def body_of(prompt: str, *, found: bool, trailing_space: bool) -> bytes:
     filler = system_filler(SYSTEM_BYTES - len(prompt) - 2000)
     texts = ["x-anthropic-billing-header", "You are a Claude agent.", f"{prompt}\n\n{filler}"]
     if not found:
-        texts[2] = texts[2][40:]
+        texts[2] = filler if prompt == "" else texts[2][40:]
     if trailing_space:
         texts[2] = texts[2].replace("\n", " \r\n")
     system = [{"type": "text", "text": text} for text in texts]
@@ -102,10 +102,12 @@ def measure(rounds: int) -> dict[str, Any]:
     results: dict[str, Any] = {}
     for name, found, trailing in (
         ("recognised", True, False),
+        ("unknown", False, False),
         ("near miss", False, False),
         ("recognised, CRLF and spaces", True, True),
     ):
-        raws = [body_of(fleet.prompts[s], found=found, trailing_space=trailing) for s in slugs]
+        prompts = ["" if name == "unknown" else fleet.prompts[slug] for slug in slugs]
+        raws = [body_of(prompt, found=found, trailing_space=trailing) for prompt in prompts]
         times: dict[str, list[float]] = {
             "facts": [],
             "prompt": [],

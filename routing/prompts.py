@@ -14,8 +14,8 @@ Rules:
    reported. Only lines count that are rare in the fleet and not of a prompt that was recognised.
 5. A prompt that is empty, too short, or the same as another agent's recognises nobody.
 
-The cost of `find` is linear in the system prompt and hardly depends on the number of agents,
-except that each prompt without a line between its first and its last costs one search.
+The cost of `find` is linear in the system prompt and hardly depends on the number of agents; how
+is in `routing.prompt_search`.
 """
 
 from __future__ import annotations
@@ -23,6 +23,8 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TypeVar
+
+from routing.prompt_search import RARE, PromptSearch, normalised_lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -39,8 +41,6 @@ Value = TypeVar("Value")
 _TAG_START: Final = "<!-- ccproxy-agent: "
 _TAG_END: Final = " -->"
 
-_RARE: Final = 3
-"""A line of more prompts than this says nothing about which agent it is."""
 _MIN_NEAR_LINES: Final = 3
 _MAX_UNKNOWN_TAGS: Final = 5
 
@@ -59,7 +59,7 @@ def tagged_slug(line: str) -> str | None:
 
 def normalise_prompt(prompt: str) -> str:
     """Return a prompt as it is compared: see rule 1."""
-    return "\n".join(_lines(prompt)).strip()
+    return "\n".join(normalised_lines(prompt)).strip()
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,30 +88,6 @@ class PromptReport:
 
 
 @dataclass(frozen=True, slots=True)
-class _Entry:
-    """One prompt that recognises an agent."""
-
-    slug: str
-    text: str
-    """Normalised."""
-    anchor: str
-    """A line between the first and the last, between line feeds; empty if there is none."""
-    offset: int
-    """Where `anchor` begins in `text`."""
-
-    def start_in(self, text: str) -> int:
-        """Return where the prompt begins in a normalised system text, or -1."""
-        if not self.anchor:
-            return text.find(self.text)
-        at = text.find(self.anchor)
-        while at >= 0:
-            if text.startswith(self.text, max(0, at - self.offset)):
-                return at - self.offset
-            at = text.find(self.anchor, at + 1)
-        return -1
-
-
-@dataclass(frozen=True, slots=True)
 class _Hit:
     """An agent's prompt, or tag line, at a place."""
 
@@ -126,17 +102,7 @@ class _Hit:
 class PromptIndex:
     """The prompts of a fleet, prepared for searching. Immutable once built."""
 
-    __slots__ = (
-        "_agents",
-        "_anchors",
-        "_containers",
-        "_known",
-        "_owners",
-        "_rare",
-        "_reports",
-        "_short",
-        "_tag_holders",
-    )
+    __slots__ = ("_agents", "_containers", "_rare", "_reports", "_search", "_tag_holders")
 
     @classmethod
     def build(cls, prompts: Mapping[str, str], agents: Iterable[str] = ()) -> PromptIndex:
@@ -153,26 +119,23 @@ class PromptIndex:
         texts = {slug: normalise_prompt(prompt) for slug, prompt in prompts.items()}
         self._agents = frozenset((*texts, *agents))
         self._reports = _judge(texts, self._agents)
-        lines = {
-            slug: frozenset(filter(None, text.split("\n")))
+        usable = {
+            slug: text
             for slug, text in texts.items()
             if self._reports[slug].recognisable and len(text) >= MIN_PROMPT_CHARS
         }
-        owners = Counter(line for own in lines.values() for line in own)
-        entries = [_entry(slug, texts[slug], owners) for slug in lines]
-        self._short = tuple(entry for entry in entries if not entry.anchor)
-        self._anchors = _grouped((entry.anchor[1:-1], entry) for entry in entries if entry.anchor)
+        self._search = PromptSearch(usable)
+        lines = {slug: frozenset(text.split("\n")) - {""} for slug, text in usable.items()}
+        holders = Counter(line for own in lines.values() for line in own)
         self._rare = {
-            slug: frozenset(line for line in own if owners[line] <= _RARE)
+            slug: frozenset(line for line in own if holders[line] <= RARE)
             for slug, own in lines.items()
         }
-        self._owners = _grouped((line, slug) for slug, own in self._rare.items() for line in own)
-        self._known = frozenset((*self._anchors, *self._owners))
         self._tag_holders = {
             slug: frozenset(holder for holder, own in lines.items() if tag_line(slug) in own)
             for slug in self._agents
         }
-        self._containers = self._find_containers({slug: texts[slug] for slug in lines})
+        self._containers = self._find_containers(usable)
 
     @property
     def agents(self) -> frozenset[str]:
@@ -187,38 +150,21 @@ class PromptIndex:
         """Return whose prompts occur in the texts of `system`. Keeps nothing of them."""
         hits: dict[str, _Hit] = {}
         unknown: set[str] = set()
-        seen: set[str] = set()
-        for number, system_text in enumerate(system_texts):
-            lines = _lines(system_text)
-            known = self._known.intersection(lines)
-            seen |= known
-            for hit in self._whole_prompts(number, lines, known):
-                hits.setdefault(hit.slug, hit)
-            if _TAG_START in system_text:
-                self._add_tags(number, lines, hits, unknown)
-        if not hits and not seen and not unknown:
+        touched: set[str] = set()
+        for number, text in enumerate(system_texts):
+            found = self._search.find(text)
+            touched |= found.touched
+            for slug, start in found.starts.items():
+                if slug not in hits or hits[slug].tag_only:
+                    hits[slug] = _Hit(slug, len(self._search.text(slug)), (number, start))
+            if _TAG_START in text:
+                self._add_tags(number, text, hits, unknown)
+        if not hits and not touched and not unknown:
             return PromptFinding()
-        return self._finding(hits, seen, unknown)
+        return self._finding(hits, self._near(system_texts, hits, touched), unknown)
 
-    def _whole_prompts(
-        self, number: int, lines: Sequence[str], known: Iterable[str]
-    ) -> Iterable[_Hit]:
-        candidates = [
-            *(entry for line in known for entry in self._anchors.get(line, ())),
-            *self._short,
-        ]
-        if not candidates:
-            return
-        text = "\n".join(lines)
-        for entry in candidates:
-            start = entry.start_in(text)
-            if start >= 0:
-                yield _Hit(entry.slug, len(entry.text), (number, start))
-
-    def _add_tags(
-        self, number: int, lines: Sequence[str], hits: dict[str, _Hit], unknown: set[str]
-    ) -> None:
-        for position, line in enumerate(lines):
+    def _add_tags(self, number: int, text: str, hits: dict[str, _Hit], unknown: set[str]) -> None:
+        for position, line in enumerate(normalised_lines(text)):
             slug = tagged_slug(line)
             if slug in self._agents:
                 hits.setdefault(slug, _Hit(slug, len(line), (number, position), tag_only=True))
@@ -226,7 +172,7 @@ class PromptIndex:
                 unknown.add(slug)
 
     def _finding(
-        self, hits: Mapping[str, _Hit], seen: set[str], unknown: Iterable[str]
+        self, hits: Mapping[str, _Hit], near: tuple[str, ...], unknown: Iterable[str]
     ) -> PromptFinding:
         ordered = sorted(hits.values(), key=lambda hit: (-hit.length, hit.place, hit.slug))
         whole = {hit.slug for hit in ordered if not hit.tag_only}
@@ -235,7 +181,7 @@ class PromptIndex:
             matches=tuple(hit.slug for hit in ordered),
             chosen=outermost[0] if outermost else None,
             rivals=tuple(outermost[1:]),
-            near=self._near(hits.keys(), seen, whole),
+            near=near,
             unknown_tags=tuple(sorted(unknown)),
         )
 
@@ -245,29 +191,35 @@ class PromptIndex:
             return self._tag_holders[hit.slug]
         return self._containers.get(hit.slug, frozenset())
 
-    def _near(self, found: Iterable[str], seen: set[str], whole: Iterable[str]) -> tuple[str, ...]:
-        unexplained = seen.difference(*(self._rare[slug] for slug in whole))
-        if len(unexplained) < _MIN_NEAR_LINES:
+    def _near(
+        self, system_texts: Sequence[str], hits: Mapping[str, _Hit], touched: Iterable[str]
+    ) -> tuple[str, ...]:
+        """Return those of the touched agents most of whose rare lines are there unexplained."""
+        candidates = [slug for slug in touched if slug not in hits]
+        if not candidates:
             return ()
-        counts = Counter(slug for line in unexplained for slug in self._owners.get(line, ()))
-        return tuple(
-            sorted(
-                slug
-                for slug, count in counts.items()
-                if count >= _MIN_NEAR_LINES
-                and 2 * count > len(self._rare[slug])
-                and slug not in found
-            )
-        )
+        wanted = frozenset(line for slug in candidates for line in self._rare[slug])
+        lines = {
+            line for text in system_texts for line in wanted.intersection(normalised_lines(text))
+        }
+        for hit in hits.values():
+            if not hit.tag_only:
+                lines -= self._rare[hit.slug]
+        near = []
+        for slug in sorted(candidates):
+            own = self._rare[slug]
+            count = len(own & lines)
+            if count >= _MIN_NEAR_LINES and 2 * count > len(own):
+                near.append(slug)
+        return tuple(near)
 
     def _find_containers(self, texts: Mapping[str, str]) -> Mapping[str, frozenset[str]]:
         """Return for each prompt that is inside others whose they are."""
         inside: dict[str, set[str]] = {}
         for holder, text in texts.items():
-            lines = text.split("\n")
-            for hit in self._whole_prompts(0, lines, self._known.intersection(lines)):
-                if hit.slug != holder:
-                    inside.setdefault(hit.slug, set()).add(holder)
+            for slug in self._search.find(text).starts:
+                if slug != holder:
+                    inside.setdefault(slug, set()).add(holder)
         return {slug: frozenset(holders) for slug, holders in inside.items()}
 
     def _with_containers(self, report: PromptReport) -> PromptReport:
@@ -276,23 +228,6 @@ class PromptIndex:
             return report
         note = f"{report.reason}; inside the prompt of {', '.join(sorted(holders))}, which wins"
         return PromptReport(report.slug, report.recognisable, note)
-
-
-def _lines(text: str) -> list[str]:
-    """Return the lines of a text without line endings and spaces before them."""
-    if "\r" in text:
-        text = text.replace("\r\n", "\n").replace("\r", "\n")
-    return list(map(str.rstrip, text.split("\n")))
-
-
-def _entry(slug: str, text: str, owners: Mapping[str, int]) -> _Entry:
-    """Return the entry of a prompt; its anchor is its rarest inner line, then the longest."""
-    inner = [line for line in text.split("\n")[1:-1] if line]
-    if not inner:
-        return _Entry(slug, text, "", 0)
-    line = min(inner, key=lambda line: (owners[line], -len(line), line))
-    anchor = f"\n{line}\n"
-    return _Entry(slug, text, anchor, text.index(anchor))
 
 
 def _grouped(pairs: Iterable[tuple[str, Value]]) -> Mapping[str, tuple[Value, ...]]:
