@@ -22,7 +22,13 @@ if TYPE_CHECKING:
 
 
 class RoutingError(Exception):
-    """Base of everything `routing` raises on purpose."""
+    """Base of everything `routing` raises on purpose.
+
+    Attributes:
+        trace: How far the decision had come; empty where it had not begun.
+    """
+
+    trace: tuple[TraceEntry, ...] = ()
 
 
 class InvalidTable(RoutingError):
@@ -67,10 +73,11 @@ class UnknownAgent(RoutingError):
 class UnknownModel(RoutingError):
     """No deployment, tier or default route answers to the requested model."""
 
-    def __init__(self, requested_model: str) -> None:
+    def __init__(self, requested_model: str, trace: Sequence[TraceEntry] = ()) -> None:
         """Use Anthropic's own wording for an unknown model."""
         super().__init__(f"model: {requested_model}")
         self.requested_model = requested_model
+        self.trace = tuple(trace)
 
 
 class AgentForbidden(RoutingError):

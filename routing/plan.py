@@ -69,7 +69,7 @@ def build_plan(
     decision = decide(table.active, Subject(facts, agent, tier), requested)
     safety = _safety_call(facts, requested, decision)
     if decision.route is None and safety is None:
-        raise UnknownModel(facts.requested_model)
+        raise UnknownModel(facts.requested_model, decision.trace)
     policies = decision.policies
     terms = Terms(
         privacy=decision.privacy,

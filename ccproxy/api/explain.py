@@ -1,0 +1,68 @@
+"""`POST /admin/explain`: what would become of a request, without sending it."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+import orjson
+from fastapi import APIRouter, Request, Response
+
+from ccproxy.api.asgi_client import AsgiClient
+from ccproxy.auth import require_scope
+from ccproxy.wire.ids import mint_request_id
+from ccproxy.wire.json_body import parse_json_object
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from starlette.types import Message
+
+    from ccproxy.auth import Principal
+
+BODY_LIMIT_BYTES: Final = 32 * 1024 * 1024
+"""As for Messages themselves (conformance 018)."""
+
+
+class Explains(Protocol):
+    """Whoever can say what would become of a request."""
+
+    def explain(self, document: Mapping[str, Any]) -> dict[str, object]:
+        """Return the decision, JSON-ready.
+
+        Raises:
+            ApiError: 400; the question cannot be understood.
+        """
+        ...
+
+
+def explain_router(
+    authenticate: Callable[[Sequence[tuple[bytes, bytes]]], Principal], service: Explains
+) -> APIRouter:
+    """Return `POST /admin/explain`, which needs the scope `ops`.
+
+    The body is a Messages request with more keys beside it (`ccproxy.pipeline.explainer` lists
+    them). The answer is 200 also where the request would be refused: then it has `refused`.
+    """
+    router = APIRouter()
+
+    @router.post("/admin/explain")
+    async def explain(request: Request) -> Response:
+        """Say who is calling, what each rule and candidate came to, and the attempts in order."""
+        require_scope(authenticate(request.scope["headers"]), "ops")
+        client = AsgiClient(request.scope, request.receive, _send_nothing)
+        raw_body = await client.read_body(BODY_LIMIT_BYTES)
+        # In a thread: a long prompt is parsed, estimated and searched.
+        answer = await asyncio.to_thread(_answer, service, raw_body)
+        headers = {"request-id": mint_request_id()}
+        return Response(answer, headers=headers, media_type="application/json")
+
+    return router
+
+
+def _answer(service: Explains, raw_body: bytes) -> bytes:
+    return orjson.dumps(service.explain(parse_json_object(raw_body)))
+
+
+async def _send_nothing(_message: Message) -> None:
+    """Stand in for the answer's way out, which is Starlette's here."""
