@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 import uvicorn
 import uvloop
 
+from ccproxy.api.http_protocol import BoundedHttpProtocol
 from ccproxy.app import build_proxy
 from ccproxy.config.problems import ConfigError, ConfigProblem
 from ccproxy.config.settings import load_settings, refuse_open_bind
@@ -61,7 +62,7 @@ def server_config(app: ASGIApp, host: str, port: int, *, grace_s: int = GRACE_S)
         host=host,
         port=port,
         loop="uvloop",
-        http="httptools",
+        http=BoundedHttpProtocol,
         ws="none",
         lifespan="on",
         log_config=None,

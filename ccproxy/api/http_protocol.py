@@ -1,0 +1,184 @@
+"""HTTP/1.1 as uvicorn speaks it, with bounds on what comes before an app sees a request.
+
+uvicorn keeps headers of any length, waits for their end for ever, and answers in plain text.
+Rules:
+1. The request line and headers of one request are at most `HEAD_LIMIT_BYTES`: 431.
+2. They have arrived `HEAD_TIMEOUT_S` after their first byte: 408. The body has a limit of its own.
+3. A connection on which nothing was ever asked is idle like one whose request was answered.
+4. What is refused here is refused in Anthropic's shape, and the connection ends. An answer that is
+   under way is never written into: then the connection just ends.
+
+A request that arrives whole costs no timer and no look at its bytes.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar, Final
+
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+
+from ccproxy.api.refusals import error_response
+from ccproxy.wire.errors import ApiError
+
+if TYPE_CHECKING:
+    import asyncio
+
+HEAD_LIMIT_BYTES: Final = 64 * 1024
+"""As Node's and nginx's order of magnitude (16 and 32 KiB); Claude Code sends about 2 KiB."""
+_WHAT_TO_CHECK: Final = (
+    "A path must be percent-encoded ASCII, and a body has one content-length or one "
+    "transfer-encoding."
+)
+LINGER_S: Final = 2.0
+"""How long a refused client may go on sending, unheard, so that it gets to read why."""
+
+
+class _HeadTooLarge(Exception):
+    """Stops the parser, which reports it as an error of its own."""
+
+
+class BoundedHttpProtocol(HttpToolsProtocol):
+    """One client's connection."""
+
+    HEAD_TIMEOUT_S: ClassVar[float] = 30.0
+
+    _in_head = False
+    """A request has begun whose headers are not complete."""
+    _head_bytes = 0
+    """Of the chunks that belong to the head, as far as they are known to be nothing else."""
+    _chunk_is_shared = False
+    """The chunk that is being parsed also holds the end of an earlier request."""
+    _head_is_too_large = False
+    _is_refused = False
+    _timer: asyncio.TimerHandle | None = None
+    """Runs out when a head has taken too long, and at the end of lingering."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Start; the idle time counts from here (rule 3)."""
+        super().connection_made(transport)
+        self.timeout_keep_alive_task = self.loop.call_later(
+            self.timeout_keep_alive, self.timeout_keep_alive_handler
+        )
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """End; no timer outlives the connection."""
+        self._stop_timer()
+        super().connection_lost(exc)
+        self._unset_keepalive_if_required()
+
+    def data_received(self, data: bytes) -> None:
+        """Parse what has come, unless the connection only waits for its end."""
+        if self._is_refused:
+            return
+        if not self._in_head:
+            self._head_bytes = 0
+            self._chunk_is_shared = False
+        self._head_bytes += len(data)
+        super().data_received(data)
+        if self._is_refused:
+            return
+        if self._in_head:
+            self._bound_head()
+        elif self._is_busy():
+            self._stop_timer()
+        else:
+            # Empty lines, or the rest of a body that nobody waits for: data, and no request.
+            self._start_timer()
+
+    def on_message_begin(self) -> None:
+        """Note that a head has begun."""
+        self._in_head = True
+        super().on_message_begin()
+
+    def on_headers_complete(self) -> None:
+        """Start the request, unless its head is too large (rule 1)."""
+        # Only where much has come at once need the head itself be measured.
+        if self._head_bytes > HEAD_LIMIT_BYTES and self._measured_head() > HEAD_LIMIT_BYTES:
+            self._head_is_too_large = True
+            raise _HeadTooLarge
+        super().on_headers_complete()
+        self._in_head = False
+
+    def on_message_complete(self) -> None:
+        """Note that what follows in this chunk is another request's."""
+        self._chunk_is_shared = True
+        super().on_message_complete()
+
+    def send_400_response(self, msg: str) -> None:
+        """Refuse what the parser could not read; uvicorn calls this with its own words."""
+        if self._head_is_too_large:
+            self._refuse(_too_large())
+        else:
+            self._refuse(ApiError(400, f"{msg} {_WHAT_TO_CHECK}", should_retry=False))
+
+    def _is_busy(self) -> bool:
+        """Return whether a request is being answered."""
+        return self.cycle is not None and not self.cycle.response_complete
+
+    def _measured_head(self) -> int:
+        return len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
+
+    def _bound_head(self) -> None:
+        """Hold a head that is still arriving to rules 1 and 2."""
+        if self._chunk_is_shared:
+            # How much of the chunk is head is not known; a chunk is at most 256 KiB.
+            self._head_bytes = 0
+            self._chunk_is_shared = False
+        if self._head_bytes > HEAD_LIMIT_BYTES:
+            self._refuse(_too_large())
+        else:
+            self._start_timer()
+
+    def _start_timer(self) -> None:
+        if self._timer is None:
+            self._timer = self.loop.call_later(self.HEAD_TIMEOUT_S, self._time_is_up)
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _time_is_up(self) -> None:
+        self._timer = None
+        if self._is_busy():
+            if self._in_head:  # nothing more of it is read before the answer is complete
+                self._start_timer()
+        elif self._in_head:
+            message = f"The request's headers did not arrive within {self.HEAD_TIMEOUT_S:g} s."
+            self._refuse(ApiError(408, message))
+        else:
+            self.transport.close()
+
+    def _refuse(self, error: ApiError) -> None:
+        """Answer with an error and end the connection (rule 4)."""
+        self._is_refused = True
+        self._stop_timer()
+        if self._is_busy():
+            cycle = self.cycle
+            if self._in_head or self.pipeline or cycle.response_started or not cycle.more_body:
+                self.transport.close()
+                return
+            # The app is told that its client is gone, and what it still says goes nowhere.
+            cycle.disconnected = True
+            cycle.waiting_for_100_continue = False
+            cycle.message_event.set()
+        self.transport.write(_raw_response(error))
+        # Closed with bytes unread, the kernel would send a reset, which overtakes the answer.
+        self.transport.write_eof()
+        self.flow.resume_reading()
+        self._timer = self.loop.call_later(LINGER_S, self.transport.abort)
+
+
+def _too_large() -> ApiError:
+    return ApiError(
+        431,
+        f"Request line and headers are larger than {HEAD_LIMIT_BYTES} bytes.",
+        should_retry=False,
+    )
+
+
+def _raw_response(error: ApiError) -> bytes:
+    response = error_response(error)
+    headers = [*response.raw_headers, (b"connection", b"close")]
+    lines = b"".join(b"%b: %b\r\n" % pair for pair in headers)
+    return STATUS_LINE[error.status] + lines + b"\r\n" + bytes(response.body)
