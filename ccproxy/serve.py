@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import logging
 import os
 from typing import TYPE_CHECKING, Final
 
@@ -11,15 +12,20 @@ import uvicorn
 import uvloop
 
 from ccproxy.api.http_protocol import BoundedHttpProtocol
+from ccproxy.api.listening import BACKLOG, client_url, listen
 from ccproxy.app import build_proxy
 from ccproxy.config.problems import ConfigError, ConfigProblem
 from ccproxy.config.settings import load_settings, refuse_open_bind
 from ccproxy.observability.logs import configure_logging
 
 if TYPE_CHECKING:
+    import socket
+    from collections.abc import Callable
     from pathlib import Path
 
     from starlette.types import ASGIApp
+
+_log = logging.getLogger(__name__)
 
 GRACE_S: Final = 20
 """How long running streams may go on after a stop signal."""
@@ -32,6 +38,7 @@ def run(config: Path, host: str | None, port: int | None) -> None:
 
     Raises:
         ConfigError: The settings, the roster or the routing table are unusable; nothing was bound.
+        ListenError: The address is taken.
     """
     settings = load_settings(config, os.environ)
     configure_logging()
@@ -39,17 +46,37 @@ def run(config: Path, host: str | None, port: int | None) -> None:
     if (refusal := refuse_open_bind(bind_host, auth_required=settings.auth_required)) is not None:
         raise ConfigError([ConfigProblem(str(settings.path), 1, 1, "server.host", refusal)])
     app = build_proxy(settings).app
-    server = uvicorn.Server(server_config(app, bind_host, settings.port if port is None else port))
+    bind_port = settings.port if port is None else port
+    sockets = listen(bind_host, bind_port)
+    server = AnnouncingServer(
+        server_config(app, bind_host, bind_port),
+        lambda: _log.info("listening", extra={"url": client_url(sockets)}),
+    )
     # Modules, settings and routes live as long as the process: a garbage collector that looks
     # through them again and again costs 4 % of a request's CPU (docs/performance.md).
     gc.collect()
     gc.freeze()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         try:
-            runner.run(server.serve())
+            runner.run(server.serve(sockets))
         except SystemExit as failed:
-            # The server has said why, e.g. that the address is taken; its own code for that is 3.
+            # The server has said why, e.g. what failed at the start; its own code for that is 3.
             raise SystemExit(1 if failed.code else 0) from failed
+
+
+class AnnouncingServer(uvicorn.Server):
+    """A server that says when clients are served."""
+
+    def __init__(self, config: uvicorn.Config, on_start: Callable[[], None]) -> None:
+        """`on_start` is called once, after the app's own start."""
+        super().__init__(config)
+        self._on_start = on_start
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start, then say so."""
+        await super().startup(sockets)
+        if self.started:
+            self._on_start()
 
 
 def server_config(app: ASGIApp, host: str, port: int, *, grace_s: int = GRACE_S) -> uvicorn.Config:
@@ -72,5 +99,5 @@ def server_config(app: ASGIApp, host: str, port: int, *, grace_s: int = GRACE_S)
         proxy_headers=False,
         timeout_keep_alive=KEEP_ALIVE_S,
         timeout_graceful_shutdown=grace_s,
-        backlog=2048,
+        backlog=BACKLOG,
     )

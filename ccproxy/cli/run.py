@@ -25,6 +25,7 @@ def start(config: Path | None, port: int | None, *, simulate: bool, traffic: boo
     Raises:
         ConfigError: A file cannot be used; every problem is listed, and nothing was bound.
     """
+    from ccproxy.api.listening import ListenError
     from ccproxy.cli.checking import usable_settings
     from ccproxy.demo import run as simulation
 
@@ -34,6 +35,6 @@ def start(config: Path | None, port: int | None, *, simulate: bool, traffic: boo
         # Ctrl-C is how a person stops it, and the server has shut down in order by then.
         with contextlib.suppress(KeyboardInterrupt):
             simulation.run(path, port, simulate=simulate, traffic=traffic)
-    except simulation.DemoTrafficRefused as refusal:
+    except (simulation.DemoTrafficRefused, ListenError) as refusal:
         remark(f"error: {refusal}")
         raise typer.Exit(1) from None

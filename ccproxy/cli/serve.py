@@ -31,8 +31,13 @@ def serve(
         raise typer.Exit(1)
     remark(*(f"warning: {warning}" for warning in findings.warnings))
 
+    from ccproxy.api.listening import ListenError
     from ccproxy.serve import run
 
-    # Ctrl-C is how a person stops it, and the server has shut down in order by then.
-    with contextlib.suppress(KeyboardInterrupt):
-        run(path, host, port)
+    try:
+        # Ctrl-C is how a person stops it, and the server has shut down in order by then.
+        with contextlib.suppress(KeyboardInterrupt):
+            run(path, host, port)
+    except ListenError as taken:
+        remark(f"error: {taken}")
+        raise typer.Exit(1) from None

@@ -8,25 +8,27 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import urllib.error
 import urllib.request
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-import uvicorn
 import uvloop
 from rich.console import Console
 
+from ccproxy.api.listening import client_url, listen
 from ccproxy.app import build_proxy
 from ccproxy.auth import create_token, list_tokens, revoke_token
 from ccproxy.config.settings import load_settings
 from ccproxy.demo.standin import simulated_upstreams
 from ccproxy.demo.traffic import send_traffic
 from ccproxy.observability.logs import configure_logging
-from ccproxy.serve import server_config
+from ccproxy.serve import AnnouncingServer, server_config
 
 if TYPE_CHECKING:
+    import socket
     from collections.abc import AsyncIterator, Sequence
     from pathlib import Path
 
@@ -45,11 +47,13 @@ class Found:
 
     ollama: bool
     claude: bool
+    others: tuple[str, ...] = ()
+    """Deployments of other providers, which nothing here could stand in for."""
 
     @property
     def any(self) -> bool:
         """True when at least one is real: then nothing is simulated."""
-        return self.ollama or self.claude
+        return self.ollama or self.claude or bool(self.others)
 
 
 def run(config: Path, port: int | None, *, simulate: bool, traffic: bool) -> None:
@@ -64,14 +68,22 @@ def run(config: Path, port: int | None, *, simulate: bool, traffic: bool) -> Non
     Raises:
         ConfigError: A file is unusable; nothing was bound.
         DemoTrafficRefused: Traffic was asked for and the upstreams are real.
+        ListenError: The address is taken; nothing was started or printed.
     """
     settings = load_settings(config, os.environ)
     found = Found(ollama=False, claude=False) if simulate else look_around(settings)
     if traffic and found.any:
         raise DemoTrafficRefused
     configure_logging()
+    sockets = listen(settings.host, settings.port if port is None else port)
+    # The server passes the signal on when it has shut down; there is more to put away then.
+    signal.signal(signal.SIGTERM, _end_in_order)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_serve(settings, found, port or settings.port, traffic=traffic))
+        runner.run(_serve(settings, found, sockets, traffic=traffic))
+
+
+def _end_in_order(_number: int, _frame: object) -> None:
+    raise SystemExit(0)
 
 
 class DemoTrafficRefused(Exception):
@@ -88,8 +100,17 @@ class DemoTrafficRefused(Exception):
 def look_around(settings: Settings) -> Found:
     """Return which upstreams of the settings are real here. Loads no model, costs nothing."""
     ollama = {d.api_base for d in settings.deployments if d.is_ollama}
-    has_key = any(d.is_claude and d.unavailable is None for d in settings.deployments)
-    return Found(any(_answers(base) for base in ollama if base), has_key)
+    usable = [d for d in settings.deployments if d.unavailable is None]
+    others = tuple(
+        d.name
+        for d in usable
+        if not (d.is_ollama or d.is_claude) and (d.api_key is not None or d.api_base is not None)
+    )
+    return Found(
+        ollama=any(_answers(base) for base in ollama if base),
+        claude=any(d.is_claude for d in usable),
+        others=others,
+    )
 
 
 def _answers(api_base: str) -> bool:
@@ -101,20 +122,24 @@ def _answers(api_base: str) -> bool:
         return False
 
 
-async def _serve(settings: Settings, found: Found, port: int, *, traffic: bool) -> None:
+async def _serve(
+    settings: Settings, found: Found, sockets: list[socket.socket], *, traffic: bool
+) -> None:
     console = Console(stderr=True, highlight=False)
     async with AsyncExitStack() as stack:
         if not found.any:
             simulation = await stack.enter_async_context(simulated_upstreams())
             settings = simulation.in_place_of_real(settings)
         proxy = build_proxy(settings)
-        server = uvicorn.Server(server_config(proxy.app, settings.host, port))
-        base_url = f"http://{settings.host}:{port}"
-        _introduce(console, settings, found, base_url)
+        base_url = client_url(sockets)
+        server = AnnouncingServer(
+            server_config(proxy.app, settings.host, settings.port),
+            lambda: _introduce(console, settings, found, base_url),
+        )
         if traffic:
             slugs = sorted(proxy.roster.agents)
             await stack.enter_async_context(_traffic(settings, base_url, slugs))
-        await server.serve()
+        await server.serve(sockets)
 
 
 def _introduce(console: Console, settings: Settings, found: Found, base_url: str) -> None:
@@ -127,6 +152,8 @@ def _introduce(console: Console, settings: Settings, found: Found, base_url: str
     else:
         console.print(f"Ollama: {'found' if found.ollama else 'not found, unavailable'}")
         console.print(f"Claude: {'key found' if found.claude else 'no key, unavailable'}")
+        if found.others:
+            console.print(f"Others: {', '.join(found.others)}")
     token = _first_token(settings)
     if token is None:
         console.print(
@@ -149,9 +176,7 @@ def _first_token(settings: Settings) -> str | None:
 @asynccontextmanager
 async def _traffic(settings: Settings, base_url: str, slugs: Sequence[str]) -> AsyncIterator[None]:
     """Let a few agents of the roster send work while the block runs."""
-    stored = list_tokens(settings.tokens_file)
-    if any(token.name == TRAFFIC_TOKEN for token in stored):
-        revoke_token(settings.tokens_file, TRAFFIC_TOKEN)
+    _forget_traffic_token(settings)
     token = create_token(settings.tokens_file, TRAFFIC_TOKEN, scopes=(), agents=())
     step = max(1, len(slugs) // TRAFFIC_AGENTS)
     stop = asyncio.Event()
@@ -167,6 +192,14 @@ async def _traffic(settings: Settings, base_url: str, slugs: Sequence[str]) -> A
     try:
         yield
     finally:
+        # First, since it waits for nothing: Ctrl-C interrupts whatever does.
+        _forget_traffic_token(settings)
         stop.set()
         sending.cancel()
         await asyncio.gather(sending, return_exceptions=True)
+
+
+def _forget_traffic_token(settings: Settings) -> None:
+    """Revoke the token of the simulated fleet, also one that a killed process left behind."""
+    if any(token.name == TRAFFIC_TOKEN for token in list_tokens(settings.tokens_file)):
+        revoke_token(settings.tokens_file, TRAFFIC_TOKEN)

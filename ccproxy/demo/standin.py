@@ -12,6 +12,7 @@ from ccproxy.demo.ollama_server import SimulatedOllama
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+    from ccproxy.config.deployments import DeploymentSettings
     from ccproxy.config.settings import Settings
 
 SIMULATED_KEY: Final = "simulated-key"
@@ -31,17 +32,19 @@ class Simulation:
     claude_url: str
 
     def in_place_of_real(self, settings: Settings) -> Settings:
-        """Return the settings with every deployment pointed at the simulators."""
-        deployments = tuple(
-            replace(
-                deployment,
-                api_base=self.claude_url if deployment.is_claude else self.ollama_url,
-                api_key=SIMULATED_KEY,
-                unavailable=None,
-            )
-            for deployment in settings.deployments
+        """Return the settings with no deployment that reaches anything but the simulators."""
+        return replace(settings, deployments=tuple(map(self._stand_in, settings.deployments)))
+
+    def _stand_in(self, deployment: DeploymentSettings) -> DeploymentSettings:
+        if not (deployment.is_claude or deployment.is_ollama):
+            reason = f"there is no simulated {deployment.provider}"
+            return replace(deployment, api_key=None, unavailable=reason)
+        return replace(
+            deployment,
+            api_base=self.claude_url if deployment.is_claude else self.ollama_url,
+            api_key=SIMULATED_KEY,
+            unavailable=None,
         )
-        return replace(settings, deployments=deployments)
 
 
 @asynccontextmanager

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
     from ccproxy.ports import Outcome
 
+_EXTRAS: Final = ("request_id", "url")
+"""What a line may carry besides its words; given as `extra`."""
 _LINE: Final = orjson.OPT_APPEND_NEWLINE | orjson.OPT_UTC_Z
 
 
@@ -25,6 +27,7 @@ def configure_logging() -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(logging.WARNING)
+    logging.getLogger("ccproxy").setLevel(logging.INFO)
 
 
 class RequestLog:
@@ -73,8 +76,9 @@ class _JsonLines(logging.Formatter):
             "level": record.levelname.lower(),
             "timestamp": self.formatTime(record, "%Y-%m-%dT%H:%M:%S%z"),
         }
-        if request_id := getattr(record, "request_id", None):
-            line["request_id"] = request_id
+        for name in _EXTRAS:
+            if value := getattr(record, name, None):
+                line[name] = value
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
         return orjson.dumps(line, default=str).decode()
