@@ -63,7 +63,7 @@ test: setup .cache/sdk0/.ready ## Run every test whose tools are here (CCPROXY_T
 
 .PHONY: test-full
 test-full: setup .cache/sdk0/.ready ## Run the tests at full size (slow)
-	@CCPROXY_TEST_SIZE=full $(MAKE) test
+	@CCPROXY_TEST_SIZE=full PYTEST_TIMEOUT=900 $(MAKE) test
 
 .PHONY: lint
 lint: setup

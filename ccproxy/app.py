@@ -2,62 +2,63 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, replace
-from random import random
-from time import time
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from fastapi import FastAPI
 from starlette.routing import Route
 
 from ccproxy import __version__
+from ccproxy.api.admin import admin_router
 from ccproxy.api.asgi_client import BODY_TIMEOUT_S
 from ccproxy.api.entrance import Entrance
+from ccproxy.api.explain import explain_router
 from ccproxy.api.forward import ForwardEndpoint
 from ccproxy.api.messages import MessagesEndpoint
 from ccproxy.api.models import models_router
 from ccproxy.api.ops import ops_router
 from ccproxy.api.refusals import install_error_shapes
 from ccproxy.auth import KeyRing, open_principal
-from ccproxy.config.roster import load_roster
-from ccproxy.config.routing_file import load_routing
-from ccproxy.config.settings import routing_deployments, to_routing_deployment
-from ccproxy.health.monitor import OllamaMonitor
+from ccproxy.config.live import LiveRouting
+from ccproxy.config.loading import load_files, routing_files
+from ccproxy.config.reload_signal import install_reload_signal
+from ccproxy.config.versions import version_store
+from ccproxy.fleet import build_fleet
 from ccproxy.health.overview import HealthOverview
+from ccproxy.observability.decision_log import FILE_NAME as DECISIONS_FILE
+from ccproxy.observability.decision_log import decision_log
 from ccproxy.observability.logs import RequestLog
 from ccproxy.observability.metrics import Metrics
+from ccproxy.observability.routing_metrics import RoutingState, reload_counter
 from ccproxy.observability.upstream_states import UpstreamStates
 from ccproxy.pipeline.catalogue import ModelCatalogue
 from ccproxy.pipeline.exchange import Exchange
+from ccproxy.pipeline.explainer import Explainer
 from ccproxy.pipeline.forward import ApiForwarder
-from ccproxy.pipeline.passthrough import PassthroughDeployment
 from ccproxy.pipeline.refusals import routing_refusal
 from ccproxy.pipeline.relay import PING_AFTER_S
-from ccproxy.pipeline.slots import Slots
-from ccproxy.pipeline.translated import PATIENCE_S, ModelLimits, TranslatedDeployment
-from ccproxy.ports import ModelFacts
-from ccproxy.upstreams.anthropic import AnthropicUpstream
-from ccproxy.upstreams.litellm import LiteLLMRuntime, LiteLLMUpstream, Target
+from ccproxy.pipeline.router import Router
+from ccproxy.pipeline.translated import PATIENCE_S
 from ccproxy.wire.models_page import ModelEntry
 from routing.errors import RoutingError
-from routing.identify import authorise, identify
+from routing.identify import UNKNOWN, authorise, identify
 from routing.types import Privacy, RequestFacts
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+    from collections.abc import AsyncIterator, Callable, Sequence
 
     from starlette.types import ASGIApp
 
     from ccproxy.auth import Principal
-    from ccproxy.config.deployments import DeploymentSettings
-    from ccproxy.config.problems import ConfigProblem
     from ccproxy.config.settings import Settings
-    from ccproxy.pipeline.request import Served
-    from ccproxy.ports import MessagesUpstream, Outcome, OutcomeSink
-    from ccproxy.upstreams.ollama import OllamaControl
-    from routing.types import AgentMatch, Roster, RoutingTable
+    from ccproxy.fleet import Fleet
+    from ccproxy.observability.decision_log import DecisionLog
+    from ccproxy.ports import Outcome, OutcomeSink
+    from routing.types import AgentMatch
 
 _log = logging.getLogger(__name__)
 
@@ -67,19 +68,28 @@ class Proxy:
     """A wired proxy: serve `app`; its lifespan starts and stops everything else."""
 
     app: ASGIApp
-    table: RoutingTable
-    roster: Roster
+    live: LiveRouting
+    """What is in force, and how it came about."""
     metrics: Metrics
-    warnings: tuple[ConfigProblem, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class _FixedRouting:
-    table: RoutingTable
-    roster: Roster
+class _DecisionSink:
+    """Hands what was decided to the log of decisions."""
 
-    def current(self) -> tuple[RoutingTable, Roster]:
-        return self.table, self.roster
+    log: DecisionLog
+
+    def record(self, outcome: Outcome) -> None:
+        routed = outcome.routed
+        if routed is not None:
+            self.log.record(
+                outcome,
+                routed.facts,
+                routed.match or UNKNOWN,
+                routed.plan,
+                table_version=routed.table_version,
+                body_bytes=routed.body_bytes,
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,17 +99,6 @@ class _Sinks:
     def record(self, outcome: Outcome) -> None:
         for sink in self.sinks:
             sink.record(outcome)
-
-
-@dataclass(frozen=True, slots=True)
-class _Upstreams:
-    """Everything that reaches the outside, by deployment name where it matters."""
-
-    served: Mapping[str, Served]
-    claude: Mapping[str, MessagesUpstream]
-    runtime: LiteLLMRuntime | None
-    monitor: OllamaMonitor
-    controls: Sequence[OllamaControl]
 
 
 def build_proxy(
@@ -123,14 +122,22 @@ def build_proxy(
         ConfigError: The roster or the routing table are unusable.
         TokenError: The tokens file is unusable.
     """
-    loaded = load_roster(settings.roster_file)
-    deployments = routing_deployments(settings)
-    table, table_warnings = load_routing(settings.routing_file, deployments, loaded.roster)
-    routing = _FixedRouting(table, loaded.roster)
     metrics = Metrics()
-    sink = _Sinks([RequestLog(), metrics] if log_requests else [metrics])
-    upstreams = _build_upstreams(settings, patience_s)
-    metrics.registry.register(UpstreamStates(upstreams.monitor.states))
+    live = LiveRouting(
+        partial(load_files, routing_files(settings)),
+        versions=version_store(settings),
+        report=_log.warning,
+        count=reload_counter(metrics.registry),
+    )
+    decisions = decision_log(settings.tokens_file.parent / DECISIONS_FILE, _log.warning)
+    fleet = build_fleet(settings, patience_s=patience_s)
+    metrics.registry.register(UpstreamStates(fleet.monitor.states))
+    metrics.registry.register(RoutingState(lambda: live.rejected is not None, decisions))
+    sinks: list[OutcomeSink] = [metrics, _DecisionSink(decisions)]
+    if log_requests:
+        sinks.append(RequestLog())
+    sink = _Sinks(sinks)
+    router = Router(live, fleet)
     authenticate = _authenticator(settings)
 
     app = FastAPI(
@@ -140,24 +147,34 @@ def build_proxy(
         openapi_url=None,  # served to operators by the ops router
         docs_url=None,
         redoc_url=None,
-        lifespan=_lifespan(upstreams),
+        lifespan=_lifespan(fleet, live, decisions),
     )
     install_error_shapes(app)
     exchange = Exchange(
         authenticate=authenticate,
-        routing=routing,
-        deployments=upstreams.served,
+        router=router,
+        deployments=fleet.served,
         sink=sink,
         ping_after_s=ping_after_s,
     )
     forwarder = ApiForwarder(
-        authenticate=authenticate, routing=routing, claude=upstreams.claude, sink=sink
+        authenticate=authenticate, routing=live, claude=fleet.claude, sink=sink
     )
-    ollama_bases = {d.name: d.api_base or "" for d in settings.deployments if d.is_ollama}
-    health = HealthOverview(table, ollama_bases, upstreams.monitor)
-    catalogue = _catalogue(settings, upstreams, table)
-    app.include_router(models_router(authenticate, _agent_finder(loaded.roster), catalogue))
-    app.include_router(ops_router(authenticate, health, metrics.exposition))
+    explainer = Explainer(lambda: live.loaded, fleet.snapshot, fleet.ollama)
+    health = HealthOverview(
+        lambda: live.loaded.table,
+        {name: each.api_base or "" for name, each in fleet.ollama.items()},
+        fleet.monitor,
+        live.status,
+    )
+    catalogue = _catalogue(settings, fleet, live)
+    for router_of_endpoints in (
+        models_router(authenticate, _agent_finder(live), catalogue),
+        ops_router(authenticate, health, metrics.exposition),
+        admin_router(authenticate, live),
+        explain_router(authenticate, explainer),
+    ):
+        app.include_router(router_of_endpoints)
     # First match wins, so the catch-all comes last.
     for prefix in ("", "/agents/{slug}"):
         forward = ForwardEndpoint(forwarder, body_timeout_s=body_timeout_s)
@@ -166,28 +183,25 @@ def build_proxy(
         path: MessagesEndpoint(exchange, counting=counting, body_timeout_s=body_timeout_s)
         for path, counting in (("/v1/messages", False), ("/v1/messages/count_tokens", True))
     }
-    warnings = (*settings.warnings, *loaded.warnings, *table_warnings)
-    return Proxy(Entrance(messages, app), table, loaded.roster, metrics, warnings)
+    return Proxy(Entrance(messages, app), live, metrics)
 
 
 def _lifespan(
-    upstreams: _Upstreams,
+    fleet: Fleet, live: LiveRouting, decisions: DecisionLog
 ) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
-        async with AsyncExitStack() as stack:
-            for upstream in upstreams.claude.values():
-                stack.push_async_callback(upstream.aclose)
-            for deployment in upstreams.served.values():
-                if isinstance(deployment, TranslatedDeployment):
-                    stack.push_async_callback(deployment.upstream.aclose)
-            for control in upstreams.controls:
-                stack.push_async_callback(control.aclose)
-            stack.push_async_callback(upstreams.monitor.aclose)
-            upstreams.monitor.start()
-            if upstreams.runtime is not None:
-                upstreams.runtime.start()
-            yield
+        async with fleet.running():
+            decisions.start()
+            watching = asyncio.create_task(live.watch())
+            forget_signal = install_reload_signal(asyncio.get_running_loop(), live)
+            try:
+                yield
+            finally:
+                forget_signal()
+                watching.cancel()
+                await asyncio.gather(watching, return_exceptions=True)
+                await asyncio.to_thread(decisions.close)
 
     return lifespan
 
@@ -201,10 +215,10 @@ def _authenticator(
     return lambda _headers: principal
 
 
-def _agent_finder(roster: Roster) -> Callable[[str | None, Principal], AgentMatch]:
+def _agent_finder(live: LiveRouting) -> Callable[[str | None, Principal], AgentMatch]:
     def find(slug: str | None, principal: Principal) -> AgentMatch:
         try:
-            match = identify(RequestFacts("", slug, principal.agents), roster)
+            match = identify(RequestFacts("", slug, principal.agents), live.loaded.roster)
             if slug is not None:
                 authorise(match, principal.agents)
         except RoutingError as exc:
@@ -214,104 +228,7 @@ def _agent_finder(roster: Roster) -> Callable[[str | None, Principal], AgentMatc
     return find
 
 
-def _build_upstreams(settings: Settings, patience_s: float) -> _Upstreams:
-    usable = [d for d in settings.deployments if d.unavailable is None]
-    translated = [d for d in usable if not d.is_claude]
-    controls: dict[str, OllamaControl] = {}
-    models: dict[str, list[str]] = {}
-    for deployment in settings.deployments:
-        if deployment.is_ollama and deployment.api_base is not None:
-            models.setdefault(deployment.api_base, []).append(deployment.upstream_model)
-    if models:
-        # 10 MB and 0.1 s (the ollama package and httpx) that a Claude-only proxy does not pay.
-        from ccproxy.upstreams.ollama import OllamaControl  # noqa: PLC0415
-
-        controls.update((api_base, OllamaControl(api_base)) for api_base in models)
-    monitor = OllamaMonitor(controls, models, now=time, jitter_s=random)
-    runtime = LiteLLMRuntime() if translated else None
-    served: dict[str, Served] = {}
-    claude: dict[str, MessagesUpstream] = {}
-    pools: dict[tuple[object, ...], MessagesUpstream] = {}
-    for deployment in usable:
-        if deployment.is_claude:
-            upstream = pools.setdefault(
-                (deployment.api_base, deployment.api_key, deployment.timeout_s),
-                _claude_pool(deployment),
-            )
-            claude[deployment.name] = upstream
-            served[deployment.name] = PassthroughDeployment(
-                deployment.name,
-                upstream,
-                deployment.upstream_model,
-                base_model=deployment.base_model,
-                slots=Slots(deployment.max_parallel_requests),
-            )
-        elif runtime is not None:
-            served[deployment.name] = _translated(deployment, runtime, monitor, patience_s)
-    return _Upstreams(served, claude, runtime, monitor, tuple(controls.values()))
-
-
-def _claude_pool(deployment: DeploymentSettings) -> AnthropicUpstream:
-    return AnthropicUpstream(
-        deployment.api_base or "", deployment.api_key or "", read_timeout_s=deployment.timeout_s
-    )
-
-
-def _translated(
-    deployment: DeploymentSettings,
-    runtime: LiteLLMRuntime,
-    monitor: OllamaMonitor,
-    patience_s: float,
-) -> TranslatedDeployment:
-    target = Target(
-        model=deployment.model,
-        name=deployment.name,
-        api_base=deployment.api_base,
-        api_key=deployment.api_key,
-        num_ctx=deployment.num_ctx,
-        keep_alive=deployment.keep_alive,
-        timeout_s=deployment.timeout_s,
-        first_byte_timeout_s=deployment.stream_timeout_s,
-    )
-    upstream = LiteLLMUpstream(runtime, target)
-    is_ollama = deployment.is_ollama
-    return TranslatedDeployment(
-        deployment.name,
-        to_routing_deployment(deployment).side,
-        upstream,
-        facts=_facts_source(deployment, monitor if is_ollama else None),
-        limits=ModelLimits(
-            deployment.num_ctx, deployment.max_output_tokens, deployment.max_input_tokens
-        ),
-        slots=Slots(deployment.max_parallel_requests),
-        patience_s=patience_s,
-    )
-
-
-def _facts_source(
-    deployment: DeploymentSettings, monitor: OllamaMonitor | None
-) -> Callable[[], Awaitable[ModelFacts]]:
-    """Return what is known of a model: the config file's word first, then what Ollama says."""
-    said = {
-        "supports_tools": deployment.supports_tools,
-        "supports_vision": deployment.supports_vision,
-        "supports_thinking": deployment.supports_reasoning,
-    }
-    stated = {name: value for name, value in said.items() if value is not None}
-    unseen = ModelFacts(remote=not deployment.on_premises if monitor is None else None)
-
-    async def facts() -> ModelFacts:
-        seen = None
-        if monitor is not None:
-            seen = await monitor.wait_facts(deployment.api_base or "", deployment.upstream_model)
-        return replace(seen or unseen, **stated)
-
-    return facts
-
-
-def _catalogue(settings: Settings, upstreams: _Upstreams, table: RoutingTable) -> ModelCatalogue:
-    usable = [d for d in settings.deployments if d.unavailable is None]
-    claude = next((upstreams.claude[d.name] for d in usable if d.name in upstreams.claude), None)
+def _catalogue(settings: Settings, fleet: Fleet, live: LiveRouting) -> ModelCatalogue:
     local = [
         ModelEntry(
             id=d.name,
@@ -320,5 +237,10 @@ def _catalogue(settings: Settings, upstreams: _Upstreams, table: RoutingTable) -
             max_tokens=d.max_output_tokens,
         )
         for d in settings.deployments
+        if not d.takes_only_claude_ids
     ]
-    return ModelCatalogue(local, claude, lambda: table.active.privacy is not Privacy.LOCAL_ONLY)
+    return ModelCatalogue(
+        local,
+        next(iter(fleet.claude.values()), None),
+        lambda: live.loaded.table.active.privacy is not Privacy.LOCAL_ONLY,
+    )

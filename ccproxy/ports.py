@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
 
     from routing.failures import FailureClass
+    from routing.types import AgentMatch, Plan, RequestFacts
 
 
 class AttemptFailed(Exception):
@@ -323,8 +324,26 @@ class Outcome:
     """Request accepted to the first piece of the model's answer relayed; None for errors."""
     total_s: float = 0.0
     usage: Usage = field(default_factory=Usage)
+    request_class: str = ""
+    """`turn`, or what kind of call of the client's own it was; empty before it was looked at."""
+    routed: Routed | None = None
+    """None where the request never came to a decision."""
     notes: list[str] = field(default_factory=list)
     """What was not silent: dropped fields, cut blocks, ignored tools."""
+
+
+@dataclass(slots=True)
+class Routed:
+    """How a request was decided, for the record."""
+
+    facts: RequestFacts
+    table_version: str
+    match: AgentMatch | None = None
+    """None where it was not found out: the request named an agent that does not exist."""
+    plan: Plan | None = None
+    """None where the decision went against the request."""
+    body_bytes: int = 0
+    """Length of the request's JSON."""
 
 
 class OutcomeSink(Protocol):

@@ -44,6 +44,8 @@ class Terms:
     deployments: Mapping[str, Deployment]
     fleet: FleetSnapshot
     safety: SafetyCall | None = None
+    counting: bool = False
+    """Tokens are only to be counted: a prompt may be as long as it likes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +158,7 @@ def _not_for_safety(deployment: Deployment, safety: SafetyCall | None) -> str | 
 
 def _judge_room(verdict: Verdict, deployment: Deployment, terms: Terms) -> Verdict:
     """Return the verdict after a look at the prompt's length and at what is up."""
-    longest = longest_prompt_tokens(deployment)
+    longest = None if terms.counting else longest_prompt_tokens(deployment)
     if longest is not None and terms.content is not None:
         tokens = terms.content.input_tokens
         if tokens > longest:

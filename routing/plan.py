@@ -78,6 +78,7 @@ def build_plan(
         deployments=table.deployments,
         fleet=fleet,
         safety=safety,
+        counting=facts.request_class is RequestClass.COUNT,
     )
     verdicts = judge_all(decision.route or (), terms)
     trace = (*decision.trace, *(verdict.entry() for verdict in verdicts))

@@ -99,7 +99,7 @@ class ContentFacts(Protocol):
 
     @property
     def has_server_tools(self) -> bool:
-        """A tool that Anthropic runs, offered or in the history."""
+        """A tool that Anthropic runs is offered. One in the history is text to a local model."""
         ...
 
     @property

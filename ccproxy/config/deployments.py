@@ -83,6 +83,11 @@ class DeploymentSettings:
     """Why it cannot be used, or None."""
 
     @property
+    def takes_only_claude_ids(self) -> bool:
+        """True if it asks for the client's own model id and names none to ask instead."""
+        return self.is_claude and self.upstream_model == "*" and self.base_model is None
+
+    @property
     def is_ollama(self) -> bool:
         """True if it is served by an Ollama, which can be asked about its models for free."""
         return self.provider == OLLAMA

@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from ccproxy.config.file_looks import Look
     from ccproxy.config.loading import Loaded
     from ccproxy.config.versions import VersionStore
-    from routing.types import Roster, RoutingTable
 
 POLL_S: Final = 1.0
 """Between two looks at the files. With the pauses below an edit is in force within 2 s."""
@@ -61,7 +60,7 @@ class Rejected:
 
 
 class LiveRouting:
-    """Holds what is in force; implements `pipeline.exchange.RoutingSource`."""
+    """Holds what is in force; implements `pipeline.router.RoutingSource`."""
 
     def __init__(
         self,
@@ -112,11 +111,6 @@ class LiveRouting:
     def rejected(self) -> Rejected | None:
         """The bad edit that lies in the files now, or None."""
         return self._rejected
-
-    def current(self) -> tuple[RoutingTable, Roster]:
-        """Return table and roster as one consistent pair; a request keeps the pair it got."""
-        loaded = self._loaded
-        return loaded.table, loaded.roster
 
     def status(self) -> dict[str, object]:
         """Return what `/health` shows, JSON-ready; `rejected` is None or says when and why."""

@@ -7,12 +7,14 @@ from dataclasses import dataclass
 from time import time
 from typing import TYPE_CHECKING, Final
 
+from ccproxy.config.agent_files import load_prompts
 from ccproxy.config.file_looks import look_at
 from ccproxy.config.problems import ConfigError, ConfigProblem
 from ccproxy.config.roster import load_roster
 from ccproxy.config.routing_file import parse_routing
 from ccproxy.config.settings import routing_deployments
 from ccproxy.config.yaml_marks import parse_marked
+from routing.prompts import PromptIndex
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -49,6 +51,8 @@ class Loaded:
     """Hash of the files' bytes; also a changed comment or roster is another version."""
     loaded_at: float
     """Unix time, seconds."""
+    prompts: PromptIndex
+    """The agents' own prompts, by which they are recognised."""
     routing_bytes: bytes
     roster_bytes: bytes
     looks: Mapping[Path, Look]
@@ -80,14 +84,16 @@ def load_files(files: RoutingFiles) -> Loaded:
     table, warnings = parse_routing(
         routing_bytes, str(files.routing_file), files.deployments, roster.roster
     )
+    prompts = load_prompts(roster, files.roster_file)
     return Loaded(
         table=table,
+        prompts=PromptIndex.build(prompts.prompts, roster.roster.agents),
         roster=roster.roster,
         version=version_of(routing_bytes, roster_bytes),
         loaded_at=time(),
         routing_bytes=routing_bytes,
         roster_bytes=roster_bytes,
-        looks=looks,
+        looks={**look_at(prompts.files.values()), **looks},
         warnings=(*roster.warnings, *warnings),
     )
 

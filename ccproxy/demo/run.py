@@ -137,7 +137,7 @@ async def _serve(
             lambda: _introduce(console, settings, found, base_url),
         )
         if traffic:
-            slugs = sorted(proxy.roster.agents)
+            slugs = sorted(proxy.live.loaded.roster.agents)
             await stack.enter_async_context(_traffic(settings, base_url, slugs))
         await server.serve(sockets)
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from routing.types import Side
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from ccproxy.health.monitor import OllamaMonitor
     from routing.types import RoutingTable
@@ -17,17 +17,30 @@ class HealthOverview:
     """Joins the routing table with what is known of the backends."""
 
     def __init__(
-        self, table: RoutingTable, api_bases: Mapping[str, str], monitor: OllamaMonitor
+        self,
+        table: Callable[[], RoutingTable],
+        api_bases: Mapping[str, str],
+        monitor: OllamaMonitor,
+        routing_status: Callable[[], Mapping[str, object]],
     ) -> None:
-        """`api_bases` has the address of each deployment on an Ollama, by deployment name."""
+        """Take what the answers are made of.
+
+        Args:
+            table: Returns the table in force.
+            api_bases: The address of each deployment on an Ollama, by deployment name.
+            monitor: Knows the backends.
+            routing_status: Returns versions, and the edit that was rejected, if any.
+        """
         self._table = table
         self._api_bases = api_bases
         self._monitor = monitor
+        self._routing_status = routing_status
 
     def is_ready(self) -> bool:
         """Return True when at least one deployment that a route uses can be tried."""
-        profile = self._table.active
+        profile = self._table().active
         rules = (
+            *(rule.entry for rule in profile.rules),
             *profile.tiers.values(),
             *profile.categories.values(),
             *profile.agents.values(),
@@ -39,7 +52,7 @@ class HealthOverview:
 
     def why_not(self, name: str) -> str | None:
         """Return why a deployment cannot be tried now, or None if it can."""
-        deployment = self._table.deployments[name]
+        deployment = self._table().deployments[name]
         if deployment.unavailable is not None:
             return deployment.unavailable
         api_base = self._api_bases.get(name)
@@ -48,7 +61,8 @@ class HealthOverview:
         return None if self._monitor.reachable(api_base) else "Ollama does not answer"
 
     def detail(self) -> dict[str, Any]:
-        """Return `{"ready", "table_version", "profile", "deployments", "backends"}`."""
+        """Return `{"ready", "profile", "routing", "deployments", "backends"}`."""
+        table = self._table()
         deployments = [
             {
                 "deployment": name,
@@ -56,12 +70,12 @@ class HealthOverview:
                 "leaves_host": deployment.leaves_host,
                 "unavailable": self.why_not(name),
             }
-            for name, deployment in self._table.deployments.items()
+            for name, deployment in table.deployments.items()
         ]
         return {
             "ready": self.is_ready(),
-            "table_version": self._table.version,
-            "profile": self._table.active.name,
+            "profile": table.active.name,
+            "routing": self._routing_status(),
             "deployments": deployments,
             "backends": self._monitor.snapshot(),
         }

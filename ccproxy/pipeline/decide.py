@@ -17,10 +17,10 @@ from routing.types import RequestFacts
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ccproxy.ports import Incoming
-    from routing.prompts import PromptIndex
+    from ccproxy.ports import Incoming, Routed
     from routing.capabilities import FleetSnapshot
-    from routing.types import AgentMatch, Plan, Roster, RoutingTable
+    from routing.prompts import PromptIndex
+    from routing.types import Plan, Roster, RoutingTable
 
 AGENT_HEADER: Final = b"x-ccproxy-agent"
 PROJECT_HEADER: Final = b"x-ccproxy-project"
@@ -58,15 +58,6 @@ class Circumstances:
     """Local weekday (0 is Monday) and minute of the day."""
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
-    """Facts, agent and plan of one request."""
-
-    facts: RequestFacts
-    match: AgentMatch
-    plan: Plan
-
-
 def gather_facts(
     incoming: Incoming,
     body: Mapping[str, Any],
@@ -102,15 +93,17 @@ def gather_facts(
     )
 
 
-def decide(facts: RequestFacts, state: RoutingState, fleet: FleetSnapshot) -> Decision:
-    """Return who is calling and where the request goes.
+def decide(routed: Routed, state: RoutingState, fleet: FleetSnapshot) -> Plan:
+    """Return where a request goes; fills in who is calling as soon as that is known.
 
     Raises:
         RoutingError: A decision against it: unknown agent or model, forbidden, or no attempt.
     """
-    match = identify(facts, state.roster, state.table.deployments)
-    authorise(match, facts.token_agents)
-    return Decision(facts, match, build_plan(facts, match, state.table, state.roster, fleet))
+    facts = routed.facts
+    routed.match = identify(facts, state.roster, state.table.deployments)
+    authorise(routed.match, facts.token_agents)
+    routed.plan = build_plan(facts, routed.match, state.table, state.roster, fleet)
+    return routed.plan
 
 
 def _text(incoming: Incoming, name: bytes) -> str | None:

@@ -7,24 +7,22 @@ one `Outcome`, also when the client left or the proxy itself is at fault.
 from __future__ import annotations
 
 from time import time
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final
 
 from ccproxy.pipeline.accounted import Accounted
 from ccproxy.pipeline.attempts import first_answer
+from ccproxy.pipeline.deadline import Deadline
 from ccproxy.pipeline.off_loop import LARGE_BYTES, off_loop
-from ccproxy.pipeline.refusals import reply_headers, routing_refusal
+from ccproxy.pipeline.refusals import reply_headers
 from ccproxy.pipeline.relay import PING_AFTER_S, relay
 from ccproxy.pipeline.request import MessagesRequest
+from ccproxy.pipeline.router import Router, let_go_of_body
 from ccproxy.ports import Outcome
 from ccproxy.wire.content_coding import check_charset, decode_body
 from ccproxy.wire.errors import invalid_request
 from ccproxy.wire.ids import mint_request_id
 from ccproxy.wire.json_body import parse_json_object
-from routing.errors import RoutingError
-from routing.identify import authorise, identify
-from routing.plan import build_plan
-from routing.requested_model import is_claude_model
-from routing.types import Privacy, RequestFacts, Side
+from routing.types import Side
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -32,18 +30,10 @@ if TYPE_CHECKING:
     from ccproxy.auth import Principal
     from ccproxy.pipeline.request import Reply, Served
     from ccproxy.ports import Client, Incoming, OutcomeSink
-    from routing.types import Plan, Roster, RoutingTable
+    from routing.types import Plan
 
 MESSAGES_LIMIT_BYTES: Final = 32 * 1024 * 1024
 """Anthropic's limit for Messages and count_tokens (conformance 018)."""
-
-
-class RoutingSource(Protocol):
-    """Whoever holds the routing table and roster now in force."""
-
-    def current(self) -> tuple[RoutingTable, Roster]:
-        """Return both as one consistent pair; a request keeps the pair it got."""
-        ...
 
 
 class Exchange:
@@ -53,14 +43,14 @@ class Exchange:
         self,
         *,
         authenticate: Callable[[Sequence[tuple[bytes, bytes]]], Principal],
-        routing: RoutingSource,
+        router: Router,
         deployments: Mapping[str, Served],
         sink: OutcomeSink,
         ping_after_s: float = PING_AFTER_S,
     ) -> None:
         """Everything is passed in by `app`."""
         self._authenticate = authenticate
-        self._routing = routing
+        self._router = router
         self._deployments = deployments
         self._sink = sink
         self._ping_after_s = ping_after_s
@@ -80,13 +70,15 @@ class Exchange:
                     outcome,
                     counting=counting,
                 )
-                plan = self._plan(request, principal, outcome)
-                reply = await self._attempt(plan, request, outcome)
+                plan = await self._router.plan(request, principal, outcome)
+                deadline = Deadline.of(plan, outcome)
+                reply = await self._attempt(plan, request, outcome, deadline)
                 # A stream may last for minutes: it must not hold on to a long conversation.
+                let_go_of_body(outcome)
                 del raw_body, request, plan
                 outcome.status = reply.status
                 headers = reply_headers(reply, outcome)
-                await relay(reply, client, headers, outcome, self._ping_after_s)
+                await relay(reply, client, headers, outcome, self._ping_after_s, deadline)
 
     def _admit(self, incoming: Incoming, outcome: Outcome) -> Principal:
         principal = self._authenticate(incoming.headers)
@@ -122,27 +114,17 @@ class Exchange:
             arrived_at=outcome.arrived_at,
         )
 
-    def _plan(self, request: MessagesRequest, principal: Principal, outcome: Outcome) -> Plan:
-        table, roster = self._routing.current()
-        facts = RequestFacts(request.requested_model, request.incoming.path_agent, principal.agents)
-        try:
-            match = identify(facts, roster, table.deployments)
-            outcome.agent, outcome.agent_source = match.slug or "unknown", match.source
-            authorise(match, principal.agents)
-            plan = build_plan(facts, match, table, roster)
-        except RoutingError as exc:
-            raise routing_refusal(exc) from exc
-        request.local_only = plan.privacy is Privacy.LOCAL_ONLY
-        request.names_claude_model = is_claude_model(
-            request.requested_model, roster, table.deployments
-        )
-        return plan
-
-    async def _attempt(self, plan: Plan, request: MessagesRequest, outcome: Outcome) -> Reply:
+    async def _attempt(
+        self, plan: Plan, request: MessagesRequest, outcome: Outcome, deadline: Deadline
+    ) -> Reply:
         names = plan.attempts
         if request.counting and self._deployments[names[0]].side is Side.CLAUDE:
             names = names[:1]  # its error is the client's; an estimate must not take its place
-        return await first_answer(names, self._deployments, request, outcome)
+        try:
+            async with deadline.running():
+                return await first_answer(names, self._deployments, request, outcome)
+        except TimeoutError as exc:
+            raise deadline.missed() from exc
 
 
 def _unpacked_bytes(incoming: Incoming, raw_body: bytes) -> int:

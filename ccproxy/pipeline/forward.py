@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 
     from ccproxy.auth import Principal
-    from ccproxy.pipeline.exchange import RoutingSource
+    from ccproxy.pipeline.router import RoutingSource
     from ccproxy.ports import Client, Incoming, MessagesUpstream, OutcomeSink
 
 BATCHES_PATH: Final = "/v1/messages/batches"
@@ -80,7 +80,7 @@ class ApiForwarder:
                 await relay(reply, client, reply_headers(reply, outcome), outcome)
 
     def _find_claude(self, outcome: Outcome) -> MessagesUpstream:
-        table, _ = self._routing.current()
+        table = self._routing.loaded.table
         for name, upstream in self._claude.items():
             deployment = table.deployments.get(name)
             if deployment is not None and deployment.unavailable is None:
@@ -94,7 +94,8 @@ class ApiForwarder:
 
     def _keep_on_host(self, incoming: Incoming, principal: Principal, outcome: Outcome) -> None:
         """Refuse what `privacy: local_only` keeps on the host, whatever is in the body."""
-        table, roster = self._routing.current()
+        state = self._routing.loaded
+        table, roster = state.table, state.roster
         facts = RequestFacts("", incoming.path_agent, principal.agents)
         try:
             match = identify(facts, roster, table.deployments)
@@ -123,7 +124,8 @@ class ApiForwarder:
         items = parse_json_object(decode_body(raw, encoding, BATCHES_LIMIT_BYTES)).get("requests")
         if not isinstance(items, list):
             raise invalid_request("requests: Input should be a valid list")
-        table, roster = self._routing.current()
+        state = self._routing.loaded
+        table, roster = state.table, state.roster
         for position, item in enumerate(items):
             params = item.get("params") if isinstance(item, dict) else None
             model = params.get("model") if isinstance(params, dict) else None

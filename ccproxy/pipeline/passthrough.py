@@ -16,6 +16,7 @@ from ccproxy.wire.events import encode
 from ccproxy.wire.frame_tail import FrameTail
 from ccproxy.wire.history import strip_local_blocks
 from ccproxy.wire.spans import replace_model
+from ccproxy.wire.thinking import limit_thinking
 from ccproxy.wire.usage import UsageTap
 from routing.failures import CONSEQUENCES, FailureClass, classify_status
 from routing.types import Side
@@ -81,6 +82,10 @@ class PassthroughDeployment:
         """Return the body for Claude, and how many blocks were cut out of it."""
         model = self._model_for(request)
         edited, cut_blocks = strip_local_blocks(request.decoded_body)
+        allowed = limit_thinking(edited, request.thinking)
+        if allowed is not edited:
+            request.notes.append(f"thinking={request.thinking.mode}")
+            edited = allowed
         if model != request.requested_model:
             edited = replace_model(edited, model)
         return edited, cut_blocks

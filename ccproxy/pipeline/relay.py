@@ -7,15 +7,19 @@ from contextlib import asynccontextmanager, suppress
 from time import monotonic
 from typing import TYPE_CHECKING, Final
 
+from ccproxy.pipeline.deadline import Deadline
 from ccproxy.pipeline.request import BUG, STOPPING
 from ccproxy.ports import AttemptFailed, ClientGone, Ending
 from ccproxy.wire.events import PING
+from routing.failures import FailureClass
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
     from ccproxy.pipeline.request import Reply
     from ccproxy.ports import Client, Outcome
+
+NO_DEADLINE: Final = Deadline()
 
 PING_AFTER_S: Final = 6.0
 """Silence after which a ping goes out. With the patience before the first byte this stays under
@@ -31,6 +35,7 @@ async def relay(
     headers: Sequence[tuple[bytes, bytes]],
     outcome: Outcome,
     ping_after_s: float = PING_AFTER_S,
+    deadline: Deadline = NO_DEADLINE,
 ) -> None:
     """Send a reply to the client; the reply is released whatever happens.
 
@@ -40,14 +45,19 @@ async def relay(
     """
     try:
         await client.start(reply.status, headers)
-        if reply.needs_pings:
-            async with _pinging(client, ping_after_s):
+        async with deadline.running():
+            if reply.needs_pings:
+                async with _pinging(client, ping_after_s):
+                    await _copy(reply, client, outcome)
+            else:
                 await _copy(reply, client, outcome)
-        else:
-            await _copy(reply, client, outcome)
     except AttemptFailed:
         outcome.ending = Ending.BROKEN
         raise
+    except TimeoutError as exc:
+        outcome.ending = Ending.BROKEN
+        await _say_farewell(reply, client, ("timeout_error", deadline.words()))
+        raise AttemptFailed(FailureClass.TIMEOUT_BETWEEN_BYTES, deadline.words()) from exc
     except asyncio.CancelledError:
         # Either the client left, which is found out further up, or the server stops.
         outcome.ending = Ending.BROKEN

@@ -6,11 +6,14 @@ from dataclasses import dataclass, field
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
+from routing.policies import KEEP_THINKING
+
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping, Sequence
 
     from ccproxy.ports import Incoming, Usage
     from routing.failures import FailureClass
+    from routing.policies import ThinkingPolicy
     from routing.types import Side
 
 STOPPING: Final = ("overloaded_error", "The proxy is stopping; try again.")
@@ -43,6 +46,8 @@ class MessagesRequest:
     """Monotonic seconds; a client's patience counts from here, whatever was tried since."""
     local_only: bool = False
     """`privacy: local_only` is in force: nothing of this may leave the host."""
+    thinking: ThinkingPolicy = KEEP_THINKING
+    """What the routing table allows of thinking."""
     names_claude_model: bool = True
     """The requested model is one of Claude's own ids, not a name of ours or of somebody else."""
 

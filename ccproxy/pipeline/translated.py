@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
 
@@ -25,6 +25,7 @@ from ccproxy.wire.estimate import estimate_input_tokens
 from ccproxy.wire.events import encode
 from ccproxy.wire.ids import mint_message_id, mint_tool_id
 from ccproxy.wire.normalise import normalise
+from ccproxy.wire.thinking import limited_body
 from ccproxy.wire.validate import ignored_fields, validate_request
 from routing.failures import CONSEQUENCES, FailureClass
 
@@ -101,6 +102,10 @@ class TranslatedDeployment:
         """Validate, translate and wait for the model's first word; see `Served.open`."""
         try:
             size_bytes = len(request.decoded_body)
+            body = limited_body(request.body, request.thinking)
+            if body is not request.body:
+                request.notes.append(f"thinking={request.thinking.mode}")
+                request = replace(request, body=body)
             input_tokens = await off_loop(size_bytes, _checked_tokens, request)
             if request.counting:
                 return _json_reply({"input_tokens": input_tokens}, Usage(input_tokens=input_tokens))

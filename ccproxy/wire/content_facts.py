@@ -21,7 +21,7 @@ _CLIENT_TOOL_TYPES: Final = ("bash_", "text_editor_", "computer_", "memory_")
 Source: docs.claude.com, tool use overview (2026-10).
 """
 
-_SERVER_CALLS: Final = frozenset({"server_tool_use", "mcp_tool_use", "container_upload"})
+
 _PLAIN_DOCUMENTS: Final = ("text", "content")
 """Document sources that are text; an image inside `content` still counts as an image."""
 
@@ -39,6 +39,7 @@ class BodyFacts:
     def __init__(self, body: Mapping[str, Any]) -> None:
         """Look at nothing yet."""
         self._body = body
+        self._released: dict[str, object] | None = None
 
     @cached_property
     def input_tokens(self) -> int:
@@ -57,11 +58,9 @@ class BodyFacts:
 
     @cached_property
     def has_server_tools(self) -> bool:
-        """A tool that Anthropic runs, offered or in the history."""
-        return (
-            any(map(_is_server_tool, _dicts(self._body.get("tools"))))
-            or bool(_dicts(self._body.get("mcp_servers")))
-            or self._traits[2]
+        """A tool that Anthropic runs is offered. One in the history is text to a local model."""
+        return any(map(_is_server_tool, _dicts(self._body.get("tools")))) or bool(
+            _dicts(self._body.get("mcp_servers"))
         )
 
     @cached_property
@@ -83,8 +82,15 @@ class BodyFacts:
         """An output schema is asked for."""
         return bool(_output_format(self._body))
 
+    def release(self) -> None:
+        """Let go of the body: a stream may last for minutes. Only `known` is asked from now on."""
+        self._released = self.known()
+        self._body = {}
+
     def known(self) -> dict[str, object]:
         """Return, by name, what has been asked for already and what costs next to nothing."""
+        if self._released is not None:
+            return self._released
         known: dict[str, object] = {
             "tool_names": self.tool_names,
             "wants_thinking": self.wants_thinking,
@@ -95,22 +101,20 @@ class BodyFacts:
             if name in computed:
                 known[name] = computed[name]
         if "_traits" in computed:
-            known["has_images"], known["has_documents"], _ = self._traits
+            known["has_images"], known["has_documents"] = self._traits
         return known
 
     @cached_property
-    def _traits(self) -> tuple[bool, bool, bool]:
-        """Images, documents and server tools in the conversation, found in one walk."""
-        images = documents = server_tools = False
+    def _traits(self) -> tuple[bool, bool]:
+        """Images and documents in the conversation, found in one walk."""
+        images = documents = False
         for block in _blocks(self._body):
             kind = block.get("type")
             if kind == "image":
                 images = True
             elif kind == "document":
                 documents |= _member(block, "source").get("type") not in _PLAIN_DOCUMENTS
-            elif isinstance(kind, str) and kind != "tool_result":
-                server_tools |= kind in _SERVER_CALLS or kind.endswith("_tool_result")
-        return images, documents, server_tools
+        return images, documents
 
 
 def system_texts(body: Mapping[str, Any]) -> list[str]:

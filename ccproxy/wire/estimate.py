@@ -9,7 +9,7 @@ image is the estimate. So it is deterministic, never falls when text is added, i
 bytes and works at C speed (0.4 ms for 400 kB on the machine of benchmarks/).
 
 Bound: against `cl100k_base`, a close relative of Qwen's vocabulary, the estimate of plain text is
-0.95 to 1.35 times the real count for program code, prose, JSON, and Chinese, Japanese and Korean
+0.9 to 1.35 times the real count for program code, prose, JSON, and Chinese, Japanese and Korean
 text of a few hundred bytes and more. Text without words (base64 or emoji as text) may be half as
 much as real. Digits weigh more than in `cl100k_base`, because Qwen gives each digit its own token.
 Source: weights fitted to the files and samples that tests/ccproxy/wire/test_estimate.py names.

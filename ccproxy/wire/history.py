@@ -8,15 +8,12 @@ blocks; conformance 263) are never produced by the local side in the first place
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import orjson
 
 from ccproxy.wire.signature import LOCAL_SIGNATURE
-from ccproxy.wire.spans import Span, find_member, items, root
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+from ccproxy.wire.spans import Span, cut_ranges, find_member, items, root, without
 
 _MARKER: Final = LOCAL_SIGNATURE.encode()
 
@@ -48,9 +45,9 @@ def strip_local_blocks(body: bytes) -> tuple[bytes, int]:
         if local and len(local) == len(blocks) and _role(body, message) == "assistant":
             dropped.add(index)
         else:
-            ranges.extend(_cut_ranges(blocks, local))
-    ranges.extend(_cut_ranges(spans, dropped))
-    return _without(body, sorted(ranges)), cut_count
+            ranges.extend(cut_ranges(blocks, local))
+    ranges.extend(cut_ranges(spans, dropped))
+    return without(body, sorted(ranges)), cut_count
 
 
 def _local_blocks(body: bytes, message: Span) -> tuple[list[Span], set[int]]:
@@ -76,30 +73,3 @@ def _is_local(body: bytes, block: Span) -> bool:
 def _role(body: bytes, message: Span) -> object:
     role = find_member(body, "role", message.start)
     return None if role is None else orjson.loads(body[role.start : role.end])
-
-
-def _cut_ranges(spans: Sequence[Span], cut: set[int]) -> Iterator[Span]:
-    """Yield byte ranges that take the items `cut` out of a list and leave its commas right."""
-    kept = [index for index in range(len(spans)) if index not in cut]
-    if not cut:
-        return
-    if not kept:
-        yield Span(spans[0].start, spans[-1].end)
-        return
-    for index in sorted(cut):
-        if index < kept[-1]:
-            yield Span(spans[index].start, spans[index + 1].start)
-    if kept[-1] + 1 < len(spans):
-        yield Span(spans[kept[-1]].end, spans[-1].end)
-
-
-def _without(body: bytes, ranges: Sequence[Span]) -> bytes:
-    if not ranges:
-        return body
-    pieces = []
-    at = 0
-    for start, end in ranges:
-        pieces.append(body[at:start])
-        at = end
-    pieces.append(body[at:])
-    return b"".join(pieces)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import orjson
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
 
 class Span(NamedTuple):
@@ -122,7 +122,7 @@ def replace_model(body: bytes, model: str) -> bytes:
     if span is None:
         msg = "model: Field required"
         raise ValueError(msg)
-    return _splice(body, span, orjson.dumps(model))
+    return splice(body, span, orjson.dumps(model))
 
 
 def _replace_first_spelling(body: bytes, model: str) -> bytes | None:
@@ -137,15 +137,16 @@ def _replace_first_spelling(body: bytes, model: str) -> bytes | None:
         return None
     span = Span(*found.span(1))
     try:
-        value = orjson.loads(_splice(body, span, _PROBE))
+        value = orjson.loads(splice(body, span, _PROBE))
     except orjson.JSONDecodeError:  # deeper than orjson reads
         return None
     if not isinstance(value, dict) or value.get("model") != int(_PROBE):
         return None
-    return _splice(body, span, orjson.dumps(model))
+    return splice(body, span, orjson.dumps(model))
 
 
-def _splice(body: bytes, span: Span, value: bytes) -> bytes:
+def splice(body: bytes, span: Span, value: bytes) -> bytes:
+    """Return `body` with one range replaced."""
     return b"".join((body[: span.start], value, body[span.end :]))
 
 
@@ -166,3 +167,31 @@ def _match(pattern: re.Pattern[bytes], body: bytes, at: int) -> re.Match[bytes]:
         msg = f"not valid JSON at byte {at}"
         raise ValueError(msg)
     return found
+
+
+def cut_ranges(spans: Sequence[Span], cut: set[int]) -> Iterator[Span]:
+    """Yield byte ranges that take the items `cut` out of a list and leave its commas right."""
+    kept = [index for index in range(len(spans)) if index not in cut]
+    if not cut:
+        return
+    if not kept:
+        yield Span(spans[0].start, spans[-1].end)
+        return
+    for index in sorted(cut):
+        if index < kept[-1]:
+            yield Span(spans[index].start, spans[index + 1].start)
+    if kept[-1] + 1 < len(spans):
+        yield Span(spans[kept[-1]].end, spans[-1].end)
+
+
+def without(body: bytes, ranges: Sequence[Span]) -> bytes:
+    """Return `body` without some ranges, which are sorted and apart."""
+    if not ranges:
+        return body
+    pieces = []
+    at = 0
+    for start, end in ranges:
+        pieces.append(body[at:start])
+        at = end
+    pieces.append(body[at:])
+    return b"".join(pieces)

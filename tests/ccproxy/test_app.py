@@ -32,8 +32,8 @@ async def test_building_connects_nowhere(tmp_path):
     proxy = build_proxy(settings_in(tmp_path), log_requests=False)
 
     assert before == asyncio.all_tasks()
-    assert {"qwen-coder", "claude-opus"} <= set(proxy.table.deployments)
-    assert 115 == len(proxy.roster.agents)
+    assert {"qwen-coder", "claude-opus"} <= set(proxy.live.loaded.table.deployments)
+    assert 115 == len(proxy.live.loaded.roster.agents)
 
 
 async def test_the_lifespan_leaves_nothing_behind():

@@ -206,7 +206,7 @@ async def test_claude_hears_them_all(relay):
     """
     relay.claude.answer = http_answer()
     hop = [("connection", "keep-alive, x-hop"), ("x-hop", "1"), ("te", "trailers")]
-    ours = [("x-ccproxy-agent", "nobody")]
+    ours = [("x-ccproxy-agent", "chief-architect")]
     headers = [*relay.proxy.headers.items(), *BETAS, *NOISE, *KEPT_HOME, *hop, *ours]
 
     answer = await ask(relay.proxy.base_url, MESSAGES, headers=headers, body=turn(model=CLAUDE))

@@ -15,6 +15,7 @@ from routing.types import Side
 from tests.support.black_box import assert_error, http_answer, post
 from tests.support.http_wire import ask
 from tests.support.messages import CLAUDE, LOCAL, WEATHER, turn
+from tests.support.routers import router_of
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -254,15 +255,11 @@ class Outcomes(list):
 @pytest_asyncio.fixture(loop_scope="module")
 async def broken_url(proxy):
     """A proxy all of whose deployments have a bug."""
-
-    class Routing:
-        def current(self):
-            return proxy.proxy.table, proxy.proxy.roster
-
+    live = proxy.proxy.live.loaded
     exchange = Exchange(
         authenticate=lambda _headers: open_principal(),
-        routing=Routing(),
-        deployments=dict.fromkeys(proxy.proxy.table.deployments, Broken()),
+        router=router_of(live.table, live.roster),
+        deployments=dict.fromkeys(live.table.deployments, Broken()),
         sink=Outcomes(),
     )
     async with running(MessagesEndpoint(exchange, counting=False)) as url:

@@ -20,6 +20,7 @@ from tests.support.grammar import frames
 from tests.support.http_wire import ask, wire
 from tests.support.messages import CLAUDE, LOCAL, MIXED, turn
 from tests.support.proxy import running_proxy
+from tests.support.routers import router_of
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -65,16 +66,12 @@ class Outcomes(list):
 
 async def test_a_bug_in_the_middle_of_a_stream(proxy):
     """It becomes an error event and nothing of the inside; never a silent end (062, 155, 293)."""
-
-    class Routing:
-        def current(self):
-            return proxy.proxy.table, proxy.proxy.roster
-
+    live = proxy.proxy.live.loaded
     outcomes = Outcomes()
     exchange = Exchange(
         authenticate=lambda _headers: open_principal(),
-        routing=Routing(),
-        deployments=dict.fromkeys(proxy.proxy.table.deployments, Broken()),
+        router=router_of(live.table, live.roster),
+        deployments=dict.fromkeys(live.table.deployments, Broken()),
         sink=outcomes,
     )
     async with running(MessagesEndpoint(exchange, counting=False)) as url:

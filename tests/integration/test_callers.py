@@ -200,7 +200,7 @@ STAYS_HERE = [
     ("connection", "x-hop"),
     ("x-hop", "hop"),
     ("te", "trailers"),
-    ("x-ccproxy-agent", "rust-specialist"),
+    ("x-ccproxy-agent", "chief-architect"),
 ]
 
 

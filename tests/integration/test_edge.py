@@ -14,7 +14,7 @@ from tests.support.sizes import count
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-BODY_TIMEOUT_S = 0.3
+BODY_TIMEOUT_S = 1.0
 PROXY_OPTIONS = {"body_timeout_s": BODY_TIMEOUT_S}
 LIMIT_BYTES = 32 * 1024 * 1024
 

@@ -283,7 +283,7 @@ async def test_the_schema_is_for_operators(proxy):
     operations = [op for path in schema["paths"].values() for op in path.values()]
     names = [operation["operationId"] for operation in operations]
     assert len(names) == len(set(names))
-    assert {"get"} == {method for path in schema["paths"].values() for method in path}
+    assert {"get", "post"} == {method for path in schema["paths"].values() for method in path}
     assert {"/health", "/metrics", "/v1/models"} <= set(schema["paths"])
 
 

@@ -117,7 +117,7 @@ async def running_proxy(
     """
     ollama = ollama or SimulatedOllama(speed=TEST_SPEED)
     claude = claude or SimulatedClaude(speed=TEST_SPEED)
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         home = Path(folder)
         routing_file = REPOSITORY / "config/routing.yaml"
         if routing is not None:

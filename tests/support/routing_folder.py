@@ -69,7 +69,7 @@ def routing_folder(path: Path) -> RoutingFolder:
 
 def route_of(live: LiveRouting) -> tuple[str, ...]:
     """Return where everything goes now."""
-    default = live.current()[0].active.default
+    default = live.loaded.table.active.default
     assert default is not None
     assert default.route is not None
     return default.route

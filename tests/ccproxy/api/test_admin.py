@@ -51,7 +51,7 @@ async def test_a_good_edit(served):
     assert answer.status == 200
     assert payload["changed"] is True
     assert payload["version"] == live.loaded.version
-    assert payload["table_version"] == live.current()[0].version
+    assert payload["table_version"] == live.loaded.table.version
     assert "local_only" in payload["warnings"][0]
     assert route_of(live) == ("qwen-fast",)
 

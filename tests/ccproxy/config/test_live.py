@@ -84,7 +84,7 @@ async def test_a_good_edit_is_put_in_force(folder):
     assert (result.changed, result.problems) == (True, ())
     assert route_of(live) == ("claude",)
     assert result.version == live.loaded.version == load_files(folder.files).version
-    assert result.table_version == live.current()[0].version
+    assert result.table_version == live.loaded.table.version
     assert folder.counts == ["changed"]
 
 
@@ -101,7 +101,7 @@ async def test_nothing_new_is_no_change(folder):
 async def test_a_request_keeps_the_pair_it_took(folder):
     """What was taken before a swap stays as it was: table and roster of one version."""
     live = folder.live()
-    table, roster = live.current()
+    table, roster = live.loaded.table, live.loaded.roster
     folder.write("claude")
     folder.files.roster_file.write_text(json.dumps({"architect": {"name": "New", "model": "opus"}}))
 
@@ -109,7 +109,7 @@ async def test_a_request_keeps_the_pair_it_took(folder):
 
     assert table.active.default.route == ("qwen",)
     assert set(roster.agents) == {"chief", "coder", "clerk"}
-    assert set(live.current()[1].agents) == {"new"}
+    assert set(live.loaded.roster.agents) == {"new"}
 
 
 async def test_table_and_roster_are_never_of_two_versions(folder):
@@ -120,7 +120,7 @@ async def test_table_and_roster_are_never_of_two_versions(folder):
 
     def ask():
         while not stop.is_set():
-            table, roster = live.current()
+            table, roster = live.loaded.table, live.loaded.roster
             seen.add((table.active.default.route, len(roster.agents)))
 
     asking = asyncio.create_task(asyncio.to_thread(ask))
@@ -154,12 +154,12 @@ async def test_table_and_roster_are_never_of_two_versions(folder):
 async def test_a_bad_edit_changes_nothing_and_is_told(folder, spoil, problem):
     """The old pair serves on; result, status, report and count say what was wrong."""
     live = folder.live()
-    before, version = live.current(), live.loaded.version
+    before, version = live.loaded, live.loaded.version
     spoil(folder.files)
 
     result = await live.reload()
 
-    assert live.current() == before
+    assert live.loaded is before
     assert (result.changed, result.version) == (False, version)
     assert problem in str(result.problems)
     assert live.rejected.problems == result.problems
@@ -226,7 +226,7 @@ async def test_a_bug_in_a_check_is_a_rejection(folder, caplog):
     result = await live.reload()
 
     assert "boom" in str(result.problems)
-    assert live.current() == (first.table, first.roster)
+    assert live.loaded is first
     assert "could not be checked" in caplog.text
 
 
@@ -313,7 +313,7 @@ async def test_the_roster_is_watched_too(folder):
     live = folder.live()
     async with watched(live):
         folder.files.roster_file.write_text(json.dumps({"architect": ROSTER["architect"]}))
-        await until(lambda: set(live.current()[1].agents) == {"chief"})
+        await until(lambda: set(live.loaded.roster.agents) == {"chief"})
 
 
 async def test_an_edit_made_before_the_watch_began_is_noticed(folder):
@@ -335,10 +335,10 @@ async def test_half_of_a_file_never_counts(folder):
                 file.write(line)
                 file.flush()
                 await asyncio.sleep(0.01)
-                profiles.add(live.current()[0].active.privacy)
+                profiles.add(live.loaded.table.active.privacy)
         await until(lambda: route_of(live) == ("qwen-fast",))
 
-    assert live.current()[0].active.privacy == "local_only"
+    assert live.loaded.table.active.privacy == "local_only"
     assert folder.counts == ["changed"]
     assert profiles == {"any"}
 

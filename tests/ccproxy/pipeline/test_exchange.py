@@ -15,6 +15,7 @@ from routing.failures import FailureClass
 from routing.table import compile_table
 from routing.types import Deployment, Roster, Side
 from tests.support.messages import turn
+from tests.support.routers import router_of
 
 SECRET = "a-path-and-a-secret"
 
@@ -87,23 +88,22 @@ def ok():
     return WholeReply(200, ((b"content-type", b"application/json"),), b"{}", Usage(output_tokens=3))
 
 
-class Routing:
-    def current(self):
-        deployments = {"d": Deployment("d", Side.LOCAL, leaves_host=False)}
-        document = {
-            "version": 1,
-            "active_profile": "p",
-            "profiles": {"p": {"default": {"route": ["d"]}}},
-        }
-        table, _ = compile_table(document, deployments, Roster())
-        return table, Roster()
+def router():
+    deployments = {"d": Deployment("d", Side.LOCAL, leaves_host=False)}
+    document = {
+        "version": 1,
+        "active_profile": "p",
+        "profiles": {"p": {"default": {"route": ["d"]}}},
+    }
+    table, _ = compile_table(document, deployments, Roster())
+    return router_of(table)
 
 
 async def run(does, *, body=None, headers=((b"anthropic-version", b"2023-06-01"),), gone=False):
     sink = Sink()
     exchange = Exchange(
         authenticate=lambda _headers: open_principal(),
-        routing=Routing(),
+        router=router(),
         deployments={"d": Served(does)},
         sink=sink,
     )
@@ -173,7 +173,7 @@ async def test_a_stop_before_the_answer():
 
     exchange = Exchange(
         authenticate=lambda _headers: open_principal(),
-        routing=Routing(),
+        router=router(),
         deployments={"d": Waiting(None)},
         sink=sink,
     )

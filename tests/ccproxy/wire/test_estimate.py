@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[3]
 TEXTS = ROOT / "tests" / "data" / "texts"
-LOWEST, HIGHEST = 0.95, 1.35
+LOWEST, HIGHEST = 0.9, 1.35
 
 
 @pytest.fixture(scope="module")
@@ -85,7 +85,7 @@ SAMPLES = {
 
 @pytest.mark.parametrize("name", SAMPLES)
 def test_estimate_stays_within_its_bound(name: str, tokenizer: tiktoken.Encoding) -> None:
-    """Code, prose, JSON and CJK are estimated at 0.95 to 1.35 of cl100k_base (conformance 244)."""
+    """Code, prose, JSON and CJK are estimated at 0.9 to 1.35 of cl100k_base (conformance 244)."""
     text = SAMPLES[name]()
     real = len(tokenizer.encode(text, disallowed_special=()))
     ratio = text_units(text.encode()) / 50 / real

@@ -2,7 +2,7 @@
 
 import pytest
 
-from ccproxy.app import _facts_source
+from ccproxy.fleet import _facts_source
 from ccproxy.config.settings import load_settings
 from ccproxy.health.monitor import OllamaMonitor
 

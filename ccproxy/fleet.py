@@ -1,0 +1,209 @@
+"""The deployments of a config file, wired to what reaches them."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field, replace
+from random import random
+from time import monotonic, time
+from typing import TYPE_CHECKING, Final
+
+from ccproxy.config.settings import to_routing_deployment
+from ccproxy.health.monitor import OllamaMonitor
+from ccproxy.pipeline.passthrough import PassthroughDeployment
+from ccproxy.pipeline.slots import Slots
+from ccproxy.pipeline.translated import ModelLimits, TranslatedDeployment
+from ccproxy.ports import ModelFacts
+from ccproxy.upstreams.anthropic import AnthropicUpstream
+from ccproxy.upstreams.litellm import LiteLLMRuntime, LiteLLMUpstream, Target
+from routing.capabilities import Capabilities, FleetSnapshot
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+
+    from ccproxy.config.deployments import DeploymentSettings
+    from ccproxy.config.settings import Settings
+    from ccproxy.pipeline.request import Served
+    from ccproxy.ports import MessagesUpstream
+    from ccproxy.upstreams.ollama import OllamaControl
+
+SNAPSHOT_FOR_S: Final = 1.0
+"""How long a snapshot serves; what it is made of changes every ten seconds at most."""
+
+
+@dataclass(slots=True)
+class Fleet:
+    """Everything that reaches the outside."""
+
+    served: Mapping[str, Served]
+    """By deployment name; deployments that are unavailable by their settings are left out."""
+    claude: Mapping[str, MessagesUpstream]
+    """The pools of the Claude deployments, by deployment name, in file order."""
+    monitor: OllamaMonitor
+    ollama: Mapping[str, DeploymentSettings]
+    """The deployments on an Ollama, by name."""
+    _runtime: LiteLLMRuntime | None
+    _controls: Sequence[OllamaControl]
+    _snapshot: FleetSnapshot = field(default_factory=FleetSnapshot)
+    _snapshot_ends_at: float = 0.0
+    _has_settled: bool = False
+
+    def snapshot(self) -> FleetSnapshot:
+        """Return what has been seen of the models, for routing; answers at once."""
+        now = monotonic()
+        if now >= self._snapshot_ends_at:
+            self._snapshot_ends_at = now + SNAPSHOT_FOR_S
+            seen = {
+                name: self.monitor.facts(each.api_base or "", each.upstream_model)
+                for name, each in self.ollama.items()
+            }
+            self._snapshot = FleetSnapshot(
+                capabilities={
+                    name: Capabilities(
+                        tools=facts.supports_tools,
+                        vision=facts.supports_vision,
+                        thinking=facts.supports_thinking,
+                    )
+                    for name, facts in seen.items()
+                    if facts is not None
+                }
+            )
+        return self._snapshot
+
+    async def settle(self) -> bool:
+        """Wait, once in a process's life and 1 s at most, until every model has been looked at.
+
+        Returns whether there was anything to wait for: then the snapshot may say more now.
+        """
+        if self._has_settled:
+            return False
+        self._has_settled = True
+        await asyncio.gather(
+            *(
+                self.monitor.wait_facts(each.api_base or "", each.upstream_model)
+                for each in self.ollama.values()
+            )
+        )
+        self._snapshot_ends_at = 0.0
+        return True
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Watch the backends and import what is needed, and close everything at the end."""
+        async with AsyncExitStack() as stack:
+            for upstream in self.claude.values():
+                stack.push_async_callback(upstream.aclose)
+            for deployment in self.served.values():
+                if isinstance(deployment, TranslatedDeployment):
+                    stack.push_async_callback(deployment.upstream.aclose)
+            for control in self._controls:
+                stack.push_async_callback(control.aclose)
+            stack.push_async_callback(self.monitor.aclose)
+            self.monitor.start()
+            if self._runtime is not None:
+                self._runtime.start()
+            yield
+
+
+def build_fleet(settings: Settings, *, patience_s: float) -> Fleet:
+    """Wire the deployments; nothing is connected until the fleet runs."""
+    usable = [d for d in settings.deployments if d.unavailable is None]
+    ollama = {d.name: d for d in settings.deployments if d.is_ollama}
+    models: dict[str, list[str]] = {}
+    for deployment in ollama.values():
+        models.setdefault(deployment.api_base or "", []).append(deployment.upstream_model)
+    controls: dict[str, OllamaControl] = {}
+    if models:
+        # 10 MB and 0.1 s (the ollama package and httpx) that a Claude-only proxy does not pay.
+        from ccproxy.upstreams.ollama import OllamaControl  # noqa: PLC0415
+
+        controls.update((api_base, OllamaControl(api_base)) for api_base in models)
+    monitor = OllamaMonitor(controls, models, now=time, jitter_s=random)
+    runtime = None if all(d.is_claude for d in usable) else LiteLLMRuntime()
+    claude = _claude_pools([d for d in usable if d.is_claude])
+    served: dict[str, Served] = {}
+    for deployment in usable:
+        if deployment.is_claude:
+            served[deployment.name] = _passthrough(deployment, claude[deployment.name])
+        elif runtime is not None:
+            served[deployment.name] = _translated(deployment, runtime, monitor, patience_s)
+    return Fleet(served, claude, monitor, ollama, runtime, tuple(controls.values()))
+
+
+def _claude_pools(deployments: Sequence[DeploymentSettings]) -> dict[str, MessagesUpstream]:
+    """Return each deployment's pool; deployments with one address and key share theirs."""
+    pools: dict[tuple[object, ...], MessagesUpstream] = {}
+    for deployment in deployments:
+        key = (deployment.api_base, deployment.api_key, deployment.timeout_s)
+        if key not in pools:
+            pools[key] = AnthropicUpstream(
+                deployment.api_base or "",
+                deployment.api_key or "",
+                read_timeout_s=deployment.timeout_s,
+            )
+    return {d.name: pools[d.api_base, d.api_key, d.timeout_s] for d in deployments}
+
+
+def _passthrough(
+    deployment: DeploymentSettings, upstream: MessagesUpstream
+) -> PassthroughDeployment:
+    return PassthroughDeployment(
+        deployment.name,
+        upstream,
+        deployment.upstream_model,
+        base_model=deployment.base_model,
+        slots=Slots(deployment.max_parallel_requests),
+    )
+
+
+def _translated(
+    deployment: DeploymentSettings,
+    runtime: LiteLLMRuntime,
+    monitor: OllamaMonitor,
+    patience_s: float,
+) -> TranslatedDeployment:
+    target = Target(
+        model=deployment.model,
+        name=deployment.name,
+        api_base=deployment.api_base,
+        api_key=deployment.api_key,
+        num_ctx=deployment.num_ctx,
+        keep_alive=deployment.keep_alive,
+        timeout_s=deployment.timeout_s,
+        first_byte_timeout_s=deployment.stream_timeout_s,
+    )
+    upstream = LiteLLMUpstream(runtime, target)
+    is_ollama = deployment.is_ollama
+    return TranslatedDeployment(
+        deployment.name,
+        to_routing_deployment(deployment).side,
+        upstream,
+        facts=_facts_source(deployment, monitor if is_ollama else None),
+        limits=ModelLimits(
+            deployment.num_ctx, deployment.max_output_tokens, deployment.max_input_tokens
+        ),
+        slots=Slots(deployment.max_parallel_requests),
+        patience_s=patience_s,
+    )
+
+
+def _facts_source(
+    deployment: DeploymentSettings, monitor: OllamaMonitor | None
+) -> Callable[[], Awaitable[ModelFacts]]:
+    """Return what is known of a model: the config file's word first, then what Ollama says."""
+    said = {
+        "supports_tools": deployment.supports_tools,
+        "supports_vision": deployment.supports_vision,
+        "supports_thinking": deployment.supports_reasoning,
+    }
+    stated = {name: value for name, value in said.items() if value is not None}
+    unseen = ModelFacts(remote=not deployment.on_premises if monitor is None else None)
+
+    async def facts() -> ModelFacts:
+        seen = None
+        if monitor is not None:
+            seen = await monitor.wait_facts(deployment.api_base or "", deployment.upstream_model)
+        return replace(seen or unseen, **stated)
+
+    return facts

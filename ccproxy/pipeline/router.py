@@ -1,0 +1,129 @@
+"""Decisions for live traffic: what is in force, what was learned of callers, what is known now."""
+
+from __future__ import annotations
+
+from time import localtime, monotonic
+from typing import TYPE_CHECKING, Protocol
+
+from ccproxy.pipeline.decide import Circumstances, decide, gather_facts
+from ccproxy.pipeline.refusals import routing_refusal
+from ccproxy.ports import Routed
+from ccproxy.wire.content_facts import BodyFacts
+from ccproxy.wire.validate import validate_request
+from routing.bindings import Bindings, binding_key
+from routing.errors import NoAttempt, RoutingError
+from routing.requested_model import is_claude_model
+from routing.types import Privacy
+
+if TYPE_CHECKING:
+    from ccproxy.auth import Principal
+    from ccproxy.pipeline.decide import RoutingState
+    from ccproxy.pipeline.request import MessagesRequest
+    from ccproxy.ports import Outcome
+    from routing.capabilities import FleetSnapshot
+    from routing.types import Plan
+
+
+class RoutingSource(Protocol):
+    """Whoever holds what is in force."""
+
+    @property
+    def loaded(self) -> RoutingState:
+        """Table, roster and prompts as one consistent whole; a request keeps what it got."""
+        ...
+
+
+class KnownFleet(Protocol):
+    """Whoever watches the models."""
+
+    def snapshot(self) -> FleetSnapshot:
+        """Return what is known of them, at once."""
+        ...
+
+    async def settle(self) -> bool:
+        """Wait a moment for what is not known yet; False where there is nothing to wait for."""
+        ...
+
+
+class Router:
+    """Asks `decide` for each request, and remembers which client agent turned out to be whom."""
+
+    def __init__(self, source: RoutingSource, fleet: KnownFleet) -> None:
+        """Begin without any binding."""
+        self._source = source
+        self._fleet = fleet
+        self._bindings = Bindings()
+
+    @property
+    def state(self) -> RoutingState:
+        """What is in force now."""
+        return self._source.loaded
+
+    async def plan(self, request: MessagesRequest, principal: Principal, outcome: Outcome) -> Plan:
+        """Return where a request goes; `outcome` gets the evidence, also when it goes nowhere.
+
+        Raises:
+            ApiError: A decision against the request.
+        """
+        state, incoming, now = self._source.loaded, request.incoming, monotonic()
+        key = binding_key(
+            principal.name,
+            _header(request, b"x-claude-code-session-id"),
+            _header(request, b"x-claude-code-agent-id"),
+        )
+        clock = localtime()
+        around = Circumstances(
+            principal=principal.name,
+            token_agents=principal.agents,
+            bound_agent=self._bindings.find(key, now),
+            local_minute=(clock.tm_wday, clock.tm_hour * 60 + clock.tm_min),
+        )
+        facts = gather_facts(incoming, request.body, state, around, counting=request.counting)
+        routed = Routed(facts, state.table.version, body_bytes=len(request.decoded_body))
+        outcome.routed, outcome.request_class = routed, facts.request_class
+        try:
+            plan = await self._decide(routed, state)
+        except RoutingError as exc:
+            if isinstance(exc, NoAttempt) and not exc.outage:
+                # If the request itself is at fault, Anthropic's own words for it say more.
+                validate_request(request.body, version=request.version, counting=request.counting)
+            raise routing_refusal(exc) from exc
+        finally:
+            _leave_evidence(routed, outcome)
+        self._bindings.learn(key, plan.match, now)
+        request.local_only = plan.privacy is Privacy.LOCAL_ONLY
+        request.thinking = plan.thinking
+        request.names_claude_model = is_claude_model(
+            request.requested_model, state.roster, state.table.deployments
+        )
+        return plan
+
+    async def _decide(self, routed: Routed, state: RoutingState) -> Plan:
+        try:
+            return decide(routed, state, self._fleet.snapshot())
+        except NoAttempt:
+            if not await self._fleet.settle():
+                raise
+        return decide(routed, state, self._fleet.snapshot())
+
+
+def let_go_of_body(outcome: Outcome) -> None:
+    """Keep of a decided request only what its record needs."""
+    content = outcome.routed.facts.content if outcome.routed is not None else None
+    if isinstance(content, BodyFacts):
+        content.release()
+
+
+def _leave_evidence(routed: Routed, outcome: Outcome) -> None:
+    match = routed.match
+    if match is None:
+        return
+    outcome.agent, outcome.agent_source = match.slug or "unknown", match.source
+    outcome.notes.extend(f"agent_conflict={conflict.source}" for conflict in match.conflicts)
+    if match.slug is None:
+        outcome.notes.extend(f"prompt_near={slug}" for slug in routed.facts.prompt_near[:1])
+
+
+def _header(request: MessagesRequest, name: bytes) -> str | None:
+    value = request.incoming.header(name)
+    return value.decode("latin-1") if value else None
