@@ -2,8 +2,8 @@
 
 import pytest
 
-from ccproxy.fleet import _facts_source
 from ccproxy.config.settings import load_settings
+from ccproxy.fleet import _facts_source
 from ccproxy.health.monitor import OllamaMonitor
 
 
