@@ -7,17 +7,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from routing.conditions import Subject
 from routing.errors import Problem
 from routing.implication import WILDCARDS
 from routing.requested_model import TIER_WORDS
-from routing.route import levels_for
-from routing.types import ANY_UPSTREAM_MODEL, THIS_HOST, RequestFacts, Side
+from routing.types import ANY_UPSTREAM_MODEL, THIS_HOST, Side
+from routing.wishes import first_local_of, plain_model, route_of, serves
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from routing.types import Agent, Deployment, Profile, Roster, RoutingTable
+    from routing.types import Deployment, Profile, Roster, RoutingTable
 
 KIB_PER_GIB: Final = 1024 * 1024
 SHOWN: Final = 5
@@ -65,9 +64,9 @@ def lint_wishes(table: RoutingTable, roster: Roster) -> Iterator[Problem]:
     drifted: dict[tuple[str, str, str], list[str]] = {}
     for agent in roster.agents.values():
         wish = agent.wished_ollama_model
-        place, route = _route_of(agent, profile)
-        local = next((table.deployments[name] for name in route if _is_local(table, name)), None)
-        if wish is None or local is None or _plain(local.upstream_model) == _plain(wish):
+        place, route = route_of(agent, profile)
+        local = first_local_of(route, table.deployments)
+        if wish is None or local is None or serves(local, wish):
             continue
         drifted.setdefault((place, wish, local.name), []).append(agent.slug)
     for (place, wish, name), slugs in drifted.items():
@@ -135,7 +134,7 @@ def _residents(deployments: Iterable[Deployment]) -> list[Deployment]:
     for each in deployments:
         if each.side is not Side.LOCAL or each.host != THIS_HOST or each.weights_gib is None:
             continue
-        key = _plain(each.upstream_model) or each.name
+        key = plain_model(each.upstream_model) or each.name
         known = largest.get(key)
         if known is None or _size_gib(each) > _size_gib(known):
             largest[key] = each
@@ -154,21 +153,3 @@ def _sum_told(deployment: Deployment) -> str:
         f"{deployment.name}: {deployment.weights_gib:g} GiB + {deployment.kv_kib_per_token or 0:g} "
         f"KiB x {deployment.num_ctx or 0} tokens = {_size_gib(deployment):.1f} GiB"
     )
-
-
-def _route_of(agent: Agent, profile: Profile) -> tuple[str, tuple[str, ...]]:
-    """Return the level that gives an agent's route, rules aside, and the route."""
-    for level in levels_for(profile, Subject(RequestFacts(""), agent, agent.tier)):
-        if level.entry is not None and level.entry.route is not None:
-            return level.name, level.entry.route
-    return "", ()
-
-
-def _is_local(table: RoutingTable, name: str) -> bool:
-    deployment = table.deployments[name]
-    return deployment.side is Side.LOCAL and bool(deployment.upstream_model)
-
-
-def _plain(model: str) -> str:
-    """Return a model's name as Ollama understands it: without `:latest`, in lower case."""
-    return model.casefold().removesuffix(":latest")

@@ -47,14 +47,22 @@ class _Parts:
     deployments: Mapping[str, Deployment]
 
 
-def check_configuration(path: Path, environ: Mapping[str, str]) -> Findings:
-    """Read the settings at `path`, and the tokens file, roster and table that they name."""
+def check_configuration(
+    path: Path, environ: Mapping[str, str], routing_file: Path | None = None
+) -> Findings:
+    """Read the settings at `path`, and the tokens file, roster and table that they name.
+
+    Args:
+        path: The `ccproxy.yaml`.
+        environ: Environment variables.
+        routing_file: A routing file to read instead of the one that the settings name.
+    """
     findings = Findings()
     try:
         settings = load_settings(path, environ)
     except ConfigError as error:
         findings.errors.extend(error.problems)
-        parts = _salvage(path, environ)
+        parts = _salvage(path, environ, routing_file)
         if parts is not None:
             _check_fleet(findings, parts)
             # Judged by a half-read file, a warning about routes would be a guess.
@@ -65,7 +73,8 @@ def check_configuration(path: Path, environ: Mapping[str, str]) -> Findings:
     findings.warnings.extend(settings.warnings)
     _check_tokens(findings, settings)
     deployments = routing_deployments(settings)
-    _check_fleet(findings, _Parts(settings.roster_file, settings.routing_file, deployments))
+    table_file = routing_file or settings.routing_file
+    _check_fleet(findings, _Parts(settings.roster_file, table_file, deployments))
     return findings
 
 
@@ -117,7 +126,7 @@ def _check_syntax(findings: Findings, path: Path) -> None:
         findings.errors.extend(error.problems)
 
 
-def _salvage(path: Path, environ: Mapping[str, str]) -> _Parts | None:
+def _salvage(path: Path, environ: Mapping[str, str], routing_file: Path | None) -> _Parts | None:
     """Return what can be told of the other files from settings with errors in them."""
     path = path.absolute()
     try:
@@ -131,10 +140,12 @@ def _salvage(path: Path, environ: Mapping[str, str]) -> _Parts | None:
     if not isinstance(roster, str) or not isinstance(routing, str):
         return None
     items = root.get("model_list")
-    names = [item.get("model_name") for item in items or [] if isinstance(item, dict)]
+    if not isinstance(items, list):
+        return None  # every name in a route would look wrong
+    names = [item.get("model_name") for item in items if isinstance(item, dict)]
     return _Parts(
         roster_file=expand_path(roster, path.parent, environ),
-        routing_file=expand_path(routing, path.parent, environ),
+        routing_file=routing_file or expand_path(routing, path.parent, environ),
         deployments={
             name: Deployment(name, Side.OTHER, leaves_host=False)
             for name in names

@@ -3,16 +3,15 @@
 # ruff: noqa: PLC0415 -- a command imports what it needs when it runs
 
 import os
-from collections.abc import Sequence
-from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Final
 
 import typer
 
-from ccproxy.cli.options import JsonOption, config_path
-from ccproxy.cli.output import print_json, remark
+from ccproxy.cli.options import JsonOption, StrictOption, config_path
+from ccproxy.cli.output import print_json
+from ccproxy.cli.reporting import report
 
 app: Final = typer.Typer(no_args_is_help=True, help="Check the configuration, print its schema.")
 
@@ -31,7 +30,7 @@ def check(
         typer.Argument(help="The ccproxy.yaml; found as `serve` finds it.", show_default=False),
     ] = None,
     *,
-    strict: Annotated[bool, typer.Option("--strict", help="Warnings count as errors.")] = False,
+    strict: StrictOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Check settings, roster, routing table and tokens file; report all problems at once."""
@@ -40,23 +39,8 @@ def check(
 
     path = config_path(file)
     findings = check_configuration(path, os.environ)
-    failed = bool(findings.errors or (strict and findings.warnings))
-    if as_json:
-        print_json(
-            {
-                "ok": not failed,
-                "errors": [asdict(problem) for problem in findings.errors],
-                "warnings": [asdict(problem) for problem in findings.warnings],
-            }
-        )
-    else:
-        remark(*(f"error: {problem}" for problem in findings.errors))
-        remark(*(f"warning: {problem}" for problem in findings.warnings))
-        counts = f"{_count(findings.errors, 'error')}, {_count(findings.warnings, 'warning')}"
-        roster = f"; roster: {summary(findings.roster)}" if findings.roster else ""
-        print(f"{path}: {counts}{roster}")
-    if failed:
-        raise typer.Exit(1)
+    about = f"; roster: {summary(findings.roster)}" if findings.roster else ""
+    report(path, findings.errors, findings.warnings, about, strict=strict, as_json=as_json)
 
 
 @app.command()
@@ -67,7 +51,3 @@ def schema(
     from ccproxy.config.schema import ccproxy_schema, routing_schema
 
     print_json(ccproxy_schema() if name is SchemaName.CCPROXY else routing_schema())
-
-
-def _count(things: Sequence[object], noun: str) -> str:
-    return f"1 {noun}" if len(things) == 1 else f"{len(things)} {noun}s"

@@ -17,6 +17,7 @@ import typer
 from ccproxy import __version__
 from ccproxy.cli import agents, config, routes, token
 from ccproxy.cli.demo import demo
+from ccproxy.cli.explain import explain
 from ccproxy.cli.run import run
 from ccproxy.cli.serve import serve
 
@@ -51,6 +52,7 @@ def root(
 app.command()(serve)
 app.command()(run)
 app.command()(demo)
+app.command()(explain)
 app.add_typer(token.app, name="token")
 app.add_typer(agents.app, name="agents")
 app.add_typer(config.app, name="config")

@@ -32,6 +32,9 @@ RosterOption = Annotated[
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 """`--json`."""
 
+StrictOption = Annotated[bool, typer.Option("--strict", help="Warnings count as errors.")]
+"""`--strict`."""
+
 PortOption = Annotated[
     int | None,
     typer.Option("--port", min=0, max=65535, help="TCP port; 0 takes a free one."),

@@ -4,12 +4,13 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import sys
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
 PIPED_WIDTH_COLUMNS: Final = 200
 """Width of a table that no terminal limits, so that `grep` sees whole lines."""
@@ -34,6 +35,13 @@ def print_table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
         table.add_row(*(Text(cell) for cell in row))
     width = None if sys.stdout.isatty() else PIPED_WIDTH_COLUMNS
     Console(highlight=False, width=width).print(table)
+
+
+def print_csv(rows: Sequence[Mapping[str, object]]) -> None:
+    """Print a result for spreadsheets; every row has the keys of the first."""
+    writer = csv.DictWriter(sys.stdout, list(rows[0]) if rows else [], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
 
 
 def remark(*lines: object) -> None:

@@ -56,6 +56,8 @@ class LoadedRoster:
     warnings: tuple[ConfigProblem, ...] = ()
     prompts: Mapping[str, PromptSource] = field(default_factory=dict)
     """For every agent, by slug."""
+    phases: Mapping[str, int] = field(default_factory=dict)
+    """The number in `ccproxyMapping.phase`, where there is one; 2 of "Phase 2 - Coding"."""
 
 
 def load_roster(path: Path) -> LoadedRoster:
@@ -76,7 +78,8 @@ def load_roster(path: Path) -> LoadedRoster:
     agents = {slug: entry.agent for slug, entry in merged.items()}
     prompts = {slug: entry.prompt for slug, entry in merged.items()}
     roster = Roster(agents=agents, aliases=_unique_aliases(entries))
-    return LoadedRoster(roster, len(entries), tuple(reader.warnings), prompts)
+    phases = {slug: entry.phase for slug, entry in merged.items() if entry.phase is not None}
+    return LoadedRoster(roster, len(entries), tuple(reader.warnings), prompts, phases)
 
 
 def summary(loaded: LoadedRoster) -> str:
@@ -113,6 +116,7 @@ class _Entry:
     agent: Agent
     path: KeyPath
     prompt: PromptSource = PromptSource()
+    phase: int | None = None
 
 
 @dataclass(slots=True)
@@ -216,7 +220,7 @@ class _Reader:
             return
         if known_as is not None and slug != slug_of(name):
             self._warn(path, f"called {slug} by its key but {name!r} by `name`; {slug} counts.")
-        alias, wish = self._mapping(path, value)
+        alias, wish, phase = self._mapping(path, value)
         if category == "agents":
             category = self._text(path, value, "category") or category
         agent = Agent(
@@ -235,7 +239,7 @@ class _Reader:
         prompt = PromptSource(
             self._text_if_any(path, value, file_key), self._text_if_any(path, value, "prompt")
         )
-        yield _Entry(agent, path, prompt)
+        yield _Entry(agent, path, prompt, phase)
 
     def _tier(self, path: KeyPath, value: Mapping[str, object]) -> Tier:
         errors_before = len(self.problems)
@@ -250,18 +254,21 @@ class _Reader:
             )
         return tier or Tier.SONNET
 
-    def _mapping(self, path: KeyPath, value: Mapping[str, object]) -> tuple[str | None, str | None]:
-        """Return `apiAlias` and `ollama` of the mapping, where there is one."""
+    def _mapping(
+        self, path: KeyPath, value: Mapping[str, object]
+    ) -> tuple[str | None, str | None, int | None]:
+        """Return `apiAlias`, `ollama` and the number of `phase`, where there is a mapping."""
         key = _present_key(value, "ccproxyMapping", "ccproxy_mapping")
         mapping = value.get(key)
         if mapping is None:
-            return None, None
+            return None, None, None
         if not isinstance(mapping, dict):
             self._refuse((*path, key), f"expected an object, not {_kind(mapping)}.")
-            return None, None
+            return None, None, None
         alias_key = _present_key(mapping, "apiAlias", "api_alias")
         alias = self._text((*path, key), mapping, alias_key)
-        return alias, self._text((*path, key), mapping, "ollama")
+        wish = self._text((*path, key), mapping, "ollama")
+        return alias, wish, _number_in(mapping.get("phase"))
 
     def _text(self, path: KeyPath, value: Mapping[str, object], key: str) -> str | None:
         """Return a text, or None where it is absent, null or blank; another type is refused."""
@@ -338,7 +345,16 @@ def _filled(entry: _Entry, other: _Entry) -> _Entry:
     prompt = PromptSource(
         entry.prompt.file or other.prompt.file, entry.prompt.text or other.prompt.text
     )
-    return _Entry(filled, entry.path, prompt)
+    phase = entry.phase if entry.phase is not None else other.phase
+    return _Entry(filled, entry.path, prompt, phase)
+
+
+def _number_in(phase: object) -> int | None:
+    """Return the first number of a phase's name, or a phase that is a number; else None."""
+    if isinstance(phase, bool) or not isinstance(phase, int | str):
+        return None
+    found = re.search(r"\d{1,9}", str(phase))
+    return int(found[0]) if found else None
 
 
 def _present_key(value: Mapping[str, object], *spellings: str) -> str:

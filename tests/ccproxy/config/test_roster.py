@@ -437,3 +437,17 @@ def test_a_roster_that_is_no_text_is_a_config_error(tmp_path: Path) -> None:
 
     with pytest.raises(ConfigError, match="UTF-8"):
         load_roster(path)
+
+
+@pytest.mark.parametrize(
+    ("phase", "number"),
+    [("Phase 2 - Coding", 2), (3, 3), ("soon", None), (True, None), (None, None), ([1], None)],
+)
+def test_the_phase_is_the_number_in_it(tmp_path, phase, number):
+    """`ccproxyMapping.phase` may be a number or a name with one; anything else is no phase."""
+    path = tmp_path / "roster.json"
+    mapping = {"ollama": "qwen", "phase": phase}
+    agents = [{"name": "A", "model": "opus", "ccproxyMapping": mapping}]
+    path.write_text(json.dumps({"xAgents": agents}))
+
+    assert load_roster(path).phases == ({} if number is None else {"a": number})

@@ -1,0 +1,106 @@
+"""`ccproxy routes show`: what the routing table comes to."""
+
+# ruff: noqa: PLC0415 -- a command imports what it needs when it runs
+
+import os
+from dataclasses import asdict, replace
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ccproxy.cli.options import ConfigOption, JsonOption, config_path
+from ccproxy.cli.output import print_csv, print_json, print_table, remark
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ccproxy.cli.resolved import ResolvedRoute
+    from routing.types import RoutingTable
+
+ProfileOption = Annotated[
+    str | None,
+    typer.Option("--profile", metavar="NAME", help="Another profile than the active one."),
+]
+
+
+def show(
+    config: ConfigOption = None,
+    profile: ProfileOption = None,
+    *,
+    as_json: JsonOption = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV for spreadsheets.")] = False,
+) -> None:
+    """Show where each agent's requests go, as things are configured.
+
+    Rules about what is in a request (its length, images, ...) do not count here; see `explain`.
+    """
+    from ccproxy.cli.offline import read_offline
+    from ccproxy.cli.resolved import agent_routes
+
+    if as_json and as_csv:
+        raise typer.BadParameter("--json and --csv exclude each other")
+    routing = read_offline(config_path(config), os.environ)
+    table = with_profile(routing.table, profile)
+    routes = list(agent_routes(table, routing.loaded.roster))
+    if as_json:
+        print_json([asdict(each) for each in routes])
+    elif as_csv:
+        _print_csv(routes)
+    else:
+        _print_table(routes)
+    remark(f"profile {table.active.name}, table version {table.version}, {len(routes)} agents")
+
+
+def with_profile(table: "RoutingTable", name: str | None) -> "RoutingTable":
+    """Return the table with another profile active.
+
+    Raises:
+        BadParameter: There is none of that name.
+    """
+    from routing.nearest import did_you_mean
+
+    if name is None:
+        return table
+    profile = table.profiles.get(name)
+    if profile is None:
+        hint = did_you_mean(name, table.profiles)
+        raise typer.BadParameter(f"--profile: there is no profile {name!r}.{hint}")
+    asked = frozenset(header for rule in profile.rules for header in rule.when.header)
+    return replace(table, active=profile, asked_headers=asked)
+
+
+def _print_table(routes: "Sequence[ResolvedRoute]") -> None:
+    from ccproxy.cli.resolved import policies_told
+
+    headings = ["agent", "tier", "category", "route", "privacy"]
+    rows = [
+        [
+            each.agent,
+            each.tier,
+            each.category,
+            " > ".join(each.route) or f"none: {'; '.join(each.skipped) or each.problem}",
+            each.privacy or "",
+        ]
+        for each in routes
+    ]
+    if any(map(policies_told, routes)):
+        headings.append("policies")
+        rows = [[*row, policies_told(each)] for row, each in zip(rows, routes, strict=True)]
+    print_table(headings, rows)
+
+
+def _print_csv(routes: "Sequence[ResolvedRoute]") -> None:
+    rows = [asdict(each) for each in routes]
+    print_csv(
+        [
+            {
+                key: "; ".join(value) if key == "skipped" else _plain(value)
+                for key, value in row.items()
+            }
+            for row in rows
+        ]
+    )
+
+
+def _plain(value: object) -> object:
+    return " > ".join(value) if isinstance(value, tuple) else value
