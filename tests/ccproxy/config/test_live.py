@@ -120,8 +120,8 @@ async def test_table_and_roster_are_never_of_two_versions(folder):
 
     def ask():
         while not stop.is_set():
-            table, roster = live.loaded.table, live.loaded.roster
-            seen.add((table.active.default.route, len(roster.agents)))
+            loaded = live.loaded
+            seen.add((loaded.table.active.default.route, len(loaded.roster.agents)))
 
     asking = asyncio.create_task(asyncio.to_thread(ask))
     for round_ in range(20):
