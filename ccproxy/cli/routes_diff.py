@@ -120,8 +120,14 @@ def _replay(
     from ccproxy.cli.replay import Prices, replay
     from ccproxy.config.pricing_file import load_pricing, pricing_file
     from ccproxy.observability.decision_log import FILE_NAME, read_decisions
+    from routing.pricing import PriceList
 
-    prices = load_pricing(pricing_file(settings))
+    price_file = pricing_file(settings)
+    prices = PriceList("", {})
+    if price_file.exists():
+        prices = load_pricing(price_file)
+    else:
+        remark(f"note: there is no {price_file}, so what Claude's answers cost is not known")
     before, after = _state(old, loaded), _state(new, loaded)
     deployments = {each.name: each for each in settings.deployments}
     recorded = read_decisions(
@@ -147,7 +153,7 @@ def _print_changes(changes: "TableChanges") -> None:
     rows = [row for each in changes.agents for row in each.rows()]
     rows += [("", f"rule {name}", word, "") for name, word in changes.rules.items()]
     print_table(("agent", "what", "before", "after"), rows)
-    remark(f"{len(changes.agents)} agents or callers change, {len(changes.rules)} rules")
+    remark(f"agents or callers that change: {len(changes.agents)}; rules: {len(changes.rules)}")
 
 
 def _print_replay(replayed: "Replay", since: str) -> None:

@@ -55,7 +55,7 @@ def test_for_people(ccproxy):
         ["(unknown,", "haiku", "model)", "policies", "(none)", "deadline", "30", "s"],
         ["rule", "long", "changed"],
     ] == result.lines()
-    assert "2 agents or callers change, 1 rules" in result.err
+    assert "agents or callers that change: 2; rules: 1" in result.err
 
 
 def test_for_programs(ccproxy):
@@ -308,3 +308,27 @@ def test_a_time_that_is_none(ccproxy, since):
 
     assert result.code == 2
     assert "write 90m, 24h, 7d" in " ".join(result.err.replace("│", " ").split())
+
+
+def test_no_prices(ccproxy):
+    """Without a price file requests are counted all the same, and what is missing is said."""
+    (ccproxy.folder / "pricing.yaml").unlink()
+    record(ccproxy, decided())
+    edited(ccproxy, TO_CLOUD)
+
+    result = diff(ccproxy, "--since", "24h")
+
+    assert result.lines()[-1] == ["coder", "cloud", "1", "$0.000000", "$0.000000", "1"]
+    assert "there is no" in result.err
+    assert "pricing.yaml" in result.err
+
+
+def test_broken_prices(ccproxy):
+    """A price file with a mistake in it is not used at all."""
+    (ccproxy.folder / "pricing.yaml").write_text("version: 1\n")
+    edited(ccproxy, TO_CLOUD)
+
+    result = diff(ccproxy, "--since", "24h")
+
+    assert result.code == 1
+    assert "pricing.yaml:1:1: as_of: must be the day" in result.err
