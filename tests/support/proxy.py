@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tempfile
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ import yaml
 
 from ccproxy.app import Proxy, build_proxy
 from ccproxy.auth import create_token
+from ccproxy.config.roster import slug_of
 from ccproxy.config.settings import load_settings
 from ccproxy.demo.asgi_server import running
 from ccproxy.demo.claude import SimulatedClaude
@@ -39,6 +41,9 @@ class RunningProxy:
     claude_url: str
     proxy: Proxy
     tokens_file: Path
+    config_file: Path
+    routing_file: Path
+    """The test's own copy: it may be edited."""
 
     @property
     def headers(self) -> dict[str, str]:
@@ -93,9 +98,22 @@ def settings_document(
     }
 
 
+def roster_with_prompts(prompts: Mapping[str, str]) -> dict[str, Any]:
+    """Return the shipped roster with these prompts, by slug, written into its entries."""
+    document: dict[str, Any] = json.loads((REPOSITORY / "config/orchestra-config.json").read_text())
+    lists = [value for value in document.values() if isinstance(value, list)]
+    for entry in [document["architect"], *(entry for entries in lists for entry in entries)]:
+        if isinstance(entry, dict) and "name" in entry:
+            prompt = prompts.get(slug_of(entry["name"]))
+            if prompt is not None:
+                entry["prompt"] = prompt
+    return document
+
+
 @asynccontextmanager
 async def running_proxy(
     *,
+    prompts: Mapping[str, str] | None = None,
     routing: Mapping[str, Any] | None = None,
     changes: Mapping[str, Any] | None = None,
     patience_s: float = 8.0,
@@ -107,6 +125,7 @@ async def running_proxy(
     """Run a proxy while the block runs.
 
     Args:
+        prompts: Prompts, by slug, that the roster has for its agents instead of its own.
         routing: A routing table to use instead of the shipped one.
         changes: Top-level keys of `ccproxy.yaml` to replace.
         patience_s: How long a local stream may stay uncommitted.
@@ -119,15 +138,18 @@ async def running_proxy(
     claude = claude or SimulatedClaude(speed=TEST_SPEED)
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         home = Path(folder)
-        routing_file = REPOSITORY / "config/routing.yaml"
-        if routing is not None:
-            routing_file = home / "routing.yaml"
-            routing_file.write_text(yaml.safe_dump(dict(routing)))
+        routing_file = home / "routing.yaml"
+        shipped = (REPOSITORY / "config/routing.yaml").read_text()
+        routing_file.write_text(shipped if routing is None else yaml.safe_dump(dict(routing)))
+        roster_file = REPOSITORY / "config/orchestra-config.json"
+        if prompts is not None:
+            roster_file = home / "roster.json"
+            roster_file.write_text(json.dumps(roster_with_prompts(prompts)))
         async with ollama.serve() as ollama_url, claude.serve() as claude_url:
             document = settings_document(
                 ollama_url,
                 claude_url,
-                roster=REPOSITORY / "config/orchestra-config.json",
+                roster=roster_file,
                 routing=routing_file,
             )
             document.update(changes or {})
@@ -152,4 +174,6 @@ async def running_proxy(
                     claude_url,
                     proxy,
                     settings.tokens_file,
+                    config,
+                    routing_file,
                 )
