@@ -1,8 +1,8 @@
 """What the simulated Claude says: a deterministic answer, labelled as simulated.
 
 In order: 1. a tool result in the last user turn is quoted; 2. a forced tool is called; 3. "use the
-NAME tool" calls it, and a command in backticks calls `Bash`, where these are offered; 4. a JSON
-schema is filled; 5. the prompt is echoed.
+NAME tool" calls it, with the input of "with {JSON}" if that follows, and a command in backticks
+calls `Bash`, where these are offered; 4. a JSON schema is filled; 5. the prompt is echoed.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 import orjson
 
 from ccproxy.demo.claude_checks import blocks_of, sign_thinking
+from ccproxy.demo.given_input import given_input
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -120,6 +121,9 @@ def _tool_call(body: Mapping[str, Any]) -> tuple[str, dict[str, Any]] | None:
     name = _tool_name(list(tools), body.get("tool_choice") or {"type": "auto"}, prompt)
     if name is None:
         return None
+    given = given_input(prompt)
+    if given is not None:
+        return name, given
     if name == "Bash" and command:
         return name, {"command": command[1], "description": "Run what was asked for"}
     return name, _example(tools[name].get("input_schema") or {}, prompt)

@@ -24,6 +24,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
+from ccproxy.demo.given_input import given_input
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -163,7 +165,7 @@ def _asked_calls(text: str, tools: Sequence[JsonObject]) -> tuple[AnswerCall, ..
     wanted += [match[1] for match in _ALSO_TOOL.finditer(text, first.end()) if match[1] in offered]
     words = [left or right for left, right in _QUOTED.findall(text)]
     words = [word for word in words if word not in offered]
-    explicit = _json_after(text)
+    explicit = given_input(text)
     return tuple(
         AnswerCall(
             name,
@@ -173,23 +175,6 @@ def _asked_calls(text: str, tools: Sequence[JsonObject]) -> tuple[AnswerCall, ..
         )
         for name in wanted[:_MAX_PARALLEL_CALLS]
     )
-
-
-def _json_after(text: str) -> JsonObject | None:
-    """Return the JSON object after the word `with`, if there is one."""
-    start = text.find("with {")
-    if start < 0:
-        return None
-    body = text[start + 5 :]
-    for end in range(len(body), 1, -1):
-        if body[end - 1] != "}":
-            continue
-        try:
-            value = orjson.loads(body[:end])
-        except orjson.JSONDecodeError:
-            continue
-        return value if isinstance(value, dict) else None
-    return None
 
 
 def _shell_call(text: str, tools: Sequence[JsonObject]) -> tuple[AnswerCall, ...]:

@@ -59,6 +59,7 @@ async def run_claude_code(
     token: str,
     folder: Path,
     model: str | None = None,
+    agent_files: Sequence[Path] = (),
     extra_arguments: Sequence[str] = (),
     extra_environment: Mapping[str, str] | None = None,
     timeout_s: float = 50.0,
@@ -71,6 +72,7 @@ async def run_claude_code(
         token: Sent as `Authorization: Bearer`.
         folder: An empty folder; home and working directory are made below it.
         model: Sent verbatim; None leaves the choice to Claude Code.
+        agent_files: Copied to `.claude/agents/` in the working directory.
         extra_arguments: Further command-line arguments.
         extra_environment: Further variables.
         timeout_s: Seconds until the run is killed and fails.
@@ -83,6 +85,10 @@ async def run_claude_code(
     home, work = folder / "home", folder / "work"
     home.mkdir(parents=True)
     work.mkdir()
+    for file in agent_files:
+        agents = work / ".claude/agents"
+        agents.mkdir(parents=True, exist_ok=True)
+        (agents / file.name).write_bytes(file.read_bytes())
     environment = {
         "PATH": "/usr/local/bin:/usr/bin:/bin",
         "HOME": str(home),

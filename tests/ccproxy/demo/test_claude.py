@@ -138,6 +138,19 @@ async def test_answers_are_labelled(sdk: anthropic.AsyncAnthropic) -> None:
     assert message.content[0].text.startswith(f"[simulated {MODEL}]")
 
 
+async def test_a_tool_is_called_with_the_input_that_is_spelled_out(
+    sdk: anthropic.AsyncAnthropic,
+) -> None:
+    """What follows `with` as JSON is the call's input, as it is."""
+    text = 'Use the get_weather tool with {"city": "Bern", "unit": "f"}.'
+
+    answer = await _streamed(sdk, tools=[WEATHER], messages=[{"role": "user", "content": text}])
+
+    call = answer.content[-1]
+    assert call.type == "tool_use"
+    assert call.input == {"city": "Bern", "unit": "f"}
+
+
 async def test_tool_calls_come_with_input_and_results_are_quoted(
     sdk: anthropic.AsyncAnthropic,
 ) -> None:
