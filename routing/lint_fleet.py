@@ -102,11 +102,13 @@ def lint_claude_ids(
         ]
         for place, route in places:
             for index, name in enumerate(route or ()):
-                if deployments[name].upstream_model != ANY_UPSTREAM_MODEL:
+                deployment = deployments[name]
+                if deployment.upstream_model != ANY_UPSTREAM_MODEL or deployment.base_model:
                     continue
                 message = (
                     f"{name!r} asks Claude for whatever the client called the model, which here "
-                    "may be no id of Claude's; name a deployment with an id (anthropic/<id>)"
+                    "may be no id of Claude's; give it a model_info.base_model, or name a "
+                    "deployment with an id (anthropic/<id>)"
                 )
                 yield Problem(("profiles", profile.name, *place, "route", index), message)
 

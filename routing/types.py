@@ -158,6 +158,8 @@ class Deployment:
     """Why it cannot be used at all (e.g. a missing key), or None."""
     upstream_model: str = ""
     """The upstream's own name for the model, or `ANY_UPSTREAM_MODEL`; empty means not told."""
+    base_model: str | None = None
+    """With `ANY_UPSTREAM_MODEL`, what is asked for where the client's id is none of Claude's."""
     capabilities: Capabilities = UNKNOWN_CAPABILITIES
     """What the config file says; the rest is in the `FleetSnapshot`."""
     max_input_tokens: int | None = None

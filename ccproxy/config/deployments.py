@@ -125,6 +125,7 @@ def to_routing_deployment(settings: DeploymentSettings) -> Deployment:
         leaves_host=not settings.on_premises,
         unavailable=settings.unavailable,
         upstream_model=settings.upstream_model,
+        base_model=settings.base_model,
         capabilities=Capabilities(
             tools=settings.supports_tools,
             vision=settings.supports_vision,

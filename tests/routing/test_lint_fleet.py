@@ -151,3 +151,10 @@ def test_an_inherited_route_is_told_once() -> None:
     mapping = table_of({"extends": "base"}, base={"default": {"route": ["claude"]}})
     found = [str(each) for each in compile_table(mapping, DEPLOYMENTS, NO_WISHES)[1]]
     assert [each.partition(": ")[0] for each in found] == ["profiles.base.default.route.0"]
+
+
+def test_a_base_model_answers_for_foreign_ids() -> None:
+    """`anthropic/*` that names an id to ask instead needs no other deployment beside it."""
+    based = {**DEPLOYMENTS, "claude": replace(DEPLOYMENTS["claude"], base_model="claude-opus-5-5")}
+    mapping = table_of({"default": {"route": ["claude"]}})
+    assert compile_table(mapping, based, NO_WISHES)[1] == []
