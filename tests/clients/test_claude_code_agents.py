@@ -22,7 +22,7 @@ async def decisions_of(proxy, requests):
     """Wait until so many requests are on record, and return them in the order of arrival."""
     path = proxy.tokens_file.parent / FILE_NAME
     async with asyncio.timeout(10):
-        while len(found := list(read_decisions(path))) < requests:
+        while len(found := list(read_decisions(path))) < requests:  # noqa: ASYNC110 - a file
             await asyncio.sleep(0.05)
     return sorted(found, key=lambda decision: decision.at)
 
