@@ -3,15 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from time import monotonic
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from ccproxy.wire.errors import ApiError
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
     from ccproxy.ports import Outcome
     from routing.types import Plan
+
+
+DEADLINE_NOTE: Final = "deadline_missed"
+"""What the outcome of a request says that was cut off."""
+
+
+class DeadlineMissed(Exception):
+    """The time was over before the answer had ended; the message is for the client."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,16 +39,27 @@ class Deadline:
         """Return the deadline that a plan gives a request."""
         return cls(plan.deadline_s, outcome.arrived_at)
 
-    def running(self) -> asyncio.Timeout:
-        """Return the block in which the deadline holds; it ends in `TimeoutError`."""
-        if self.limit_s is None:
-            return asyncio.timeout(None)
-        return asyncio.timeout(max(0.0, self.arrived_at + self.limit_s - monotonic()))
+    def running(self) -> AbstractAsyncContextManager[None]:
+        """Return the block in which the deadline holds.
 
-    def missed(self) -> ApiError:
-        """Return what the client is told: a 504 that may be tried again."""
-        return ApiError(504, self.words(), should_retry=True)
+        Raises:
+            DeadlineMissed: In the block, when the time is over. Another's `TimeoutError` stays one.
+        """
+        return nullcontext() if self.limit_s is None else self._limited(self.limit_s)
 
-    def words(self) -> str:
-        """Return the sentence for it."""
-        return f"No answer within the deadline of {self.limit_s:g} s that the routing table sets."
+    @asynccontextmanager
+    async def _limited(self, limit_s: float) -> AsyncIterator[None]:
+        timer = asyncio.timeout(max(0.0, self.arrived_at + limit_s - monotonic()))
+        try:
+            async with timer:
+                yield
+        except TimeoutError as exc:
+            if not timer.expired():
+                raise
+            message = f"No answer within the deadline of {limit_s:g} s that the routing table sets."
+            raise DeadlineMissed(message) from exc
+
+
+def deadline_refusal(missed: DeadlineMissed) -> ApiError:
+    """Return what a client is told that has heard nothing yet: a 504 that may be tried again."""
+    return ApiError(504, str(missed), should_retry=True)

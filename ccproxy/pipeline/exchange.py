@@ -11,7 +11,12 @@ from typing import TYPE_CHECKING, Final
 
 from ccproxy.pipeline.accounted import Accounted
 from ccproxy.pipeline.attempts import first_answer
-from ccproxy.pipeline.deadline import Deadline
+from ccproxy.pipeline.deadline import (
+    DEADLINE_NOTE,
+    Deadline,
+    DeadlineMissed,
+    deadline_refusal,
+)
 from ccproxy.pipeline.off_loop import LARGE_BYTES, off_loop
 from ccproxy.pipeline.refusals import reply_headers
 from ccproxy.pipeline.relay import PING_AFTER_S, relay
@@ -22,6 +27,7 @@ from ccproxy.wire.content_coding import check_charset, decode_body
 from ccproxy.wire.errors import invalid_request
 from ccproxy.wire.ids import mint_request_id
 from ccproxy.wire.json_body import parse_json_object
+from routing.failures import FailureClass
 from routing.types import Side
 
 if TYPE_CHECKING:
@@ -123,8 +129,10 @@ class Exchange:
         try:
             async with deadline.running():
                 return await first_answer(names, self._deployments, request, outcome)
-        except TimeoutError as exc:
-            raise deadline.missed() from exc
+        except DeadlineMissed as exc:
+            outcome.attempts.append(f"{outcome.deployment}:{FailureClass.TIMEOUT_FIRST_BYTE}")
+            outcome.notes.append(DEADLINE_NOTE)
+            raise deadline_refusal(exc) from exc
 
 
 def _unpacked_bytes(incoming: Incoming, raw_body: bytes) -> int:

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager, suppress
 from time import monotonic
 from typing import TYPE_CHECKING, Final
 
-from ccproxy.pipeline.deadline import Deadline
+from ccproxy.pipeline.deadline import DEADLINE_NOTE, Deadline, DeadlineMissed
 from ccproxy.pipeline.request import BUG, STOPPING
 from ccproxy.ports import AttemptFailed, ClientGone, Ending
 from ccproxy.wire.events import PING
@@ -54,10 +54,11 @@ async def relay(
     except AttemptFailed:
         outcome.ending = Ending.BROKEN
         raise
-    except TimeoutError as exc:
+    except DeadlineMissed as exc:
         outcome.ending = Ending.BROKEN
-        await _say_farewell(reply, client, ("timeout_error", deadline.words()))
-        raise AttemptFailed(FailureClass.TIMEOUT_BETWEEN_BYTES, deadline.words()) from exc
+        outcome.notes.append(DEADLINE_NOTE)
+        await _say_farewell(reply, client, ("timeout_error", str(exc)))
+        raise AttemptFailed(FailureClass.TIMEOUT_BETWEEN_BYTES, str(exc)) from exc
     except asyncio.CancelledError:
         # Either the client left, which is found out further up, or the server stops.
         outcome.ending = Ending.BROKEN
