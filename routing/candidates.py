@@ -14,14 +14,17 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from routing.capabilities import longest_prompt_tokens, missing_ability
+from routing.cost import too_dear
 from routing.errors import NoAttempt
 from routing.policies import OnOverflow
+from routing.pricing import NO_PRICES
 from routing.types import ANY_UPSTREAM_MODEL, Privacy, Side, TraceEntry
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from routing.capabilities import FleetSnapshot
+    from routing.pricing import PriceList
     from routing.types import ContentFacts, Deployment
 
 
@@ -45,7 +48,10 @@ class Terms:
     fleet: FleetSnapshot
     safety: SafetyCall | None = None
     counting: bool = False
-    """Tokens are only to be counted: a prompt may be as long as it likes."""
+    """Tokens are only to be counted: a prompt may be as long as it likes, and nothing is billed."""
+    requested_model: str = ""
+    max_cost_microusd: int | None = None
+    prices: PriceList = NO_PRICES
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,6 +172,16 @@ def _judge_room(verdict: Verdict, deployment: Deployment, terms: Terms) -> Verdi
             if terms.on_overflow is OnOverflow.REROUTE:
                 reason = f"holds {longest} tokens, and the prompt has about {tokens}"
                 return replace(verdict, skipped=reason)
+    if terms.max_cost_microusd is not None and terms.content is not None and not terms.counting:
+        dear = too_dear(
+            deployment,
+            terms.requested_model,
+            terms.content,
+            terms.prices,
+            terms.max_cost_microusd,
+        )
+        if dear is not None:
+            return replace(verdict, skipped=dear)
     unavailable = deployment.unavailable or terms.fleet.unavailable.get(deployment.name)
     if unavailable is not None:
         return Verdict(verdict.name, f"unavailable: {unavailable}", outage=True)

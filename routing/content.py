@@ -16,3 +16,4 @@ class StatedContent:
     tool_names: frozenset[str] = frozenset()
     wants_thinking: bool = False
     wants_structured_output: bool = False
+    max_output_tokens: int = 0

@@ -79,6 +79,9 @@ def build_plan(
         fleet=fleet,
         safety=safety,
         counting=facts.request_class is RequestClass.COUNT,
+        requested_model=facts.requested_model,
+        max_cost_microusd=policies.max_cost_microusd,
+        prices=table.prices,
     )
     verdicts = judge_all(decision.route or (), terms)
     trace = (*decision.trace, *(verdict.entry() for verdict in verdicts))

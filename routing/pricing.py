@@ -90,6 +90,10 @@ class PriceList:
         return self.prices.get(model) or self.prices.get(_SNAPSHOT.sub("", model))
 
 
+NO_PRICES: Final = PriceList("", {})
+"""Nothing has a known price."""
+
+
 def cost_microusd(tokens: TokenCounts, price: Price) -> int:
     """Return what a request costs, in whole microdollars."""
     rates = price.rates_for(tokens)

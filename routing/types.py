@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from routing.capabilities import UNKNOWN_CAPABILITIES, Capabilities
 from routing.policies import KEEP_THINKING, NO_POLICIES, OnOverflow, Policies, ThinkingPolicy
+from routing.pricing import NO_PRICES, PriceList
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -115,6 +116,11 @@ class ContentFacts(Protocol):
     @property
     def wants_structured_output(self) -> bool:
         """An output schema is asked for."""
+        ...
+
+    @property
+    def max_output_tokens(self) -> int:
+        """The most that may be answered, as the request says."""
         ...
 
 
@@ -282,6 +288,8 @@ class RoutingTable:
     """What this machine's memory has for models; None means that it is not said."""
     asked_headers: frozenset[str] = frozenset()
     """Headers that the active profile's rules ask for, in lower case."""
+    prices: PriceList = NO_PRICES
+    """What Claude's tokens cost, for requests with a limit."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from ccproxy.cli.checking import check_configuration
 from ccproxy.config.agent_files import load_prompts
+from ccproxy.config.pricing_file import prices_in, pricing_file
 from ccproxy.config.problems import ConfigError
 from ccproxy.pipeline.explainer import AssumedState
 from routing.prompts import PromptIndex
@@ -37,7 +38,8 @@ class OfflineRouting:
         """Return table, roster and prompts; reads the agents' files."""
         prompts = load_prompts(self.loaded, self.settings.roster_file).prompts
         roster = self.loaded.roster
-        return AssumedState(self.table, roster, PromptIndex.build(prompts, roster.agents))
+        table = replace(self.table, prices=prices_in(pricing_file(self.settings)))
+        return AssumedState(table, roster, PromptIndex.build(prompts, roster.agents))
 
 
 def read_offline(path: Path, environ: Mapping[str, str]) -> OfflineRouting:

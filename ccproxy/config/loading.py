@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import time
 from typing import TYPE_CHECKING, Final
 
 from ccproxy.config.agent_files import load_prompts
 from ccproxy.config.file_looks import look_at
+from ccproxy.config.pricing_file import prices_in, pricing_file
 from ccproxy.config.problems import ConfigError, ConfigProblem
 from ccproxy.config.roster import load_roster
 from ccproxy.config.routing_file import parse_routing
@@ -39,6 +40,8 @@ class RoutingFiles:
     routing_file: Path
     deployments: Mapping[str, Deployment]
     """By name; these are settings and do not reload."""
+    pricing_file: Path | None = None
+    """Where the prices are; it may not exist."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +66,12 @@ class Loaded:
 
 def routing_files(settings: Settings) -> RoutingFiles:
     """Return what the settings say about routing."""
-    return RoutingFiles(settings.roster_file, settings.routing_file, routing_deployments(settings))
+    return RoutingFiles(
+        settings.roster_file,
+        settings.routing_file,
+        routing_deployments(settings),
+        pricing_file(settings),
+    )
 
 
 def load_files(files: RoutingFiles) -> Loaded:
@@ -72,7 +80,8 @@ def load_files(files: RoutingFiles) -> Loaded:
     Raises:
         ConfigError: With every problem of all of them; what serves already should go on.
     """
-    looks = look_at((files.routing_file, files.roster_file))
+    pricing = () if files.pricing_file is None else (files.pricing_file,)
+    looks = look_at((files.routing_file, files.roster_file, *pricing))
     routing_bytes = _read(files.routing_file)
     try:
         roster, roster_bytes = _read_roster(files.roster_file)
@@ -86,7 +95,7 @@ def load_files(files: RoutingFiles) -> Loaded:
     )
     prompts = load_prompts(roster, files.roster_file)
     return Loaded(
-        table=table,
+        table=replace(table, prices=prices_in(files.pricing_file)),
         prompts=PromptIndex.build(prompts.prompts, roster.roster.agents),
         roster=roster.roster,
         version=version_of(routing_bytes, roster_bytes),

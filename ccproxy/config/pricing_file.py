@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 from ccproxy.config.problems import ConfigError
 from ccproxy.config.yaml_marks import read_marked
 from routing.nearest import did_you_mean
-from routing.pricing import Price, PriceList, Rates
+from routing.pricing import NO_PRICES, Price, PriceList, Rates
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -42,6 +42,15 @@ def load_pricing(path: Path) -> PriceList:
         ConfigError: It cannot be read or used; every problem is listed.
     """
     return _Reader(read_marked(path)).read()
+
+
+def prices_in(path: Path | None) -> PriceList:
+    """Return the prices in a file, none where there is no file.
+
+    Raises:
+        ConfigError: It is there and cannot be used.
+    """
+    return NO_PRICES if path is None or not path.exists() else load_pricing(path)
 
 
 class _Reader:

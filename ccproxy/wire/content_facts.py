@@ -82,6 +82,12 @@ class BodyFacts:
         """An output schema is asked for."""
         return bool(_output_format(self._body))
 
+    @property
+    def max_output_tokens(self) -> int:
+        """The most that may be answered, as the request says."""
+        most = self._body.get("max_tokens")
+        return most if isinstance(most, int) and most > 0 else 0
+
     def release(self) -> None:
         """Let go of the body: a stream may last for minutes. Only `known` is asked from now on."""
         self._released = self.known()
@@ -95,6 +101,7 @@ class BodyFacts:
             "tool_names": self.tool_names,
             "wants_thinking": self.wants_thinking,
             "wants_structured_output": self.wants_structured_output,
+            "max_output_tokens": self.max_output_tokens,
         }
         computed = vars(self)
         for name in ("input_tokens", "has_server_tools"):

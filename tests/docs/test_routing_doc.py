@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
+from ccproxy.config.pricing_file import load_pricing
 from ccproxy.config.roster import load_roster
 from ccproxy.config.routing_file import parse_routing
 from ccproxy.config.settings import load_settings, routing_deployments
@@ -90,7 +91,8 @@ def request_of(text: str) -> RequestFacts:
 
 def decide(table_text: str, facts: RequestFacts) -> Plan | RoutingError:
     """Return what the table says of a request."""
-    table, _ = parse_routing(whole(table_text), "page", DEPLOYMENTS, ROSTER)
+    parsed, _ = parse_routing(whole(table_text), "page", DEPLOYMENTS, ROSTER)
+    table = replace(parsed, prices=load_pricing(ROOT / "config/pricing.yaml"))
     try:
         match = identify(facts, ROSTER, table.deployments)
         return build_plan(facts, match, table, ROSTER)

@@ -94,6 +94,7 @@ def test_what_a_record_says():
                 "tool_names": ["Bash", "Read"],
                 "wants_thinking": False,
                 "wants_structured_output": False,
+                "max_output_tokens": 0,
             },
         },
         "match": {"slug": "coder", "source": "path", "confidence": 1.0, "conflicts": []},
@@ -152,6 +153,7 @@ def test_only_what_was_computed_is_recorded():
 
     assert before == {
         "tool_names": ["Read"], "wants_thinking": True, "wants_structured_output": False,
+        "max_output_tokens": 0,
     }  # fmt: skip
     assert "input_tokens" not in computed
     assert "_traits" not in computed

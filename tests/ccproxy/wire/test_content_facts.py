@@ -266,6 +266,7 @@ def test_what_is_known_without_looking_further() -> None:
         "tool_names": {"a"},
         "wants_thinking": True,
         "wants_structured_output": False,
+        "max_output_tokens": 0,
     }
     _ = facts.has_documents
     assert facts.known() == first | {"has_images": True, "has_documents": False}
