@@ -223,13 +223,16 @@ class Incoming:
     """Lower-case names, in order, repeated ones repeated."""
     path_agent: str | None = None
     """The slug of the prefix, decoded."""
+    _first: Mapping[bytes, bytes] = field(init=False, repr=False, compare=False)
+    """The first header of each name: a request is asked for a dozen."""
+
+    def __post_init__(self) -> None:
+        """Index the headers."""
+        object.__setattr__(self, "_first", dict(reversed(self.headers)))
 
     def header(self, name: bytes) -> bytes | None:
         """Return the first header of that lower-case name, or None."""
-        for key, value in self.headers:
-            if key == name:
-                return value
-        return None
+        return self._first.get(name)
 
 
 class Client(Protocol):
