@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields, is_dataclass
 from enum import Enum
+from operator import attrgetter
 from time import localtime
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar, cast
 
@@ -39,6 +40,7 @@ _PLAIN_FIELDS: Final = tuple(
     if each.name not in ("content", "headers")
 )
 """Fields of `RequestFacts` that are recorded as they are, and their defaults."""
+_plain_values: Final = attrgetter(*(name for name, _ in _PLAIN_FIELDS))
 
 Record = TypeVar("Record")
 
@@ -145,9 +147,8 @@ def decision_of(
 def describe_facts(facts: RequestFacts) -> dict[str, object]:
     """Return what the facts say beyond their defaults, JSON-ready and bounded."""
     said: dict[str, object] = {}
-    for name, default in _PLAIN_FIELDS:
-        value = getattr(facts, name)
-        if value != default:
+    for (name, default), value in zip(_PLAIN_FIELDS, _plain_values(facts), strict=True):
+        if value is not default and value != default:
             said[name] = _bounded(value)
     if facts.headers:
         said["headers"] = {
