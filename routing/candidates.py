@@ -10,8 +10,8 @@ Rules:
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
 
 from routing.capabilities import longest_prompt_tokens, missing_ability
 from routing.cost import too_dear
@@ -37,8 +37,7 @@ class SafetyCall:
     """The requested model is an id of Claude's."""
 
 
-@dataclass(frozen=True, slots=True)
-class Terms:
+class Terms(NamedTuple):
     """By what candidates are judged."""
 
     privacy: Privacy
@@ -54,8 +53,7 @@ class Terms:
     prices: PriceList = NO_PRICES
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(NamedTuple):
     """Whether one candidate becomes an attempt."""
 
     name: str
@@ -165,24 +163,31 @@ def _not_for_safety(deployment: Deployment, safety: SafetyCall | None) -> str | 
 def _judge_room(verdict: Verdict, deployment: Deployment, terms: Terms) -> Verdict:
     """Return the verdict after a look at the prompt's length and at what is up."""
     longest = None if terms.counting else longest_prompt_tokens(deployment)
-    if longest is not None and terms.content is not None:
-        tokens = terms.content.input_tokens
+    content = terms.content
+    if longest is not None and content is not None and not _is_short(content, longest):
+        tokens = content.input_tokens
         if tokens > longest:
-            verdict = replace(verdict, longest_prompt=longest)
+            verdict = verdict._replace(longest_prompt=longest)
             if terms.on_overflow is OnOverflow.REROUTE:
                 reason = f"holds {longest} tokens, and the prompt has about {tokens}"
-                return replace(verdict, skipped=reason)
-    if terms.max_cost_microusd is not None and terms.content is not None and not terms.counting:
+                return verdict._replace(skipped=reason)
+    if terms.max_cost_microusd is not None and content is not None and not terms.counting:
         dear = too_dear(
             deployment,
             terms.requested_model,
-            terms.content,
+            content,
             terms.prices,
             terms.max_cost_microusd,
         )
         if dear is not None:
-            return replace(verdict, skipped=dear)
+            return verdict._replace(skipped=dear)
     unavailable = deployment.unavailable or terms.fleet.unavailable.get(deployment.name)
     if unavailable is not None:
         return Verdict(verdict.name, f"unavailable: {unavailable}", outage=True)
     return verdict
+
+
+def _is_short(content: ContentFacts, tokens: int) -> bool:
+    """Return whether the prompt is known to fit without an estimate."""
+    at_most = content.input_tokens_at_most
+    return at_most is not None and at_most <= tokens

@@ -5,15 +5,15 @@ Rules:
 2. What is not known holds for nothing, neither `true` nor `false`.
 3. Patterns are globs (`*`, `?`, `[abc]`) over the whole text. Case counts, except in
    `requested_model`.
-4. The number of tokens is asked for last, and only if everything else holds: it is an estimate
-   that costs time.
+4. The number of tokens is asked for last, and only if everything else holds and a bound does not
+   decide: it is an estimate that costs time.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -78,8 +78,7 @@ class When:
     request_class: frozenset[RequestClass] = frozenset()
 
 
-@dataclass(frozen=True, slots=True)
-class Subject:
+class Subject(NamedTuple):
     """A request as conditions see it."""
 
     facts: RequestFacts
@@ -191,6 +190,9 @@ def _unmet_length(when: When, facts: RequestFacts) -> str | None:
         return None
     if facts.content is None:
         return "the number of input tokens is unknown"
+    at_most = facts.content.input_tokens_at_most
+    if at_most is not None and at_most < (when.min_input_tokens or 0):
+        return f"at most {at_most} input tokens, fewer than {when.min_input_tokens}"
     tokens = facts.content.input_tokens
     if when.min_input_tokens is not None and tokens < when.min_input_tokens:
         return f"about {tokens} input tokens, fewer than {when.min_input_tokens}"

@@ -17,3 +17,8 @@ class StatedContent:
     wants_thinking: bool = False
     wants_structured_output: bool = False
     max_output_tokens: int = 0
+
+    @property
+    def input_tokens_at_most(self) -> None:
+        """None: what is stated needs no bound."""
+        return

@@ -77,6 +77,9 @@ class PromptFinding:
     """The first few slugs of tag lines that no agent has, sorted."""
 
 
+NOTHING_FOUND: Final = PromptFinding()
+
+
 @dataclass(frozen=True, slots=True)
 class PromptReport:
     """Whether an agent can be recognised by its prompt."""
@@ -160,7 +163,7 @@ class PromptIndex:
             if _TAG_START in text:
                 self._add_tags(number, text, hits, unknown)
         if not hits and not touched and not unknown:
-            return PromptFinding()
+            return NOTHING_FOUND
         return self._finding(hits, self._near(system_texts, hits, touched), unknown)
 
     def _add_tags(self, number: int, text: str, hits: dict[str, _Hit], unknown: set[str]) -> None:

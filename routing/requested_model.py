@@ -12,9 +12,8 @@ from the roster, or one of Claude's own model ids. The first that fits, in this 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from routing.errors import UnknownAgent
 from routing.nearest import nearest
@@ -49,8 +48,7 @@ class RequestedKind(StrEnum):
     OTHER = "other"
 
 
-@dataclass(frozen=True, slots=True)
-class RequestedModel:
+class RequestedModel(NamedTuple):
     """The requested model, understood. Exactly the field that `kind` names is set."""
 
     kind: RequestedKind

@@ -5,8 +5,7 @@ Called by: `routing.plan`, whose rules it carries out.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from routing.conditions import could_hold, first_unmet
 from routing.policies import combine
@@ -25,8 +24,7 @@ REQUESTED_MODEL: Final = "requested model"
 DEFAULT: Final = "default"
 
 
-@dataclass(frozen=True, slots=True)
-class Level:
+class Level(NamedTuple):
     """One place of the profile that may speak for a request."""
 
     name: str
@@ -34,8 +32,7 @@ class Level:
     entry: RouteRule | None
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(NamedTuple):
     """What the profile says of one request."""
 
     route: tuple[str, ...] | None

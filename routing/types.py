@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 from routing.capabilities import UNKNOWN_CAPABILITIES, Capabilities
 from routing.policies import KEEP_THINKING, NO_POLICIES, OnOverflow, Policies, ThinkingPolicy
@@ -86,6 +86,11 @@ class ContentFacts(Protocol):
     @property
     def input_tokens(self) -> int:
         """The estimate of the prompt, in tokens."""
+        ...
+
+    @property
+    def input_tokens_at_most(self) -> int | None:
+        """What `input_tokens` does not exceed; None where that costs as much as the estimate."""
         ...
 
     @property
@@ -292,9 +297,11 @@ class RoutingTable:
     """What Claude's tokens cost, for requests with a limit."""
 
 
-@dataclass(frozen=True, slots=True)
-class TraceEntry:
-    """One step of a decision: a rule or a candidate, kept or skipped, and why."""
+class TraceEntry(NamedTuple):
+    """One step of a decision: a rule or a candidate, kept or skipped, and why.
+
+    A tuple costs half of what a dataclass does, and every request makes a dozen.
+    """
 
     kind: str
     """`rule` or `candidate`."""

@@ -65,13 +65,23 @@ def gather_facts(
     around: Circumstances,
     *,
     counting: bool,
+    body_bytes: int | None = None,
 ) -> RequestFacts:
-    """Return what the request says; never raises, whatever the body holds."""
+    """Return what the request says; never raises, whatever the body holds.
+
+    Args:
+        incoming: As it arrived.
+        body: Parsed.
+        state: What is in force.
+        around: What the request itself does not say.
+        counting: The request was sent to count_tokens.
+        body_bytes: Length of the body's JSON; where it is known, a short one needs no estimate.
+    """
     finding = state.prompts.find(system_texts(body))
     asked = state.table.asked_headers
     headers = {
         key: value.decode("latin-1")
-        for name, value in incoming.headers
+        for name, value in (incoming.headers if asked else ())
         if (key := name.decode("latin-1")) in asked
     }
     return RequestFacts(
@@ -88,7 +98,7 @@ def gather_facts(
         principal=around.principal,
         project=_text(incoming, PROJECT_HEADER),
         headers=headers,
-        content=BodyFacts(body),
+        content=BodyFacts(body, body_bytes),
         local_minute=around.local_minute,
     )
 

@@ -78,8 +78,11 @@ class Router:
             bound_agent=self._bindings.find(key, now),
             local_minute=(clock.tm_wday, clock.tm_hour * 60 + clock.tm_min),
         )
-        facts = gather_facts(incoming, request.body, state, around, counting=request.counting)
-        routed = Routed(facts, state.table.version, body_bytes=len(request.decoded_body))
+        body_bytes = len(request.decoded_body)
+        facts = gather_facts(
+            incoming, request.body, state, around, counting=request.counting, body_bytes=body_bytes
+        )
+        routed = Routed(facts, state.table.version, body_bytes=body_bytes)
         outcome.routed, outcome.request_class = routed, facts.request_class
         try:
             plan = await self._decide(routed, state)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
-from ccproxy.wire.estimate import estimate_input_tokens
+from ccproxy.wire.estimate import estimate_input_tokens, most_input_tokens
 from routing.request_class import OPENING_CHARS, CallFeatures
 
 if TYPE_CHECKING:
@@ -36,15 +36,23 @@ class BodyFacts:
     The body must not change meanwhile.
     """
 
-    def __init__(self, body: Mapping[str, Any]) -> None:
-        """Look at nothing yet."""
+    def __init__(self, body: Mapping[str, Any], body_bytes: int | None = None) -> None:
+        """Look at nothing yet; `body_bytes` is the length of the body's JSON, if it is known."""
         self._body = body
+        self._body_bytes = body_bytes
         self._released: dict[str, object] | None = None
 
     @cached_property
     def input_tokens(self) -> int:
         """The estimate of the prompt, in tokens."""
         return estimate_input_tokens(self._body)
+
+    @property
+    def input_tokens_at_most(self) -> int | None:
+        """A bound by the length of the body; None with images, whose few bytes are many tokens."""
+        if self._body_bytes is None or self.has_images:
+            return None
+        return most_input_tokens(self._body_bytes)
 
     @property
     def has_images(self) -> bool:
@@ -75,7 +83,7 @@ class BodyFacts:
     @property
     def wants_thinking(self) -> bool:
         """Thinking is switched on."""
-        return _member(self._body, "thinking").get("type") in ("enabled", "adaptive")
+        return _thinks(self._body)
 
     @property
     def wants_structured_output(self) -> bool:
@@ -158,7 +166,7 @@ def call_features(
         stream=body.get("stream") is True,
         max_tokens=max_tokens if type(max_tokens) is int else 0,
         has_tools=bool(_dicts(body.get("tools"))),
-        thinking=BodyFacts(body).wants_thinking,
+        thinking=_thinks(body),
         stop_sequences=frozenset(
             stop for stop in _items(body.get("stop_sequences")) if isinstance(stop, str)
         ),
@@ -177,6 +185,10 @@ def _betas(headers: Sequence[tuple[bytes, bytes]]) -> tuple[str, ...]:
         if name == b"anthropic-beta"
         for item in value.decode("latin-1").split(",")
     )
+
+
+def _thinks(body: Mapping[str, Any]) -> bool:
+    return _member(body, "thinking").get("type") in ("enabled", "adaptive")
 
 
 def _schema_keys(body: Mapping[str, Any]) -> frozenset[str]:
@@ -236,7 +248,7 @@ def _items(value: object) -> list[Any]:
 
 
 def _dicts(value: object) -> list[dict[str, Any]]:
-    return [item for item in _items(value) if isinstance(item, dict)]
+    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
 
 
 def _text(value: object) -> str:

@@ -40,6 +40,8 @@ _CALL_TOKENS: Final = 20
 """The markup around these in Qwen2.5's chat template, rounded up."""
 
 _UNITS_PER_TOKEN: Final = 50
+_MOST_TOKENS_PER_BYTE: Final = 5
+"""Text has at most 0.8; `{},` among the tools has most: three bytes for 12 tokens and its text."""
 
 
 def _byte_weights() -> bytes:
@@ -120,6 +122,15 @@ def estimate_input_tokens(body: Mapping[str, Any]) -> int:
         for tool in tools:
             tally.add_json(tool)
     return tally.total_tokens()
+
+
+def most_input_tokens(body_bytes: int) -> int:
+    """Return what `estimate_input_tokens` never exceeds for a body without images.
+
+    Args:
+        body_bytes: Length of the request's JSON.
+    """
+    return _REQUEST_TOKENS + _TOOLS_PREAMBLE_TOKENS + _MOST_TOKENS_PER_BYTE * body_bytes
 
 
 def _dicts(value: object) -> list[dict[str, Any]]:

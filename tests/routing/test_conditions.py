@@ -100,6 +100,7 @@ class Unasked:
     has_images = has_documents = has_server_tools = wants_thinking = False
     wants_structured_output = False
     tool_names: frozenset[str] = frozenset()
+    input_tokens_at_most = 100
 
     @property
     def input_tokens(self) -> int:
@@ -107,9 +108,12 @@ class Unasked:
 
 
 def test_the_estimate_is_asked_for_last() -> None:
-    """A rule that fails for another reason costs no estimate."""
+    """A rule that fails for another reason, or by a bound, costs no estimate."""
     subject = Subject(RequestFacts("x", content=Unasked()), None, None)
     assert first_unmet(When(min_input_tokens=1, project=("blue",)), subject) is not None
+    assert first_unmet(When(min_input_tokens=101), subject) == (
+        "at most 100 input tokens, fewer than 101"
+    )
     with pytest.raises(AssertionError, match="was asked for"):
         first_unmet(When(min_input_tokens=1), subject)
 

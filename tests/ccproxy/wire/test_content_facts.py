@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ccproxy.wire.content_facts import BodyFacts, call_features, system_texts
-from ccproxy.wire.estimate import estimate_input_tokens
+from ccproxy.wire.estimate import estimate_input_tokens, most_input_tokens
 from routing.request_class import CallFeatures, classify_call
 from routing.types import RequestClass
 
@@ -97,6 +97,15 @@ def test_tokens_are_the_estimate_that_everybody_uses() -> None:
     """Rules judge by the same number that count_tokens gives."""
     body = {"system": "You count.", "messages": [{"role": "user", "content": "one two " * 300}]}
     assert BodyFacts(body).input_tokens == estimate_input_tokens(body)
+
+
+def test_the_bound_of_tokens_is_by_length_and_not_with_images() -> None:
+    """It costs no estimate; with images, or where no length is known, there is none."""
+    facts = BodyFacts(said("Hello."), 100)
+    assert facts.input_tokens_at_most == most_input_tokens(100)
+    assert "input_tokens" not in facts.known()
+    assert BodyFacts(said(IMAGE), 100).input_tokens_at_most is None
+    assert BodyFacts(said("Hello.")).input_tokens_at_most is None
 
 
 @pytest.mark.parametrize(

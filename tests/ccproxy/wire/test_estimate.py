@@ -18,6 +18,7 @@ from ccproxy.wire.estimate import (
     MAX_IMAGE_TOKENS,
     UNKNOWN_IMAGE_TOKENS,
     estimate_input_tokens,
+    most_input_tokens,
     text_units,
 )
 
@@ -246,3 +247,35 @@ def test_deep_values_are_counted() -> None:
         deep = [deep]
     block = {"type": "tool_use", "id": "a", "name": "b", "input": deep}
     assert estimate_input_tokens(message([block])) >= 60
+
+
+ODD_VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.floats(-1e300, 1e300) | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.sampled_from(["type", "text", "a"]), inner),
+    max_leaves=8,
+)
+ODD_BLOCKS = st.builds(
+    lambda kind, rest: {**rest, "type": kind},
+    st.sampled_from(["text", "thinking", "tool_use", "tool_result", "document", "x"]),
+    st.dictionaries(st.sampled_from(["text", "thinking", "input", "content", "name"]), ODD_VALUES),
+)
+
+
+@given(
+    st.lists(st.builds(lambda c: {"role": "user", "content": c}, st.lists(ODD_BLOCKS) | st.text())),
+    st.lists(st.just({}) | st.dictionaries(st.text(), ODD_VALUES)),
+)
+def test_the_bound_by_length_holds(
+    messages: list[dict[str, Any]], tools: list[dict[str, Any]]
+) -> None:
+    """Without images no body of a length, however odd, has more tokens than the bound says."""
+    body = {"messages": messages, "tools": tools}
+    assert estimate_input_tokens(body) <= most_input_tokens(len(orjson.dumps(body)))
+
+
+def test_the_bound_holds_for_what_is_densest() -> None:
+    """Empty tools, and numbers that are longer written out."""
+    for body in (b'{"tools":[%s]}' % b",".join([b"{}"] * 3000), b'{"tools":[{"a":[%s]}]}' % (
+        b",".join([b"1e15"] * 3000)
+    )):  # fmt: skip
+        assert estimate_input_tokens(orjson.loads(body)) <= most_input_tokens(len(body))
