@@ -116,6 +116,10 @@ lock: $(UV) ## Compile requirements.lock again and check its wheels (ARGS=--upgr
 	  done; done; done
 	@echo "requirements.lock: wheels for every platform and Python."
 
+.PHONY: docs
+docs: setup ## Write the generated pages of docs/ anew
+	@.venv/bin/ccproxy routes show --config config/ccproxy.yaml --markdown > docs/ROUTING_TABLE.md 2>/dev/null
+
 .PHONY: clean
 clean: ## Remove everything that the other commands built
 	rm -rf .venv .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis tests/clients/node_modules

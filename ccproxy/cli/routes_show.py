@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ccproxy.cli.resolved import ResolvedRoute
-    from routing.types import RoutingTable
+    from routing.types import Roster, RoutingTable
 
 ProfileOption = Annotated[
     str | None,
@@ -29,6 +29,12 @@ def show(
     *,
     as_json: JsonOption = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV for spreadsheets.")] = False,
+    as_markdown: Annotated[
+        bool,
+        typer.Option(
+            "--markdown", help="Print a page with every profile, as if nothing were unavailable."
+        ),
+    ] = False,
 ) -> None:
     """Show where each agent's requests go, as things are configured.
 
@@ -37,9 +43,12 @@ def show(
     from ccproxy.cli.offline import read_offline
     from ccproxy.cli.resolved import agent_routes
 
-    if as_json and as_csv:
-        raise typer.BadParameter("--json and --csv exclude each other")
+    if as_json + as_csv + as_markdown > 1:
+        raise typer.BadParameter("--json, --csv and --markdown exclude each other")
     routing = read_offline(config_path(config), os.environ)
+    if as_markdown:
+        typer.echo(routing_page(routing.table, routing.loaded.roster), nl=False)
+        return
     table = with_profile(routing.table, profile)
     routes = list(agent_routes(table, routing.loaded.roster))
     if as_json:
@@ -49,6 +58,38 @@ def show(
     else:
         _print_table(routes)
     remark(f"profile {table.active.name}, table version {table.version}, {len(routes)} agents")
+
+
+def routing_page(table: "RoutingTable", roster: "Roster") -> str:
+    """Return a Markdown page: a table of all agents and unknown callers for every profile."""
+    from ccproxy.cli.resolved import (
+        agent_routes,
+        ignoring_outages,
+        policies_told,
+        stranger_routes,
+    )
+
+    lines = [
+        "# The routing table of the shipped profiles",
+        "",
+        "Written by `make docs`; `ccproxy routes show` prints your own. Rules about what is in a",
+        "request are left out: [routing.md](routing.md) explains them.",
+    ]
+    for name in table.profiles:
+        profile = ignoring_outages(with_profile(table, name))
+        active = " (active as shipped)" if name == table.active.name else ""
+        lines += ["", f"## {name}{active}", ""]
+        lines += [
+            "| agent | tier | category | route | privacy | policies |",
+            "|---|---|---|---|---|---|",
+        ]
+        lines += [
+            f"| {each.agent} | {each.tier} | {each.category} | "
+            f"{' > '.join(each.route) or each.problem} | {each.privacy or ''} | "
+            f"{policies_told(each)} |"
+            for each in (*agent_routes(profile, roster), *stranger_routes(profile, roster))
+        ]
+    return "\n".join(lines) + "\n"
 
 
 def with_profile(table: "RoutingTable", name: str | None) -> "RoutingTable":
