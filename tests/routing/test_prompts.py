@@ -205,6 +205,18 @@ def test_a_tag_line_names_its_agent(text: str, chosen: str | None) -> None:
     assert index.find([text]).chosen == chosen
 
 
+@pytest.mark.parametrize("marks", [0, 1, 2, 49, 50, 51, 200])
+@pytest.mark.parametrize("between", ["", "a", "<!-- "])
+def test_a_tag_is_found_behind_any_number_of_exclamation_marks(marks: int, between: str) -> None:
+    """However it is searched for, a tag counts wherever it stands."""
+    index = PromptIndex.build({"coder": CODER})
+    noise = f"!{between}" * marks
+
+    for text in (f"{noise}\n{tag_line('coder')}", f"{noise}\n{tag_line('coder')}\n{noise}"):
+        assert index.find([text]).chosen == "coder"
+    assert index.find([noise]).chosen is None
+
+
 def test_a_tag_inside_another_prompt_is_that_prompts() -> None:
     """An agent whose prompt shows another one's tag is no conflict."""
     lead = (
