@@ -253,6 +253,10 @@ async def test_a_limited_token_is_no_other_agent_whatever_the_prompt_says(place,
         answer = await caller.answer(token=token, system=system(PROMPTS[slug]))
         assert (answer.status, answer.error["type"]) == (403, "permission_error"), slug
         assert slug in answer.error["message"]
+        assert (slug, "prompt") == (
+            answer.header("x-ccproxy-agent"),
+            answer.header("x-ccproxy-agent-source"),
+        )
     nobody = await caller.answer(token=token, system="Nobody's prompt.")
     assert (nobody.status, nobody.error["type"]) == (403, "permission_error")
     assert not proxy.claude.requests
