@@ -8,9 +8,8 @@ import stat
 import subprocess
 import sys
 import time
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -18,6 +17,7 @@ from ccproxy import __version__
 from ccproxy.auth import KNOWN_SCOPES, KeyRing
 from ccproxy.cli.main import main
 from ccproxy.cli.token import Scope
+from tests.support.command_line import Result
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -63,19 +63,6 @@ ROSTER = {
     ],
     "securityAgents": [{"name": "Security Auditor", "model": "sonnet"}],
 }
-
-
-@dataclass(frozen=True)
-class Result:
-    """What a run of the command left."""
-
-    code: int
-    out: str
-    err: str
-
-    def json(self) -> Any:
-        """Return stdout as JSON."""
-        return json.loads(self.out)
 
 
 @pytest.fixture
