@@ -158,7 +158,7 @@ def build_proxy(
         ping_after_s=ping_after_s,
     )
     forwarder = ApiForwarder(
-        authenticate=authenticate, routing=live, claude=fleet.claude, sink=sink
+        authenticate=authenticate, router=router, claude=fleet.claude, sink=sink
     )
     explainer = Explainer(lambda: live.loaded, fleet.snapshot, fleet.ollama)
     health = HealthOverview(

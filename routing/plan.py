@@ -103,6 +103,24 @@ def build_plan(
     )
 
 
+def privacy_asked(
+    facts: RequestFacts, match: AgentMatch, table: RoutingTable, roster: Roster
+) -> Privacy:
+    """Return the privacy that `build_plan` gives a request, whether or not anything may serve it.
+
+    Raises:
+        UnknownAgent: As `build_plan`.
+        UnknownModel: Likewise.
+    """
+    requested = classify_requested_model(facts.requested_model, roster, table.deployments)
+    agent = roster.agents.get(match.slug) if match.slug is not None else None
+    tier = agent.tier if agent is not None else requested.tier
+    decision = decide(table.active, Subject(facts, agent, tier), requested)
+    if decision.route is None and _safety_call(facts, requested, decision) is None:
+        raise UnknownModel(facts.requested_model, decision.trace)
+    return decision.privacy
+
+
 def privacy_of(
     match: AgentMatch, table: RoutingTable, roster: Roster, facts: RequestFacts | None = None
 ) -> Privacy:

@@ -1,18 +1,22 @@
 """The rest of the Anthropic API (batches, files, …): bytes to Claude and back, or a clear refusal.
 
 Nothing here is translated, so no local model ever serves it. What must stay on the host is
-refused: a batch when one of its items is `local_only`, an opaque upload when the profile, the
-agent of the path or that of the token is.
+refused: a batch when one of its items is `local_only`, an opaque upload when the profile or the
+caller is. The caller is known by the path, the token and the headers; an item of a batch also by
+what it says of itself, which counts before what the headers say of all of them.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from time import time
 from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote
 
 from ccproxy.pipeline.accounted import Accounted
 from ccproxy.pipeline.attempts import log_failure
+from ccproxy.pipeline.decide import gather_facts
+from ccproxy.pipeline.off_loop import off_loop
 from ccproxy.pipeline.passthrough import PassthroughReply
 from ccproxy.pipeline.refusals import reply_headers, routing_refusal
 from ccproxy.pipeline.relay import relay
@@ -21,17 +25,19 @@ from ccproxy.wire.content_coding import decode_body
 from ccproxy.wire.errors import ApiError, invalid_request
 from ccproxy.wire.ids import mint_request_id
 from ccproxy.wire.json_body import parse_json_object
-from routing.errors import NoAttempt, RoutingError
+from routing.errors import RoutingError
 from routing.identify import authorise, identify
-from routing.plan import build_plan, privacy_of
-from routing.types import Privacy, RequestFacts, Side
+from routing.plan import privacy_asked, privacy_of
+from routing.types import Privacy, Side
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 
     from ccproxy.auth import Principal
-    from ccproxy.pipeline.router import RoutingSource
+    from ccproxy.pipeline.decide import Circumstances, RoutingState
+    from ccproxy.pipeline.router import Router
     from ccproxy.ports import Client, Incoming, MessagesUpstream, OutcomeSink
+    from routing.types import AgentMatch, RequestFacts
 
 BATCHES_PATH: Final = "/v1/messages/batches"
 BATCHES_LIMIT_BYTES: Final = 256 * 1024 * 1024
@@ -47,13 +53,13 @@ class ApiForwarder:
         self,
         *,
         authenticate: Callable[[Sequence[tuple[bytes, bytes]]], Principal],
-        routing: RoutingSource,
+        router: Router,
         claude: Mapping[str, MessagesUpstream],
         sink: OutcomeSink,
     ) -> None:
         """`claude` has the upstreams of the Claude deployments by name, in file order."""
         self._authenticate = authenticate
-        self._routing = routing
+        self._router = router
         self._claude = claude
         self._sink = sink
 
@@ -80,7 +86,7 @@ class ApiForwarder:
                 await relay(reply, client, reply_headers(reply, outcome), outcome)
 
     def _find_claude(self, outcome: Outcome) -> MessagesUpstream:
-        table = self._routing.loaded.table
+        table = self._router.state.table
         for name, upstream in self._claude.items():
             deployment = table.deployments.get(name)
             if deployment is not None and deployment.unavailable is None:
@@ -94,9 +100,10 @@ class ApiForwarder:
 
     def _keep_on_host(self, incoming: Incoming, principal: Principal, outcome: Outcome) -> None:
         """Refuse what `privacy: local_only` keeps on the host, whatever is in the body."""
-        state = self._routing.loaded
+        state = self._router.state
         table, roster = state.table, state.roster
-        facts = RequestFacts("", incoming.path_agent, principal.agents)
+        around = self._router.circumstances(incoming, principal)
+        facts = gather_facts(incoming, {}, state, around, counting=False)
         try:
             match = identify(facts, roster, table.deployments)
             outcome.agent, outcome.agent_source = match.slug or "unknown", match.source
@@ -112,34 +119,14 @@ class ApiForwarder:
         """Return what to send; batches are looked into, everything else streams through."""
         if incoming.method == "POST" and path == BATCHES_PATH:
             raw = await client.read_body(BATCHES_LIMIT_BYTES)
-            self._keep_items_on_host(incoming, principal, raw)
+            state = self._router.state
+            around = self._router.circumstances(incoming, principal)
+            await off_loop(len(raw), _keep_items_on_host, incoming, state, around, raw)
             return raw
         declared = incoming.header(b"content-length") or b"0"
         if declared == b"0" and incoming.header(b"transfer-encoding") is None:
             return b""
         return client.body_chunks(UPLOAD_LIMIT_BYTES)
-
-    def _keep_items_on_host(self, incoming: Incoming, principal: Principal, raw: bytes) -> None:
-        encoding = incoming.header(b"content-encoding")
-        items = parse_json_object(decode_body(raw, encoding, BATCHES_LIMIT_BYTES)).get("requests")
-        if not isinstance(items, list):
-            raise invalid_request("requests: Input should be a valid list")
-        state = self._routing.loaded
-        table, roster = state.table, state.roster
-        for position, item in enumerate(items):
-            params = item.get("params") if isinstance(item, dict) else None
-            model = params.get("model") if isinstance(params, dict) else None
-            facts = RequestFacts(str(model or ""), incoming.path_agent, principal.agents)
-            try:
-                match = identify(facts, roster, table.deployments)
-                authorise(match, principal.agents)
-                private = build_plan(facts, match, table, roster).privacy
-            except NoAttempt:
-                private = Privacy.LOCAL_ONLY
-            except RoutingError as exc:
-                raise routing_refusal(exc) from exc
-            if private is Privacy.LOCAL_ONLY:
-                raise _must_stay(f"requests.{position}")
 
 
 class _Upload:
@@ -219,6 +206,38 @@ def _keep_to_own_batches(incoming: Incoming, path: str, principal: Principal) ->
             "This token is limited to agents; it may make batches for them, and use Messages.",
             should_retry=False,
         )
+
+
+def _keep_items_on_host(
+    incoming: Incoming, state: RoutingState, around: Circumstances, raw: bytes
+) -> None:
+    """Refuse a batch with an item that is `local_only` or that the token does not allow."""
+    encoding = incoming.header(b"content-encoding")
+    items = parse_json_object(decode_body(raw, encoding, BATCHES_LIMIT_BYTES)).get("requests")
+    if not isinstance(items, list):
+        raise invalid_request("requests: Input should be a valid list")
+    table, roster = state.table, state.roster
+    for position, item in enumerate(items):
+        params = item.get("params") if isinstance(item, dict) else None
+        body = params if isinstance(params, dict) else {}
+        facts = gather_facts(incoming, body, state, around, counting=False)
+        try:
+            match = _identify_item(facts, state)
+            authorise(match, around.token_agents)
+            private = privacy_asked(facts, match, table, roster)
+        except RoutingError as exc:
+            raise routing_refusal(exc) from exc
+        if private is Privacy.LOCAL_ONLY:
+            raise _must_stay(f"requests.{position}")
+
+
+def _identify_item(facts: RequestFacts, state: RoutingState) -> AgentMatch:
+    """Return whose an item is; headers speak of the whole batch, so they count last."""
+    own = replace(facts, header_agent=None, bound_agent=None, client_agent_type=None)
+    match = identify(own, state.roster, state.table.deployments)
+    if match.slug is not None:
+        return match
+    return identify(facts, state.roster, state.table.deployments)
 
 
 def _must_stay(who: str) -> ApiError:

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from ccproxy.auth import Principal
     from ccproxy.pipeline.decide import RoutingState
     from ccproxy.pipeline.request import MessagesRequest
-    from ccproxy.ports import Outcome
+    from ccproxy.ports import Incoming, Outcome
+    from routing.bindings import BindingKey
     from routing.capabilities import FleetSnapshot
     from routing.types import Plan
 
@@ -66,18 +67,8 @@ class Router:
             ApiError: A decision against the request.
         """
         state, incoming, now = self._source.loaded, request.incoming, monotonic()
-        key = binding_key(
-            principal.name,
-            _header(request, b"x-claude-code-session-id"),
-            _header(request, b"x-claude-code-agent-id"),
-        )
-        clock = localtime()
-        around = Circumstances(
-            principal=principal.name,
-            token_agents=principal.agents,
-            bound_agent=self._bindings.find(key, now),
-            local_minute=(clock.tm_wday, clock.tm_hour * 60 + clock.tm_min),
-        )
+        key = _binding_key(incoming, principal)
+        around = self._around(principal, key, now)
         body_bytes = len(request.decoded_body)
         facts = gather_facts(
             incoming, request.body, state, around, counting=request.counting, body_bytes=body_bytes
@@ -100,6 +91,19 @@ class Router:
             request.requested_model, state.roster, state.table.deployments
         )
         return plan
+
+    def circumstances(self, incoming: Incoming, principal: Principal) -> Circumstances:
+        """Return what is known of a request besides itself; called on the event loop."""
+        return self._around(principal, _binding_key(incoming, principal), monotonic())
+
+    def _around(self, principal: Principal, key: BindingKey | None, now: float) -> Circumstances:
+        clock = localtime()
+        return Circumstances(
+            principal=principal.name,
+            token_agents=principal.agents,
+            bound_agent=self._bindings.find(key, now),
+            local_minute=(clock.tm_wday, clock.tm_hour * 60 + clock.tm_min),
+        )
 
     async def _decide(self, routed: Routed, state: RoutingState) -> Plan:
         try:
@@ -127,6 +131,14 @@ def _leave_evidence(routed: Routed, outcome: Outcome) -> None:
         outcome.notes.extend(f"prompt_near={slug}" for slug in routed.facts.prompt_near[:1])
 
 
-def _header(request: MessagesRequest, name: bytes) -> str | None:
-    value = request.incoming.header(name)
+def _binding_key(incoming: Incoming, principal: Principal) -> BindingKey | None:
+    return binding_key(
+        principal.name,
+        _header(incoming, b"x-claude-code-session-id"),
+        _header(incoming, b"x-claude-code-agent-id"),
+    )
+
+
+def _header(incoming: Incoming, name: bytes) -> str | None:
+    value = incoming.header(name)
     return value.decode("latin-1") if value else None
