@@ -144,11 +144,11 @@ def local_minute(at: str | None = None) -> tuple[int, int]:
     else:
         try:
             moment = datetime.fromisoformat(at)
-        except ValueError:
+            if moment.tzinfo is not None:
+                moment = moment.astimezone()
+        except (ValueError, OverflowError):  # the latter at either end of the calendar
             message = f"at: {at!r} is no time; write it as 2026-03-31T14:30"
             raise invalid_request(message) from None
-        if moment.tzinfo is not None:
-            moment = moment.astimezone()
     return moment.weekday(), moment.hour * 60 + moment.minute
 
 

@@ -212,6 +212,10 @@ def test_keys_of_the_question_are_not_part_of_the_request():
         ({"health": {"qwem": "up"}}, "health: there is no deployment 'qwem'. Did you mean 'qwen'?"),
         ({"token_agents": "coder"}, "token_agents: Input should be a list of texts"),
         ({"at": "noon"}, "at: 'noon' is no time; write it as 2026-03-31T14:30"),
+        (
+            {"at": "0001-01-01T00:00:00+14:00"},
+            "at: '0001-01-01T00:00:00+14:00' is no time; write it as 2026-03-31T14:30",
+        ),
         ({"counting": "yes"}, "counting: Input should be true or false"),
     ],
 )
