@@ -132,7 +132,8 @@ def _mixed(_random: Random, prompt: str, other: str) -> Sequence[str]:
 
 def _edited(random: Random, prompt: str, _other: str) -> Sequence[str]:
     words = prompt.split(" ")
-    words[random.randrange(len(words))] += "s"
+    # Not the last word: behind it the whole prompt would still stand.
+    words[random.randrange(len(words) - 1)] += "s"
     return [" ".join(words)]
 
 
