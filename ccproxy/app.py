@@ -51,6 +51,7 @@ from routing.types import Privacy, RequestFacts
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
 
+    from fastapi import APIRouter
     from starlette.types import ASGIApp
 
     from ccproxy.auth import Principal
@@ -140,16 +141,6 @@ def build_proxy(
     router = Router(live, fleet)
     authenticate = _authenticator(settings)
 
-    app = FastAPI(
-        title="ccproxy",
-        version=__version__,
-        redirect_slashes=False,
-        openapi_url=None,  # served to operators by the ops router
-        docs_url=None,
-        redoc_url=None,
-        lifespan=_lifespan(fleet, live, decisions),
-    )
-    install_error_shapes(app)
     exchange = Exchange(
         authenticate=authenticate,
         router=router,
@@ -168,22 +159,44 @@ def build_proxy(
         live.status,
     )
     catalogue = _catalogue(settings, fleet, live)
-    for router_of_endpoints in (
-        models_router(authenticate, _agent_finder(live), catalogue),
-        ops_router(authenticate, health, metrics.exposition),
-        admin_router(authenticate, live),
-        explain_router(authenticate, explainer),
-    ):
-        app.include_router(router_of_endpoints)
-    # First match wins, so the catch-all comes last.
-    for prefix in ("", "/agents/{slug}"):
-        forward = ForwardEndpoint(forwarder, body_timeout_s=body_timeout_s)
-        app.router.routes.append(Route(prefix + "/v1/{rest:path}", forward))
+    app = _framework(
+        _lifespan(fleet, live, decisions),
+        (
+            models_router(authenticate, _agent_finder(live), catalogue),
+            ops_router(authenticate, health, metrics.exposition),
+            admin_router(authenticate, live),
+            explain_router(authenticate, explainer),
+        ),
+        ForwardEndpoint(forwarder, body_timeout_s=body_timeout_s),
+    )
     messages = {
         path: MessagesEndpoint(exchange, counting=counting, body_timeout_s=body_timeout_s)
         for path, counting in (("/v1/messages", False), ("/v1/messages/count_tokens", True))
     }
     return Proxy(Entrance(messages, app), live, metrics)
+
+
+def _framework(
+    lifespan: Callable[[FastAPI], AbstractAsyncContextManager[None]],
+    routers: Sequence[APIRouter],
+    everything_else: ASGIApp,
+) -> FastAPI:
+    """Return what serves every path but those of Messages; of the routes, the first match wins."""
+    app = FastAPI(
+        title="ccproxy",
+        version=__version__,
+        redirect_slashes=False,
+        openapi_url=None,  # served to operators by the ops router
+        docs_url=None,
+        redoc_url=None,
+        lifespan=lifespan,
+    )
+    install_error_shapes(app)
+    for router in routers:
+        app.include_router(router)
+    for prefix in ("", "/agents/{slug}"):
+        app.router.routes.append(Route(prefix + "/v1/{rest:path}", everything_else))
+    return app
 
 
 def _lifespan(
