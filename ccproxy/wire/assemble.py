@@ -46,6 +46,7 @@ from ccproxy.wire.events import (
     ToolUseStart,
 )
 from ccproxy.wire.json_text import encodable, json_bytes
+from ccproxy.wire.notes import note
 from ccproxy.wire.signature import LOCAL_SIGNATURE
 from ccproxy.wire.stops import StopMatcher
 from routing.failures import FailureClass
@@ -57,8 +58,6 @@ if TYPE_CHECKING:
     from ccproxy.wire.events import Event
 
 _TOOL_ID: Final = re.compile(r"[a-zA-Z0-9_-]+")
-_NOT_IN_NOTES: Final = re.compile(r"[^\w.:-]", re.ASCII)
-_NOTED_NAME_CHARS: Final = 64
 _BYTES_PER_TOKEN: Final = 4
 
 _Kind: TypeAlias = Literal["text", "thinking"]
@@ -304,8 +303,7 @@ class Assembler:
         return tool_id
 
     def _note(self, what: str, name: str) -> None:
-        # A model may write anything as a name; a note ends up in a header.
-        self.notes.append(f"{what}={_NOT_IN_NOTES.sub('?', name[:_NOTED_NAME_CHARS])}")
+        self.notes.append(note(what, name))
 
     # --- blocks --------------------------------------------------------------------------------
 
