@@ -1,9 +1,13 @@
 """The rest of the Anthropic API (batches, files, …): bytes to Claude and back, or a clear refusal.
 
 Nothing here is translated, so no local model ever serves it. What must stay on the host is
-refused: a batch when one of its items is `local_only`, an opaque upload when the profile or the
-caller is. The caller is known by the path, the token and the headers; an item of a batch also by
-what it says of itself, which counts before what the headers say of all of them.
+refused:
+
+1. An item of a batch that would be `local_only` as a message, or as whom it says it is: an item's
+   own signals count before what the headers say of all of them. One such item refuses the batch.
+2. What nobody looks into (an upload, a batch without items, an item without an object to look at),
+   when its caller is `local_only` or a rule might make it so. The caller is known by the path, the
+   token and the headers.
 """
 
 from __future__ import annotations
@@ -71,7 +75,7 @@ class ApiForwarder:
             outcome.principal = principal.name
             path = _plain_path(incoming.path)
             upstream = self._find_claude(outcome)
-            self._keep_on_host(incoming, principal, outcome)
+            self._keep_on_host(incoming, path, principal, outcome)
             _keep_to_own_batches(incoming, path, principal)
             body = await self._body(incoming, path, principal, client)
             async with client.watched():
@@ -98,26 +102,25 @@ class ApiForwarder:
             should_retry=False,
         )
 
-    def _keep_on_host(self, incoming: Incoming, principal: Principal, outcome: Outcome) -> None:
-        """Refuse what `privacy: local_only` keeps on the host, whatever is in the body."""
+    def _keep_on_host(
+        self, incoming: Incoming, path: str, principal: Principal, outcome: Outcome
+    ) -> None:
+        """Say who is calling; refuse what has to stay here and will not be looked into."""
         state = self._router.state
-        table, roster = state.table, state.roster
         around = self._router.circumstances(incoming, principal)
-        facts = gather_facts(incoming, {}, state, around, counting=False)
         try:
-            match = identify(facts, roster, table.deployments)
+            match = _identify_caller(incoming, state, around)
             outcome.agent, outcome.agent_source = match.slug or "unknown", match.source
-            authorise(match, principal.agents)
+            if not _is_new_batch(incoming, path):
+                _keep_unseen_on_host(match, state, around, "This caller")
         except RoutingError as exc:
             raise routing_refusal(exc) from exc
-        if privacy_of(match, table, roster) is Privacy.LOCAL_ONLY:
-            raise _must_stay("This caller")
 
     async def _body(
         self, incoming: Incoming, path: str, principal: Principal, client: Client
     ) -> bytes | AsyncIterator[bytes]:
         """Return what to send; batches are looked into, everything else streams through."""
-        if incoming.method == "POST" and path == BATCHES_PATH:
+        if _is_new_batch(incoming, path):
             raw = await client.read_body(BATCHES_LIMIT_BYTES)
             state = self._router.state
             around = self._router.circumstances(incoming, principal)
@@ -195,12 +198,16 @@ def _plain_path(raw_path: str) -> str:
     return path
 
 
+def _is_new_batch(incoming: Incoming, path: str) -> bool:
+    return incoming.method == "POST" and path == BATCHES_PATH
+
+
 def _keep_to_own_batches(incoming: Incoming, path: str, principal: Principal) -> None:
     """Refuse a token that is limited to agents everything but making a batch.
 
     Files, other people's batches and the organisation belong to the whole account, not to an agent.
     """
-    if principal.agents and (incoming.method, path) != ("POST", BATCHES_PATH):
+    if principal.agents and not _is_new_batch(incoming, path):
         raise ApiError(
             403,
             "This token is limited to agents; it may make batches for them, and use Messages.",
@@ -216,28 +223,52 @@ def _keep_items_on_host(
     items = parse_json_object(decode_body(raw, encoding, BATCHES_LIMIT_BYTES)).get("requests")
     if not isinstance(items, list):
         raise invalid_request("requests: Input should be a valid list")
-    table, roster = state.table, state.roster
-    for position, item in enumerate(items):
-        params = item.get("params") if isinstance(item, dict) else None
-        body = params if isinstance(params, dict) else {}
-        facts = gather_facts(incoming, body, state, around, counting=False)
-        try:
-            match = _identify_item(facts, state)
-            authorise(match, around.token_agents)
-            private = privacy_asked(facts, match, table, roster)
-        except RoutingError as exc:
-            raise routing_refusal(exc) from exc
-        if private is Privacy.LOCAL_ONLY:
-            raise _must_stay(f"requests.{position}")
+    try:
+        if not items:
+            caller = _identify_caller(incoming, state, around)
+            _keep_unseen_on_host(caller, state, around, "This caller")
+        for position, item in enumerate(items):
+            _keep_item_on_host(incoming, state, around, item, f"requests.{position}")
+    except RoutingError as exc:
+        raise routing_refusal(exc) from exc
 
 
-def _identify_item(facts: RequestFacts, state: RoutingState) -> AgentMatch:
-    """Return whose an item is; headers speak of the whole batch, so they count last."""
-    own = replace(facts, header_agent=None, bound_agent=None, client_agent_type=None)
-    match = identify(own, state.roster, state.table.deployments)
-    if match.slug is not None:
-        return match
+def _keep_item_on_host(
+    incoming: Incoming, state: RoutingState, around: Circumstances, item: object, place: str
+) -> None:
+    body = item.get("params") if isinstance(item, dict) else None
+    if not isinstance(body, dict):
+        _keep_unseen_on_host(_identify_caller(incoming, state, around), state, around, place)
+        return
+    facts = gather_facts(incoming, body, state, around, counting=False)
+    for match in _identify_item(facts, state):
+        authorise(match, around.token_agents)
+        if privacy_asked(facts, match, state.table, state.roster) is Privacy.LOCAL_ONLY:
+            raise _must_stay(place)
+
+
+def _identify_item(facts: RequestFacts, state: RoutingState) -> tuple[AgentMatch, ...]:
+    """Return whose an item is, as a message and by its own word, where these are different."""
+    roster, deployments = state.roster, state.table.deployments
+    whole = identify(facts, roster, deployments)
+    alone = replace(facts, header_agent=None, bound_agent=None, client_agent_type=None)
+    own = identify(alone, roster, deployments)
+    return (whole,) if own.slug in (None, whole.slug) else (own, whole)
+
+
+def _identify_caller(incoming: Incoming, state: RoutingState, around: Circumstances) -> AgentMatch:
+    """Return who is calling, whatever is in the body."""
+    facts = gather_facts(incoming, {}, state, around, counting=False)
     return identify(facts, state.roster, state.table.deployments)
+
+
+def _keep_unseen_on_host(
+    match: AgentMatch, state: RoutingState, around: Circumstances, who: str
+) -> None:
+    """Refuse what nobody looks into where its caller, or a rule that could hold, keeps it here."""
+    authorise(match, around.token_agents)
+    if privacy_of(match, state.table, state.roster) is Privacy.LOCAL_ONLY:
+        raise _must_stay(who)
 
 
 def _must_stay(who: str) -> ApiError:

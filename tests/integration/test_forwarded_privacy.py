@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
+import pytest_asyncio
 
 from tests.support.http_wire import ask
 from tests.support.messages import turn
+from tests.support.proxy import running_proxy
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from tests.support.proxy import RunningProxy
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -110,3 +119,88 @@ async def test_a_limited_tokens_batch(token_agents, system, status, proxy):
         assert [] == list(proxy.claude.requests)
     else:
         assert 1 == len(list(proxy.claude.requests))
+
+
+# --- rules that only some items or callers meet ------------------------------------------------
+
+READ = {"name": "read_vault", "description": "d", "input_schema": {"type": "object"}}
+BATCHES = "/v1/messages/batches"
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def choosy() -> AsyncIterator[RunningProxy]:
+    """A proxy whose rules keep a project, a tool and long prompts on the host."""
+    rules = [
+        {"name": "blue", "when": {"project": "blue"}, "privacy": "local_only"},
+        {"name": "vault", "when": {"tool_names": ["*_vault"]}, "privacy": "local_only"},
+        {"name": "long", "when": {"min_input_tokens": 5000}, "privacy": "local_only"},
+    ]
+    profile = {**PROXY_OPTIONS["routing"]["profiles"]["p"], "rules": rules}
+    routing = {"version": 1, "active_profile": "p", "profiles": {"p": profile}}
+    async with running_proxy(prompts=PROXY_OPTIONS["prompts"], routing=routing) as proxy:
+        yield proxy
+
+
+@pytest.mark.parametrize(
+    ("path", "headers", "body", "sent"),
+    [
+        (BATCHES, {}, _batch(), True),
+        (BATCHES, {"x-ccproxy-project": "green"}, _batch(tools=[{**READ, "name": "read"}]), True),
+        (BATCHES, {"x-ccproxy-project": "blue"}, _batch(), False),
+        (BATCHES, {}, _batch(tools=[READ]), False),
+        (BATCHES, {}, {"requests": [*_batch()["requests"], *_batch(tools=[READ])["requests"]]}, False),
+        (BATCHES, {}, _batch(messages=[{"role": "user", "content": "word " * 9000}]), False),
+        (BATCHES, {}, {"requests": []}, False),
+        (BATCHES, {}, {"requests": [*_batch()["requests"], {"params": [READ]}]}, False),
+        (BATCHES, {}, {"requests": [*_batch()["requests"], "read_vault"]}, False),
+        (BATCHES, {"x-ccproxy-agent": "security-auditor"}, _batch(model="agent/code-reviewer"), False),
+        ("/agents/security-auditor/v1/messages/batches", {}, _batch(), False),
+        (f"{BATCHES}/msgbatch_1/cancel", {}, b"", False),
+        ("/v1/files", {}, b"secret", False),
+    ],
+    ids=[
+        "nothing that a rule asks for",
+        "another project and tool",
+        "the project",
+        "the tool",
+        "the tool in one item of two",
+        "a long prompt",
+        "no items",
+        "params that are no object",
+        "an item that is no object",
+        "a header that says otherwise than the item",
+        "the path",
+        "another method of batches",
+        "an upload",
+    ],
+)  # fmt: skip
+async def test_rules_are_asked_of_each_item(path, headers, body, sent, choosy):
+    """A rule refuses the batches it applies to; what nobody looks into, wherever it might apply."""
+    choosy.claude.reset()
+    answer = await ask(choosy.base_url, path, headers=choosy.headers | headers, body=body)
+
+    assert sent == bool(list(choosy.claude.requests)), answer.body
+    if not sent:
+        assert (400, "invalid_request_error") == (answer.status, answer.error["type"])
+        assert "local_only" in answer.error["message"]
+
+
+async def test_an_empty_batch_of_a_private_agent(proxy):
+    """Without an item there is nothing to look into, so the path decides (design 4.4)."""
+    for path in ("/agents/security-auditor/v1/messages/batches", BATCHES):
+        answer = await ask(proxy.base_url, path, headers=proxy.headers, body={"requests": []})
+        assert ("local_only" in answer.body.decode()) is path.startswith("/agents/")
+
+    assert [BATCHES] == [request.path for request in proxy.claude.requests]
+
+
+async def test_a_limited_token_whose_items_say_who_they_are(proxy):
+    """A token of several agents need not name one for the batch where every item does."""
+    token = proxy.new_token("two", agents=("code-reviewer", "test-automator"))
+    headers = proxy.headers | {"x-api-key": token}
+    named, unnamed = _batch(model="agent/code-reviewer"), {"requests": []}
+
+    answer = await ask(proxy.base_url, BATCHES, headers=headers, body=unnamed)
+    assert 403 == answer.status, answer.body
+    await ask(proxy.base_url, BATCHES, headers=headers, body=named)
+    assert 1 == len(list(proxy.claude.requests))
