@@ -26,8 +26,8 @@ _CLEARS_THINKING: Final = "clear_thinking"
 def limit_thinking(body: bytes, policy: ThinkingPolicy) -> bytes:
     """Return a Messages body within the policy; the same object where nothing has to change.
 
-    Capped is `budget_tokens`; adaptive thinking names none and stays. Stripped means switched off,
-    and context edits that need thinking are cut.
+    Capped is `budget_tokens`, however the number is written; adaptive thinking names none and
+    stays. Stripped means switched off, and context edits that need thinking are cut.
     """
     if policy.mode is ThinkingMode.KEEP:
         return body
@@ -61,9 +61,22 @@ def _is_on(wish: object) -> bool:
 
 
 def _exceeds(wish: object, policy: ThinkingPolicy) -> bool:
-    budget = wish.get("budget_tokens") if isinstance(wish, dict) else None
+    budget = _as_number(wish.get("budget_tokens")) if isinstance(wish, dict) else None
     most = policy.max_budget_tokens
-    return isinstance(budget, int) and most is not None and budget > most
+    return budget is not None and most is not None and budget > most
+
+
+def _as_number(value: object) -> float | None:
+    """Return a number in any spelling: whoever reads `9e3` or `"9000"` as 9000 would think so long.
+
+    Claude may read more than the integer it asks for (conformance 102).
+    """
+    if isinstance(value, str):
+        try:
+            return float(value)
+        except ValueError:
+            return None
+    return value if isinstance(value, int | float) else None
 
 
 def _without_thinking_edits(body: bytes) -> bytes:

@@ -22,6 +22,33 @@ WISHES = [
     (CAP, b'{"budget\\u005ftokens":9000}', b'{"budget\\u005ftokens":2048}'),
     (CAP, b'{"type":"enabled","budget_tokens":2048}', None),
     (CAP, b'{"type":"enabled","budget_tokens":"many"}', None),
+    *(
+        (CAP, b'{"budget_tokens": %b ,"x":1}' % spelled, b'{"budget_tokens": 2048 ,"x":1}')
+        for spelled in (
+            b"9e3",
+            b"9E+3",
+            b"9000.0",
+            b"2048.5",
+            b"2049",
+            b"9" * 30,
+            b'"9e3"',
+            b'"9000"',
+        )
+    ),
+    *(
+        (CAP, b'{"budget_tokens": %b ,"x":1}' % spelled, None)
+        for spelled in (
+            b"2048.0",
+            b"2e3",
+            b"1e-400",
+            b"-9e3",
+            b"true",
+            b"null",
+            b'"2048"',
+            b'""',
+            b"{}",
+        )
+    ),
     (CAP, b'{"type":"adaptive","display":"updates"}', None),
     (CAP, b'{"type":"disabled"}', None),
     (STRIP, b'{"type":"enabled","budget_tokens":9999}', OFF),
