@@ -10,6 +10,7 @@ from ccproxy.config.models import (
     DeploymentBlock,
     LedgerBlock,
     LiteLLMParams,
+    LocalBlock,
     ModelInfo,
     ServerBlock,
 )
@@ -28,6 +29,7 @@ BLOCKS: Final[Mapping[tuple[str, ...], type[BaseModel]]] = {
     (): ConfigFile,
     ("server",): ServerBlock,
     ("auth",): AuthBlock,
+    ("local",): LocalBlock,
     ("ledger",): LedgerBlock,
     ("model_list",): DeploymentBlock,
     ("model_list", "litellm_params"): LiteLLMParams,

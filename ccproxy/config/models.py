@@ -127,6 +127,14 @@ class AuthBlock(Block):
     """Hashes of tokens, written by `ccproxy token create`."""
 
 
+class LocalBlock(Block):
+    """How requests for local models are checked."""
+
+    strict: StrictBool = False
+    """Refuse also what Claude refuses and a local model could do without: empty text blocks, more
+    than four cache breakpoints, unknown fields, system messages in odd places."""
+
+
 class LedgerBlock(Block):
     """Where usage is recorded."""
 
@@ -195,6 +203,7 @@ class ConfigFile(Block):
     """The deployments, in LiteLLM's own schema."""
     on_premises_hosts: list[HostName] = []
     """Hosts besides this one to which `privacy: local_only` may send: names or IP addresses."""
+    local: LocalBlock = LocalBlock()
     ledger: LedgerBlock = LedgerBlock()
     litellm_settings: dict[str, object] | None = None
     """LiteLLM's; accepted so that its config files can be brought along, not used."""

@@ -62,6 +62,8 @@ class Settings:
     """In the order of the file; names are unique."""
     ledger_url: str = field(repr=False)
     """An SQLAlchemy URL, which may hold a password."""
+    strict: bool = False
+    """Requests for local models are checked as strictly as Claude does; see `validate_request`."""
     warnings: tuple[ConfigProblem, ...] = ()
 
 
@@ -249,6 +251,7 @@ class _SettingsReader:
             routing_file=expand_path(file.routing, folder, self._environ),
             deployments=deployments,
             ledger_url=ledger_url,
+            strict=file.local.strict,
             warnings=tuple(_in_order(self._warnings)),
         )
 

@@ -17,10 +17,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from ccproxy.ports import ModelCall, ModelFacts
-from ccproxy.wire.errors import UnsupportedLocally
+from ccproxy.wire.errors import UnsupportedLocally, invalid_request
+from ccproxy.wire.images import BrokenImageError, place_of
 from ccproxy.wire.normalise_content import SEPARATOR
 from ccproxy.wire.normalise_messages import chat_messages
 from ccproxy.wire.normalise_tools import choice_instruction, offered_tools
+from ccproxy.wire.tool_changes import with_tool_changes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -44,16 +46,21 @@ def normalise(
     Raises:
         UnsupportedLocally: The request needs what this model lacks (vision, tools, opening of
             files or URLs, a server tool); a 400 where no other deployment is left.
+        ApiError: 400, an image is broken.
     """
-    tools = offered_tools(body)
+    tools = offered_tools(with_tool_changes(body))
     if tools and facts.supports_tools is False:
         message = "tools: this local model cannot call tools"
         raise UnsupportedLocally(message)
-    messages = chat_messages(
-        body["messages"],
-        vision=facts.supports_vision is True,
-        thinking=facts.supports_thinking is not False,
-    )
+    try:
+        messages = chat_messages(
+            body["messages"],
+            vision=facts.supports_vision is True,
+            thinking=facts.supports_thinking is not False,
+        )
+    except BrokenImageError as broken:
+        place = place_of(body["messages"], broken.block)
+        raise invalid_request(f"{place}.image.source.base64: {broken}") from None
     if system := _system_text(body.get("system")):
         messages.insert(0, {"role": "system", "content": system})
     if instruction := choice_instruction(body):

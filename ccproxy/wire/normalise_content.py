@@ -6,7 +6,8 @@ block can be is turned into text that a model can read, or refused; nothing is d
 Rules:
 1. Text blocks are joined with a blank line; a string stays what it is (conformance 166, 170).
 2. An image leaves a mark `[Image N]` where it stood; N counts through the conversation (171).
-3. Bookkeeping (`cache_control`, `citations`, signatures, `caller`) never reaches a model (182).
+3. GIF and WebP images arrive as PNG or JPEG (173).
+4. Bookkeeping (`cache_control`, `citations`, signatures, `caller`) never reaches a model (182).
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ from ccproxy.wire.errors import UnsupportedLocally
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from ccproxy.wire.images import Transcoder
 
 SEPARATOR: Final = "\n\n"
 _BOOKKEEPING: Final = frozenset(
@@ -57,12 +60,13 @@ class Content:
         labels: The mark of each image, in the same order.
     """
 
-    def __init__(self, numbers: Iterator[int], *, vision: bool) -> None:
+    def __init__(self, numbers: Iterator[int], transcoder: Transcoder, *, vision: bool) -> None:
         """Number images from `numbers`; without `vision` an image is refused."""
         self.images: list[tuple[str, str]] = []
         self.labels: list[str] = []
         self._texts: list[str] = []
         self._numbers = numbers
+        self._transcoder = transcoder
         self._vision = vision
         self._by_type: dict[str, Callable[[Mapping[str, Any]], None]] = {
             "text": lambda block: self.add_text(block["text"]),
@@ -79,7 +83,7 @@ class Content:
 
     def nested(self) -> Content:
         """Return an empty one that goes on counting images where this one is."""
-        return Content(self._numbers, vision=self._vision)
+        return Content(self._numbers, self._transcoder, vision=self._vision)
 
     def add_text(self, text: str) -> None:
         """Append text; an empty one leaves no separator behind (conformance 083)."""
@@ -92,6 +96,7 @@ class Content:
         Raises:
             UnsupportedLocally: An image for a model without vision, or a source (URL, file id,
                 PDF, container) that only Claude can open; a 400 where no Claude is left.
+            BrokenImageError: A GIF or WebP image that cannot be decoded.
         """
         kind = block["type"]
         if kind in _SILENT:
@@ -110,10 +115,11 @@ class Content:
             kind = source["type"]
             message = f"image.source.type: a local model cannot open {kind} images, send base64"
             raise UnsupportedLocally(message)
+        image = self._transcoder.readable(block)
         label = f"[Image {next(self._numbers)}]"
         self.add_text(label)
         self.labels.append(label)
-        self.images.append((source["media_type"], source["data"]))
+        self.images.append(image)
 
     def _add_document(self, block: Mapping[str, Any]) -> None:
         source = block["source"]

@@ -15,6 +15,7 @@ from __future__ import annotations
 import itertools
 from typing import TYPE_CHECKING, Any, Final
 
+from ccproxy.wire.images import Transcoder
 from ccproxy.wire.normalise_content import SEPARATOR, Content, as_blocks
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ def chat_messages(
 
     Raises:
         UnsupportedLocally: See `Content.add`.
+        BrokenImageError: See `Content.add`.
     """
     turns = _merged(messages)
     names = {
@@ -50,11 +52,11 @@ def chat_messages(
         if block["type"] == "tool_use"
     }
     loop_start = _loop_start(turns)
-    numbers = itertools.count(1)
+    numbers, transcoder = itertools.count(1), Transcoder()
     result: list[dict[str, Any]] = []
     calls: Sequence[Block] = ()
     for position, (role, blocks) in enumerate(turns):
-        content = Content(numbers, vision=vision)
+        content = Content(numbers, transcoder, vision=vision)
         if role == "assistant":
             keep = thinking and position > loop_start
             result.append(_assistant_message(blocks, content, keep_thinking=keep))

@@ -23,6 +23,7 @@ from ccproxy.wire.validate_options import (
     check_thread,
 )
 from ccproxy.wire.validate_shape import Review, require
+from ccproxy.wire.validate_strict import check_strictly
 from ccproxy.wire.validate_tools import check_tool_choice, check_tools
 
 if TYPE_CHECKING:
@@ -65,17 +66,25 @@ _WITHOUT_EFFECT: Final = frozenset(
 )
 """Accounting and caching: nothing of the answer depends on them, so they need no mention."""
 
+_KNOWN: Final = _UNDERSTOOD | _WITHOUT_EFFECT | {"context_management", "diagnostics", "safeguards"}
+"""Every top-level field that Anthropic's API has. Source: anthropic 2.11.0, and Claude Code 2.1.329
+for `safeguards`."""
+
 _MAX_REPORTED: Final = 16
 _PRINTABLE_NAME: Final = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 
 
-def validate_request(body: Mapping[str, Any], *, version: str, counting: bool = False) -> None:
+def validate_request(
+    body: Mapping[str, Any], *, version: str, counting: bool = False, strict: bool = False
+) -> None:
     """Return if a local model may be asked; else raise the first thing that is wrong.
 
     Args:
         body: The parsed request.
         version: Value of `anthropic-version`; `2026-10-21` refuses more.
         counting: True for count_tokens, which needs no `max_tokens`.
+        strict: Refuse also what Anthropic refuses and a local model can do without harm; see
+            `validate_strict`.
 
     Raises:
         ApiError: 400, wrong for every model.
@@ -95,8 +104,11 @@ def validate_request(body: Mapping[str, Any], *, version: str, counting: bool = 
     check_system(body)
     names, open_ended = check_tools(body, review)
     check_messages(body["messages"], review)
-    choice = check_tool_choice(body, names | review.added_tools, open_ended=open_ended)
+    names = (names | review.added_tools) - review.removed_tools
+    choice = check_tool_choice(body, names, open_ended=open_ended)
     check_combinations(body, choice)
+    if strict:
+        check_strictly(body, known=_KNOWN)
     review.raise_unsupported()
 
 

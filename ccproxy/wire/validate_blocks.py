@@ -79,6 +79,10 @@ RESULT_BLOCKS: Final = frozenset(
 )
 """What the content of a `tool_result` may hold."""
 
+_REMOVABLE: Final = ("tool_reference", "mcp_tool_reference", "mcp_toolset_reference")
+_ADDABLE: Final = (*_REMOVABLE, "tool_definition")
+"""What a `tool_removal` or `tool_addition` may name. Source: types of anthropic 2.11.0."""
+
 _BEYOND_LOCAL: Final = {
     "container_upload": "containers run at Anthropic, not locally",
     "compaction": "compaction blocks are read by Claude only",
@@ -203,20 +207,25 @@ def _check_tool_reference(block: dict[str, Any], path: str, review: Review) -> N
 
 
 def _check_tool_change(block: dict[str, Any], path: str, review: Review) -> None:
-    """Check a `tool_addition` or `tool_removal` of a system message."""
+    """Check a `tool_addition` or `tool_removal` of a system message.
+
+    A reference to a tool that nobody declared changes nothing.
+    """
+    adds = block["type"] == "tool_addition"
     path = f"{path}.{block['type']}.tool"
     tool = as_object(require(block, "tool", path.removesuffix(".tool")), path)
-    kinds = ("tool_reference", "tool_definition", "mcp_tool_reference", "mcp_toolset_reference")
-    match tag_of(tool, path, kinds):
+    match tag_of(tool, path, _ADDABLE if adds else _REMOVABLE):
         case "tool_reference":
-            as_string(require(tool, "name", path), f"{path}.name")
+            name = as_string(require(tool, "name", path), f"{path}.name")
+            if adds:
+                review.removed_tools.discard(name)
+            else:
+                review.removed_tools.add(name)
         case "tool_definition":
-            name = check_tool(require(tool, "definition", path), f"{path}.definition", review)
-            if name is not None:
-                review.added_tools.add(name)
-            review.unsupported.append(
-                f"{path}: tools defined inside messages are not offered to the local model"
-            )
+            defined = check_tool(require(tool, "definition", path), f"{path}.definition", review)
+            if defined is not None:
+                review.added_tools.add(defined)
+                review.removed_tools.discard(defined)
         case _:
             review.unsupported.append(f"{path}: MCP servers are called by Anthropic, not locally")
 

@@ -30,12 +30,14 @@ class Review:
             so that an invalid request is never sent elsewhere.
         images: Images seen.
         added_tools: Names of tools defined inside `messages`.
+        removed_tools: Names of tools that messages remove and do not add again.
     """
 
     newest_version: bool
     unsupported: list[str] = field(default_factory=list)
     images: int = 0
     added_tools: set[str] = field(default_factory=set)
+    removed_tools: set[str] = field(default_factory=set)
 
     def raise_unsupported(self) -> None:
         """Raise `UnsupportedLocally` for the first finding, if there is one."""

@@ -460,3 +460,16 @@ def test_several_hundred_deployments(folder: Path) -> None:
     )
     settings = load(folder, f"model_list:\n{items}")
     assert [each.name for each in settings.deployments] == [f"m{n}" for n in range(500)]
+
+
+@pytest.mark.parametrize(("text", "strict"), [("", False), ("local: {strict: true}\n", True)])
+def test_strict(folder: Path, text: str, *, strict: bool) -> None:
+    """Validation for local models is lenient unless `local.strict` is on (conformance 113)."""
+    assert load(folder, LOCAL + text).strict is strict
+
+
+def test_strict_is_a_boolean(folder: Path) -> None:
+    """A word in place of true or false is refused by name."""
+    (problem,) = problems(folder, LOCAL + "local: {strict: yes please}\n")
+
+    assert "local.strict" in problem

@@ -417,6 +417,11 @@ MESSAGES: list[Row] = [
         None,
     ),
     (
+        "080 tool_removal of a definition",
+        dialogue(says("system", {"type": "tool_removal", "tool": {"type": "tool_definition"}})),
+        "messages.1.content.0.tool_removal.tool: Input tag 'tool_definition' found",
+    ),
+    (
         "080 tool_addition without tool",
         dialogue(says("system", {"type": "tool_addition"})),
         "messages.1.content.0.tool_addition.tool: Field required",
@@ -890,14 +895,25 @@ def test_invalid_wins_over_unsupported() -> None:
 
 
 def test_tool_defined_in_messages_may_be_chosen() -> None:
-    """A tool defined in a message may be chosen, is checked like any other, and needs Claude."""
+    """A tool that a message defines may be chosen and is checked like any other."""
     definition = {"type": "tool_definition", "definition": TOOL}
     addition = says("system", {"type": "tool_addition", "tool": definition})
     choice = {"type": "tool", "name": "get"}
-    refused = outcome(dialogue(addition) | {"tool_choice": choice})
-    assert_outcome(refused, Elsewhere("messages.1.content.0.tool_addition.tool: tools defined"))
+    assert outcome(dialogue(addition) | {"tool_choice": choice}) is None
     definition["definition"] = TOOL | {"name": "a b"}
     assert_outcome(outcome(dialogue(addition)), "messages.1.content.0.tool_addition.tool.definit")
+
+
+def test_a_removed_tool_may_not_be_chosen() -> None:
+    """A tool that a message removes is no choice, until another adds it again."""
+    removal = says("system", {"type": "tool_removal", "tool": REFERENCE})
+    addition = says("system", {"type": "tool_addition", "tool": REFERENCE})
+    chosen = {"tools": [TOOL], "tool_choice": {"type": "tool", "name": "get"}}
+
+    assert_outcome(
+        outcome(dialogue(removal) | chosen), "tool_choice: tool_choice may only be specified while"
+    )
+    assert outcome(dialogue(removal, addition) | chosen) is None
 
 
 @pytest.mark.parametrize("depth", [300, 1000])
