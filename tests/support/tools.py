@@ -15,6 +15,7 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -87,6 +88,14 @@ def _program(name: str) -> Callable[[], Path | None]:
     return find
 
 
+def _llamacpp() -> Path | None:
+    """Return where llama.cpp's server is installed; there is no wheel for Linux on ARM."""
+    found = find_spec("xllamacpp")
+    if found is None or found.origin is None or find_spec("gguf") is None:
+        return None
+    return Path(found.origin)
+
+
 def known_tools() -> Mapping[str, Tool]:
     """Return every tool that a test may name, by name."""
     tools = (
@@ -102,6 +111,12 @@ def known_tools() -> Mapping[str, Tool]:
             "runs the anthropic SDK from before 1.0 against the proxy",
             "make test",
             lambda: SDK0 if (SDK0 / "anthropic").is_dir() else None,
+        ),
+        Tool(
+            "llamacpp",
+            "generates real tokens behind the proxy",
+            "make setup, on another machine than Linux on ARM",
+            _llamacpp,
         ),
         Tool(
             "nginx", "is the floor that benchmarks compare with", "make ci-tools", _program("nginx")
