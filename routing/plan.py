@@ -9,9 +9,9 @@ Rules:
    An agent has the roster's tier; only an unrecognised caller has that of the requested model.
 3. A deployment named as the requested model is the whole route. Rules are tried all the same, for
    their privacy and policies.
-4. Privacy only tightens. It is combined over the profile, every rule that was found to apply and
-   every level of the request, whichever of them gave the route; the default applies only where it
-   gave the route.
+4. Privacy only tightens. It is combined over the profile, the token, every rule that was found to
+   apply and every level of the request, whichever of them gave the route; the default applies only
+   where it gave the route.
 5. Every other policy is that of the most specific of these that has it: rules in their order, then
    agent or unknown, category, tier, default, and the profile last.
 6. `local_only` removes every deployment that leaves the host, also one that was asked for by name.
@@ -126,9 +126,9 @@ def privacy_of(
 ) -> Privacy:
     """Return where something that nobody looks into (an upload, say) may be sent.
 
-    Combines the profile, the agent's own entry, category and tier or the `unknown` entry, and
-    every rule that is not known to be about something else. Without `facts` that is every rule
-    about this agent, whatever else it asks.
+    Combines the profile, the token, the agent's own entry, category and tier or the `unknown`
+    entry, and every rule that is not known to be about something else. Without `facts` that is
+    every rule about this agent, whatever else it asks.
     """
     agent = roster.agents.get(match.slug) if match.slug is not None else None
     tier = agent.tier if agent is not None else None

@@ -56,6 +56,7 @@ def decide(profile: Profile, subject: Subject, requested: RequestedModel) -> Dec
     speaking = [
         *walk.speaking,
         Level("profile", RouteRule(None, profile.privacy, profile.policies)),
+        *_token_level(subject),
     ]
     privacy, privacy_trace = combine_privacy(speaking)
     policies = combine(level.entry.policies for level in speaking if level.entry is not None)
@@ -86,6 +87,7 @@ def privacy_without_content(profile: Profile, subject: Subject) -> Privacy:
     """
     levels = [
         Level("profile", RouteRule(None, profile.privacy)),
+        *_token_level(subject),
         *(level for level in levels_for(profile, subject) if level.name != DEFAULT),
         *(
             Level(f"rules.{rule.name}", rule.entry)
@@ -94,6 +96,12 @@ def privacy_without_content(profile: Profile, subject: Subject) -> Privacy:
         ),
     ]
     return combine_privacy(levels)[0]
+
+
+def _token_level(subject: Subject) -> tuple[Level, ...]:
+    """Return what the token adds: a privacy, or nothing."""
+    privacy = subject.facts.token_privacy
+    return () if privacy is Privacy.ANY else (Level("token", RouteRule(None, privacy)),)
 
 
 def combine_privacy(levels: Sequence[Level]) -> tuple[Privacy, TraceEntry]:

@@ -192,6 +192,8 @@ class RequestFacts:
     """The slug in `/agents/{slug}`, not yet checked against the roster."""
     token_agents: tuple[str, ...] = ()
     """Agents the token is limited to; empty means not limited."""
+    token_privacy: Privacy = Privacy.ANY
+    """What the token says of everything it is used for."""
     header_agent: str | None = None
     """The slug in `x-ccproxy-agent`, not yet checked against the roster."""
     prompt_agent: str | None = None

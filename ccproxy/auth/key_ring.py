@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from ccproxy.auth.tokens_file import KNOWN_SCOPES, TokenError, list_tokens
 from ccproxy.wire.errors import ApiError
+from routing.types import Privacy
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -31,6 +32,8 @@ class Principal:
     scopes: frozenset[str] = frozenset()
     agents: tuple[str, ...] = ()
     """Slugs this caller may act as; empty means any."""
+    privacy: Privacy = Privacy.ANY
+    """Where its requests may be sent; the routing table can only tighten it."""
 
 
 def open_principal() -> Principal:
@@ -159,7 +162,10 @@ def _presented_tokens(headers: Sequence[tuple[bytes, bytes]]) -> list[bytes]:
 
 def _ring_entries(tokens: Sequence[StoredToken]) -> tuple[tuple[bytes, Principal], ...]:
     return tuple(
-        (bytes.fromhex(token.sha256), Principal(token.name, frozenset(token.scopes), token.agents))
+        (
+            bytes.fromhex(token.sha256),
+            Principal(token.name, frozenset(token.scopes), token.agents, token.privacy),
+        )
         for token in tokens
     )
 

@@ -1,7 +1,8 @@
 """The tokens file: JSON, mode 0600, hashes only.
 
 `{"version": 1, "tokens": [{"name", "sha256", "scopes", "agents", "created_at"}]}`, written by
-`ccproxy token` and read by a running service.
+`ccproxy token` and read by a running service. A token that is limited to this host also has
+`"privacy": "local_only"`; a program that does not know the key refuses the file.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
+
+from routing.types import Privacy
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -32,7 +35,7 @@ KNOWN_SCOPES: Final = frozenset({"ops"})
 
 NAME_MAX_CHARS: Final = 64
 _SHA256_HEX_CHARS: Final = 64
-_ENTRY_KEYS: Final = frozenset({"name", "sha256", "scopes", "agents", "created_at"})
+_ENTRY_KEYS: Final = frozenset({"name", "sha256", "scopes", "agents", "privacy", "created_at"})
 
 
 class TokenError(Exception):
@@ -50,6 +53,7 @@ class StoredToken:
     agents: tuple[str, ...] = ()
     created_at: str = ""
     """UTC, ISO 8601."""
+    privacy: Privacy = Privacy.ANY
 
 
 def list_tokens(path: Path) -> tuple[StoredToken, ...]:
@@ -85,6 +89,7 @@ def create_token(
     name: str,
     scopes: Sequence[str] = (),
     agents: Sequence[str] = (),
+    privacy: Privacy = Privacy.ANY,
 ) -> str:
     """Add a token to the file and return it; this is the only time it can be read.
 
@@ -104,6 +109,7 @@ def create_token(
         scopes=tuple(dict.fromkeys(scopes)),
         agents=tuple(dict.fromkeys(agents)),
         created_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        privacy=privacy,
     )
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     with _locked(path):
@@ -202,6 +208,7 @@ def _parse_entry(place: str, entry: object) -> StoredToken:
         scopes=_strings(f"{place}.scopes", entry.get("scopes", [])),
         agents=_strings(f"{place}.agents", entry.get("agents", [])),
         created_at=str(entry.get("created_at", "")),
+        privacy=_privacy(f"{place}.privacy", entry.get("privacy", Privacy.ANY)),
     )
 
 
@@ -217,6 +224,13 @@ def _strings(place: str, value: object) -> tuple[str, ...]:
     return tuple(value)
 
 
+def _privacy(place: str, value: object) -> Privacy:
+    if not isinstance(value, str) or value not in list(Privacy):
+        message = f"{place}: expected one of: {', '.join(Privacy)}."
+        raise TokenError(message)
+    return Privacy(value)
+
+
 @contextmanager
 def _locked(path: Path) -> Iterator[None]:
     """Hold an exclusive lock on the file's folder, which stays while the file is replaced."""
@@ -228,9 +242,16 @@ def _locked(path: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
+def _entry(token: StoredToken) -> dict[str, object]:
+    entry = asdict(token)
+    if token.privacy is Privacy.ANY:
+        del entry["privacy"]
+    return entry
+
+
 def _write_tokens(path: Path, tokens: Sequence[StoredToken]) -> None:
     """Replace the file by a new one that was never readable by others."""
-    document = {"version": 1, "tokens": [asdict(token) for token in tokens]}
+    document = {"version": 1, "tokens": [_entry(token) for token in tokens]}
     content = json.dumps(document, indent=2).encode() + b"\n"
     # A tokens file that is a symbolic link stays one.
     target = path.resolve()

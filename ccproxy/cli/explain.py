@@ -32,7 +32,7 @@ HeaderOption = Annotated[
 ]
 PrincipalOption = Annotated[
     str | None,
-    typer.Option("--principal", metavar="NAME", help="The name of the token; its agents count."),
+    typer.Option("--principal", metavar="NAME", help="The name of the token; its limits count."),
 ]
 HealthOption = Annotated[
     list[str] | None,
@@ -127,12 +127,16 @@ def _caller(principal: str | None, settings: "Settings") -> dict[str, Any]:
 
     if principal is None:
         return {}
-    agents = next(
-        (each.agents for each in list_tokens(settings.tokens_file) if each.name == principal), None
-    )
-    if agents is None:
-        remark(f"note: there is no token {principal!r}; taken as one for every agent")
-    return {"principal": principal, "token_agents": list(agents or ())}
+    tokens = list_tokens(settings.tokens_file)
+    token = next((each for each in tokens if each.name == principal), None)
+    if token is None:
+        remark(f"note: there is no token {principal!r}; taken as one without limits")
+        return {"principal": principal}
+    return {
+        "principal": principal,
+        "token_agents": list(token.agents),
+        "token_privacy": token.privacy.value,
+    }
 
 
 def _print(told: Mapping[str, Any]) -> None:

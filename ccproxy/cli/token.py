@@ -14,6 +14,7 @@ from ccproxy.cli.output import print_json, print_table, remark
 
 if TYPE_CHECKING:
     from ccproxy.config.settings import Settings
+    from routing.types import Privacy
 
 app: Final = typer.Typer(no_args_is_help=True, help="Create, list and revoke clients' tokens.")
 
@@ -36,10 +37,14 @@ def create(
     ] = None,
     config: ConfigOption = None,
     *,
+    local_only: Annotated[
+        bool, typer.Option("--local-only", help="Nothing sent with the token leaves this host.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Create a token and print it, this once; only its hash is kept."""
     from ccproxy.auth import create_token
+    from routing.types import Privacy
 
     slugs = _split(agents or [])
     if agents and not slugs:
@@ -50,9 +55,11 @@ def create(
     if slugs:
         _refuse_unknown(slugs, settings.roster_file)
     scopes = [str(each) for each in dict.fromkeys(scope or [])]
-    token = create_token(settings.tokens_file, name, scopes, slugs)
+    privacy = Privacy.LOCAL_ONLY if local_only else Privacy.ANY
+    token = create_token(settings.tokens_file, name, scopes, slugs, privacy)
     if as_json:
-        print_json({"name": name, "token": token, "scopes": scopes, "agents": slugs})
+        made = {"name": name, "token": token, "scopes": scopes, "agents": slugs}
+        print_json(made | _limit(privacy))
     else:
         print(token)
     remark(f"Stored its hash in {settings.tokens_file}; the token itself is not shown again.")
@@ -73,6 +80,7 @@ def list_(config: ConfigOption = None, *, as_json: JsonOption = False) -> None:
                     "scopes": list(token.scopes),
                     "agents": list(token.agents),
                     "created_at": token.created_at,
+                    **_limit(token.privacy),
                 }
                 for token in tokens
             ]
@@ -80,12 +88,13 @@ def list_(config: ConfigOption = None, *, as_json: JsonOption = False) -> None:
         return
     if tokens:
         print_table(
-            ("name", "scopes", "agents", "created"),
+            ("name", "scopes", "agents", "privacy", "created"),
             [
                 (
                     token.name,
                     ", ".join(token.scopes),
                     ", ".join(token.agents) or "any",
+                    token.privacy,
                     token.created_at,
                 )
                 for token in tokens
@@ -112,6 +121,11 @@ def _settings(config: Path | None) -> "Settings":
     from ccproxy.config.settings import load_settings
 
     return load_settings(config_path(config), os.environ)
+
+
+def _limit(privacy: "Privacy") -> dict[str, str]:
+    """Return `privacy` for JSON, where it is a limit."""
+    return {} if privacy == "any" else {"privacy": privacy.value}
 
 
 def _split(values: list[str]) -> list[str]:

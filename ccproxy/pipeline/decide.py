@@ -12,7 +12,7 @@ from ccproxy.wire.content_facts import BodyFacts, call_features, system_texts
 from routing.identify import authorise, identify
 from routing.plan import build_plan
 from routing.request_class import classify_call
-from routing.types import RequestFacts
+from routing.types import Privacy, RequestFacts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -52,6 +52,7 @@ class Circumstances:
 
     principal: str = ""
     token_agents: tuple[str, ...] = ()
+    token_privacy: Privacy = Privacy.ANY
     bound_agent: str | None = None
     """What an earlier turn of the same client agent was recognised as."""
     local_minute: tuple[int, int] | None = None
@@ -88,6 +89,7 @@ def gather_facts(
         requested_model=str(body.get("model") or ""),
         path_agent=incoming.path_agent,
         token_agents=around.token_agents,
+        token_privacy=around.token_privacy,
         header_agent=_text(incoming, AGENT_HEADER),
         prompt_agent=finding.chosen,
         prompt_rivals=finding.rivals,

@@ -83,6 +83,7 @@ def _told_facts(facts: RequestFacts) -> dict[str, object]:
     told: dict[str, object] = {
         "path_agent": facts.path_agent,
         "token_agents": list(facts.token_agents),
+        "token_privacy": facts.token_privacy.value,
         "header_agent": facts.header_agent,
         "prompt_agent": facts.prompt_agent,
         "prompt_rivals": list(facts.prompt_rivals),

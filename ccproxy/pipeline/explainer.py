@@ -14,7 +14,7 @@ from ccproxy.pipeline.explain import explain
 from ccproxy.ports import Incoming
 from ccproxy.wire.errors import invalid_request
 from routing.nearest import did_you_mean
-from routing.types import Side
+from routing.types import Privacy, Side
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from routing.types import Deployment, Roster, RoutingTable
 
 QUESTION_KEYS: Final = (
-    "agent", "path_agent", "headers", "principal", "token_agents", "bound_agent", "health", "at",
-    "counting",
+    "agent", "path_agent", "headers", "principal", "token_agents", "token_privacy", "bound_agent",
+    "health", "at", "counting",
 )  # fmt: skip
 """Keys of a question that are no part of the request; Anthropic's API has none of these names."""
 OLLAMA: Final = "ollama"
@@ -82,9 +82,10 @@ class Explainer:
         Args:
             document: A Messages request, which may lack anything but is never sent, and besides:
                 `agent` or `path_agent` (the slug of the path), `headers` (an object of texts),
-                `principal` (the token's name), `token_agents`, `bound_agent`, `health` (deployment,
-                `ollama` or `claude` -> `down` or `up`), `at` (local time, ISO 8601; now by
-                default), `counting` (true: a request to count_tokens).
+                `principal` (the token's name), `token_agents`, `token_privacy` (`any` or
+                `local_only`), `bound_agent`, `health` (deployment, `ollama` or `claude` -> `down`
+                or `up`), `at` (local time, ISO 8601; now by default), `counting` (true: a request
+                to count_tokens).
 
         Raises:
             ApiError: 400; the question cannot be understood.
@@ -123,6 +124,7 @@ def read_question(document: Mapping[str, Any]) -> Question:
     around = Circumstances(
         principal=_text(document, "principal") or "",
         token_agents=_texts(document, "token_agents"),
+        token_privacy=_privacy(document),
         bound_agent=_text(document, "bound_agent"),
         local_minute=local_minute(_text(document, "at")),
     )
@@ -209,6 +211,13 @@ def _path_agent(document: Mapping[str, Any]) -> str | None:
     if agent and path_agent and agent != path_agent:
         raise invalid_request("agent: means the same as path_agent, which says otherwise")
     return agent or path_agent
+
+
+def _privacy(document: Mapping[str, Any]) -> Privacy:
+    word = _text(document, "token_privacy") or Privacy.ANY
+    if word not in list(Privacy):
+        raise invalid_request("token_privacy: Input should be 'any' or 'local_only'")
+    return Privacy(word)
 
 
 def _headers(value: object) -> tuple[tuple[bytes, bytes], ...]:

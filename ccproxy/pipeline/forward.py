@@ -32,7 +32,7 @@ from ccproxy.wire.json_body import parse_json_object
 from routing.errors import RoutingError
 from routing.identify import authorise, identify
 from routing.plan import privacy_asked, privacy_of
-from routing.types import Privacy, Side
+from routing.types import Privacy, RequestFacts, Side
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from ccproxy.pipeline.decide import Circumstances, RoutingState
     from ccproxy.pipeline.router import Router
     from ccproxy.ports import Client, Incoming, MessagesUpstream, OutcomeSink
-    from routing.types import AgentMatch, RequestFacts
+    from routing.types import AgentMatch
 
 BATCHES_PATH: Final = "/v1/messages/batches"
 BATCHES_LIMIT_BYTES: Final = 256 * 1024 * 1024
@@ -267,7 +267,8 @@ def _keep_unseen_on_host(
 ) -> None:
     """Refuse what nobody looks into where its caller, or a rule that could hold, keeps it here."""
     authorise(match, around.token_agents)
-    if privacy_of(match, state.table, state.roster) is Privacy.LOCAL_ONLY:
+    known = RequestFacts("", token_privacy=around.token_privacy)
+    if privacy_of(match, state.table, state.roster, known) is Privacy.LOCAL_ONLY:
         raise _must_stay(who)
 
 

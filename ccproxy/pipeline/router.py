@@ -101,6 +101,7 @@ class Router:
         return Circumstances(
             principal=principal.name,
             token_agents=principal.agents,
+            token_privacy=principal.privacy,
             bound_agent=self._bindings.find(key, now),
             local_minute=(clock.tm_wday, clock.tm_hour * 60 + clock.tm_min),
         )

@@ -22,6 +22,7 @@ from ccproxy.auth import (
     revoke_token,
 )
 from ccproxy.wire.errors import ApiError
+from routing.types import Privacy
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -367,6 +368,8 @@ ENTRY = {"name": "a", "sha256": "0" * 64}
         ({"version": 1, "tokens": [{**ENTRY, "agents": "a"}]}, r"tokens\.0\.agents"),
         ({"version": 1, "tokens": [{**ENTRY, "agent": ["a"]}]}, r"tokens\.0\.agent: unknown key"),
         ({"version": 1, "tokens": [{**ENTRY, "scopes": [1]}]}, r"tokens\.0\.scopes"),
+        ({"version": 1, "tokens": [{**ENTRY, "privacy": "local"}]}, r"tokens\.0\.privacy"),
+        ({"version": 1, "tokens": [{**ENTRY, "privacy": None}]}, r"tokens\.0\.privacy"),
     ],
 )
 def test_a_file_in_another_shape_is_refused(path: Path, document: object, expected: str) -> None:
@@ -376,6 +379,22 @@ def test_a_file_in_another_shape_is_refused(path: Path, document: object, expect
     with pytest.raises(TokenError, match=expected) as caught:
         KeyRing(path)
     assert str(path) in str(caught.value)
+
+
+def test_privacy_is_stored_where_it_is_a_limit(path: Path) -> None:
+    """A `local_only` token stays so; other entries are as they are in files of older programs."""
+    private = create_token(path, "private", privacy=Privacy.LOCAL_ONLY)
+    public = create_token(path, "public")
+    revoked = create_token(path, "revoked")
+    revoke_token(path, "revoked")
+    ring = KeyRing(path)
+
+    assert ring.verify([bearer(private)]).privacy is Privacy.LOCAL_ONLY
+    assert ring.verify([bearer(public)]).privacy is Privacy.ANY
+    assert refused(ring, bearer(revoked)).status == 401
+    first, second = json.loads(path.read_text())["tokens"]
+    assert first.pop("privacy") == "local_only"
+    assert set(first) == set(second) == {"name", "sha256", "scopes", "agents", "created_at"}
 
 
 def test_a_token_pasted_as_its_hash_is_not_echoed(path: Path) -> None:

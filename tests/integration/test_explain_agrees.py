@@ -107,7 +107,9 @@ async def serve(request, state, fleet):
     client = Client(json.dumps(request.body).encode())
     sink = Sink()
     exchange = Exchange(
-        authenticate=lambda _headers: Principal(request.principal, agents=request.token_agents),
+        authenticate=lambda _headers: Principal(
+            request.principal, agents=request.token_agents, privacy=request.token_privacy
+        ),
         router=Router(Source(state), Known(fleet)),
         deployments={
             each.name: Unreachable(each.name, each.side)
@@ -133,6 +135,7 @@ def ask_explain(request, state, fleet, local_minute):
         "path_agent": request.path_agent,
         "principal": request.principal,
         "token_agents": list(request.token_agents),
+        "token_privacy": request.token_privacy.value,
         "counting": request.counting,
         "at": (A_MONDAY + timedelta(days=weekday, minutes=minute)).isoformat(),
     }

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 import pytest_asyncio
 
+from routing.types import Privacy
 from tests.support.http_wire import ask
 from tests.support.messages import turn
 from tests.support.proxy import running_proxy
@@ -37,6 +38,12 @@ PROXY_OPTIONS = {
 }
 MODEL = "claude-sonnet-4-5"
 IMAGE = {"type": "base64", "media_type": "image/png", "data": "iVBORw0KGgo="}
+
+
+@pytest.fixture(scope="module")
+def private_token(shared_proxy) -> str:
+    """A token that is limited to this host."""
+    return shared_proxy.new_token("private", privacy=Privacy.LOCAL_ONLY)
 
 
 def _batch(**item):
@@ -192,6 +199,27 @@ async def test_an_empty_batch_of_a_private_agent(proxy):
         assert ("local_only" in answer.body.decode()) is path.startswith("/agents/")
 
     assert [BATCHES] == [request.path for request in proxy.claude.requests]
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/v1/messages", turn(model=MODEL)),
+        ("/v1/messages/count_tokens", turn(model=MODEL)),
+        (BATCHES, _batch()),
+        (BATCHES, {"requests": []}),
+        ("/v1/files", b"secret"),
+    ],
+    ids=["message", "count", "batch", "empty batch", "upload"],
+)
+async def test_nothing_of_a_local_only_token_leaves(path, body, private_token, proxy):
+    """A token's privacy is combined with the table's, on every path (design 4.4)."""
+    headers = proxy.headers | {"x-api-key": private_token}
+    answer = await ask(proxy.base_url, path, headers=headers, body=body)
+
+    assert (400, "invalid_request_error") == (answer.status, answer.error["type"]), answer.body
+    assert "local_only" in answer.error["message"]
+    assert [] == list(proxy.claude.requests)
 
 
 async def test_a_limited_token_whose_items_say_who_they_are(proxy):

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from routing.errors import NoAttempt, RoutingError, UnknownAgent, UnknownModel
-from routing.identify import identify
+from routing.identify import UNKNOWN, identify
 from routing.plan import build_plan, privacy_of
 from routing.table import compile_table
 from routing.types import (
@@ -221,6 +221,23 @@ def test_privacy_without_a_model(
     """What has no requested model is as private as its caller and the profile."""
     table, _ = compile_table(table_of({"default": ROUTE_ANYWHERE, **extra}), DEPLOYMENTS, ROSTER)
     assert privacy_of(AgentMatch(slug, AgentSource.PATH), table, ROSTER) is expected
+
+
+def test_a_tokens_privacy_is_combined_with_everything() -> None:
+    """A `local_only` token takes away what leaves the host, a deployment asked for by name too."""
+    profile = {"default": {"route": ["claude", "qwen"]}}
+    open_plan = plan_for(RequestFacts("x"), profile)
+    plan = plan_for(RequestFacts("x", token_privacy=Privacy.LOCAL_ONLY), profile)
+
+    assert open_plan.attempts == ("claude", "qwen")
+    assert (plan.privacy, plan.attempts) == (Privacy.LOCAL_ONLY, ("qwen",))
+    assert "local_only, from token" in [step.reason for step in plan.trace]
+    with pytest.raises(NoAttempt):
+        plan_for(RequestFacts("claude", token_privacy=Privacy.LOCAL_ONLY), profile)
+    table, _ = compile_table(table_of(profile), DEPLOYMENTS, ROSTER)
+    for token_privacy in Privacy:
+        facts = RequestFacts("", token_privacy=token_privacy)
+        assert privacy_of(UNKNOWN, table, ROSTER, facts) is token_privacy
 
 
 def test_the_trace_tells_the_whole_decision() -> None:

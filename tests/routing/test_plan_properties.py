@@ -85,6 +85,10 @@ def test_local_only_never_leaves_the_host(
     plan = decide(facts, mapping, fleet).plan
     if plan.privacy is Privacy.LOCAL_ONLY:
         assert not any(DEPLOYMENTS[name].leaves_host for name in plan.attempts)
+    private = decide(replace(facts, token_privacy=Privacy.LOCAL_ONLY), mapping, fleet).verdict
+    if isinstance(private, Plan):
+        assert private.privacy is Privacy.LOCAL_ONLY
+        assert not any(DEPLOYMENTS[name].leaves_host for name in private.attempts)
 
 
 @given(REQUESTS, TABLES, FLEETS)

@@ -18,6 +18,7 @@ from ccproxy.config.settings import load_settings
 from ccproxy.demo.asgi_server import running
 from ccproxy.demo.claude import SimulatedClaude
 from ccproxy.demo.ollama_server import SimulatedOllama
+from routing.types import Privacy
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping, Sequence
@@ -51,10 +52,15 @@ class RunningProxy:
         return {"x-api-key": self.token, "anthropic-version": "2023-06-01"}
 
     def new_token(
-        self, name: str, *, agents: Sequence[str] = (), scopes: Sequence[str] = ()
+        self,
+        name: str,
+        *,
+        agents: Sequence[str] = (),
+        scopes: Sequence[str] = (),
+        privacy: Privacy = Privacy.ANY,
     ) -> str:
         """Create another token."""
-        return create_token(self.tokens_file, name, scopes=tuple(scopes), agents=tuple(agents))
+        return create_token(self.tokens_file, name, tuple(scopes), tuple(agents), privacy)
 
 
 def settings_document(

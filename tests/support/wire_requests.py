@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from hypothesis import strategies as st
 
 from routing.request_class import COMPACTION_OPENING, SAFETY_OPENING
+from routing.types import Privacy
 from tests.support.routing_strategies import HEADER, MODELS, PRINCIPALS, PROJECTS, TOOLS
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ class WireRequest:
     path_agent: str | None
     principal: str
     token_agents: tuple[str, ...]
+    token_privacy: Privacy
     counting: bool
 
 
@@ -67,6 +69,7 @@ def wire_requests(
         path_agent=st.sampled_from([*[None] * 8, *slugs]),
         principal=st.sampled_from(PRINCIPALS),
         token_agents=st.sampled_from(tokens),
+        token_privacy=st.sampled_from([Privacy.ANY, Privacy.ANY, Privacy.LOCAL_ONLY]),
         counting=st.booleans(),
     )
 

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 from ccproxy.auth import create_token
+from routing.types import Privacy
 from tests.support.command_line import command_line
 
 
@@ -109,6 +110,18 @@ def test_the_agents_of_a_token_count(ccproxy):
     result = ccproxy("explain", "--principal", "ci", "--json")
 
     assert (result.json()["agent"], result.json()["source"]) == ("debugger", "token")
+
+
+def test_the_privacy_of_a_token_counts(ccproxy):
+    """A `local_only` token keeps the request here, and the explanation says that it is the token's."""
+    create_token(ccproxy.folder / "state/tokens.json", "vault", privacy=Privacy.LOCAL_ONLY)
+
+    result = ccproxy("explain", "--principal", "vault", "--model", "claude-opus-5-5")
+
+    assert "local_only, from token" in result.out
+    result = ccproxy("explain", "--principal", "vault", "--json").json()
+    assert (result["privacy"], result["facts"]["token_privacy"]) == ("local_only", "local_only")
+    assert {attempt["side"] for attempt in result["attempts"]} == {"local"}
 
 
 def test_a_principal_without_a_token(ccproxy):

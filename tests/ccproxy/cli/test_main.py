@@ -17,6 +17,7 @@ from ccproxy import __version__
 from ccproxy.auth import KNOWN_SCOPES, KeyRing
 from ccproxy.cli.main import main
 from ccproxy.cli.token import Scope
+from routing.types import Privacy
 from tests.support.command_line import Result
 
 if TYPE_CHECKING:
@@ -303,6 +304,22 @@ def test_tokens_are_listed_without_their_hashes(
     ]
     assert "ci [bold]" in table.out
     assert digest not in table.out + table.err + value.out + value.err
+
+
+def test_a_token_that_stays_on_the_host(ccproxy: Callable[..., Result], config: Path) -> None:
+    """`--local-only` is stored, and told by `create` and `list`; other tokens tell nothing of it."""
+    made = ccproxy("token", "create", "private", "--local-only", "--json")
+    ccproxy("token", "create", "public")
+    table, listed = ccproxy("token", "list"), ccproxy("token", "list", "--json").json()
+
+    token = made.json()["token"]
+    principal = KeyRing(config / "tokens.json").verify([(b"x-api-key", token.encode())])
+    assert principal.privacy is Privacy.LOCAL_ONLY
+    assert made.json()["privacy"] == "local_only"
+    assert [each.get("privacy") for each in listed] == ["local_only", None]
+    private, public = (line for line in table.out.splitlines() if line.startswith("p"))
+    assert "local_only" in private
+    assert "local_only" not in public
 
 
 def test_revoke(ccproxy: Callable[..., Result], config: Path) -> None:

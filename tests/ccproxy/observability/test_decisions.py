@@ -18,7 +18,14 @@ from ccproxy.observability.decisions import (
 )
 from ccproxy.wire.content_facts import BodyFacts
 from routing.content import StatedContent
-from routing.types import AgentMatch, AgentSource, RequestClass, RequestFacts, SignalConflict
+from routing.types import (
+    AgentMatch,
+    AgentSource,
+    Privacy,
+    RequestClass,
+    RequestFacts,
+    SignalConflict,
+)
 from tests.support.decision_samples import decided, sample_decision, sample_table
 
 SAMPLES = {
@@ -27,6 +34,7 @@ SAMPLES = {
     "tuple[str, ...]": ("a", "b"),
     "tuple[int, int] | None": (3, 700),
     "RequestClass": RequestClass.TITLE,
+    "Privacy": Privacy.LOCAL_ONLY,
     "Mapping[str, str]": {"x-team": "blue"},
     "ContentFacts | None": StatedContent(5, tool_names=frozenset({"Read", "Bash"})),
     "bool": True,
