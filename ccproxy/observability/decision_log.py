@@ -1,11 +1,10 @@
-"""The decisions of late: the last ones in memory, more of them in a file of bounded size."""
+"""The decisions of late, in a file of bounded size."""
 
 from __future__ import annotations
 
-from collections import deque
 from typing import TYPE_CHECKING, Final
 
-from ccproxy.observability.decisions import decision_of, from_line, to_line
+from ccproxy.observability.decisions import decision_line, from_line
 from ccproxy.observability.line_writer import LineWriter
 from ccproxy.observability.rotated_file import RotatedFile, read_lines
 
@@ -19,7 +18,6 @@ if TYPE_CHECKING:
 
 FILE_NAME: Final = "decisions.jsonl"
 """In the state folder, beside the tokens file."""
-KEPT_IN_MEMORY: Final = 1000
 FILE_MAX_BYTES: Final = 32 * 1024 * 1024
 """A decision takes about 1 KiB, more with many tools."""
 OLDER_FILES: Final = 3
@@ -28,32 +26,29 @@ OLDER_FILES: Final = 3
 class DecisionLog:
     """Takes note of every decision, at the cost of some microseconds."""
 
-    def __init__(
-        self, writer: LineWriter[Decision] | None, *, kept_in_memory: int = KEPT_IN_MEMORY
-    ) -> None:
-        """Without a writer decisions are kept in memory alone."""
+    def __init__(self, writer: LineWriter, report: Callable[[str], None]) -> None:
+        """`report` is told of a decision that cannot be written, on the event loop."""
         self._writer = writer
-        self._recent: deque[Decision] = deque(maxlen=kept_in_memory)
+        self._report = report
+        self._unwritable = 0
 
     @property
     def dropped(self) -> int:
         """Decisions since the start that are in no file although they should be."""
-        return self._writer.dropped if self._writer is not None else 0
+        return self._writer.dropped + self._unwritable
 
     @property
     def written(self) -> int:
         """Decisions since the start that are in a file."""
-        return self._writer.written if self._writer is not None else 0
+        return self._writer.written
 
     def start(self) -> None:
         """Begin to write; for the proxy's start."""
-        if self._writer is not None:
-            self._writer.start()
+        self._writer.start()
 
     def close(self) -> None:
         """Write what waits, within two seconds; for the proxy's end, in a thread."""
-        if self._writer is not None:
-            self._writer.close()
+        self._writer.close()
 
     def record(
         self,
@@ -75,26 +70,21 @@ class DecisionLog:
             table_version: Of the table that was in force.
             body_bytes: Length of the request's JSON.
         """
-        decision = decision_of(
-            outcome, facts, match, plan, table_version=table_version, body_bytes=body_bytes
-        )
-        self._recent.append(decision)
-        if self._writer is not None:
-            self._writer.put(decision)
-
-    def recent(self) -> tuple[Decision, ...]:
-        """Return the decisions in memory, newest first."""
-        return tuple(reversed(self._recent))
-
-    def find(self, request_id: str) -> Decision | None:
-        """Return the decision about a request, if it is in memory still."""
-        return next((each for each in self.recent() if each.request_id == request_id), None)
+        try:
+            line = decision_line(
+                outcome, facts, match, plan, table_version=table_version, body_bytes=body_bytes
+            )
+        except TypeError as error:  # an odd name must not cost the request
+            self._unwritable += 1
+            self._report(f"{outcome.request_id}: the decision cannot be written: {error}")
+            return
+        self._writer.put(line)
 
 
 def decision_log(path: Path, report: Callable[[str], None]) -> DecisionLog:
-    """Return a log that also writes to `path`; nothing is opened before `start`."""
+    """Return a log that writes to `path`; nothing is opened before `start`."""
     file = RotatedFile(path, max_bytes=FILE_MAX_BYTES, older=OLDER_FILES)
-    return DecisionLog(LineWriter(file, to_line, report=report))
+    return DecisionLog(LineWriter(file, report=report), report)
 
 
 def read_decisions(

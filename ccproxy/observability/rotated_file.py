@@ -34,7 +34,7 @@ class RotatedFile:
         self._descriptor: int | None = None
         self._is_torn = False
 
-    def append(self, lines: bytes) -> None:
+    def append(self, lines: bytes | bytearray) -> None:
         """Write whole lines.
 
         Raises:

@@ -16,7 +16,6 @@ PAGE = " ".join((ROOT / "docs/reload.md").read_text().split())
         f"the last {versions.KEPT_VERSIONS} of them, in `{versions.FOLDER_NAME}/`",
         f"`{versions.REPLACED_NAME}`",
         f"one line in `{decision_log.FILE_NAME}`",
-        f"the last {decision_log.KEPT_IN_MEMORY} are in memory",
         f"cut at {decisions.TEXT_LIMIT} characters",
         f"grows to {decision_log.FILE_MAX_BYTES // 2**20} MiB",
         f"{decision_log.FILE_MAX_BYTES * (1 + decision_log.OLDER_FILES) // 2**20} MiB in all",

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ccproxy.observability.decisions import decision_of
+import orjson
+
+from ccproxy.observability.decisions import decision_line, from_line
 from ccproxy.ports import Ending, Outcome, Usage
 from routing.identify import identify
 from routing.plan import build_plan
@@ -49,16 +51,28 @@ def decided(facts: RequestFacts, table: RoutingTable) -> tuple[AgentMatch, Plan]
     return match, build_plan(facts, match, table, ROSTER)
 
 
-def sample_decision(
+def sample_line(
     facts: RequestFacts | None = None,
     *,
     content: ContentFacts | None = None,
     request_id: str = "req_1",
     at: float = 1_700_000_000.5,
-) -> Decision:
-    """Return the record of a request of the coder."""
+) -> bytes:
+    """Return the recorded line of a request of the coder."""
     facts = facts or RequestFacts("claude-sonnet-4-5", path_agent="coder", content=content)
     table = sample_table()
     match, plan = decided(facts, table)
     outcome = sample_outcome(request_id, at)
-    return decision_of(outcome, facts, match, plan, table_version=table.version, body_bytes=4000)
+    return decision_line(outcome, facts, match, plan, table_version=table.version, body_bytes=4000)
+
+
+def sample_decision(
+    facts: RequestFacts | None = None, *, content: ContentFacts | None = None
+) -> Decision:
+    """Return the same as it is read again."""
+    return from_line(sample_line(facts, content=content))
+
+
+def to_line(decision: Decision) -> bytes:
+    """Return a decision as it stands in a file, without the end of the line."""
+    return orjson.dumps(decision)

@@ -8,9 +8,8 @@ from pathlib import Path
 import pytest
 
 from ccproxy.observability.decision_log import FILE_NAME
-from ccproxy.observability.decisions import to_line
 from tests.support.command_line import ROUTING, command_line
-from tests.support.decision_samples import sample_decision
+from tests.support.decision_samples import sample_decision, to_line
 
 ROOT = Path(__file__).parents[3]
 

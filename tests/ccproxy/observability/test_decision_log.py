@@ -8,16 +8,14 @@ import pytest
 
 from ccproxy.observability.decision_log import (
     FILE_NAME,
-    DecisionLog,
     decision_log,
     read_decisions,
 )
-from ccproxy.observability.decisions import to_line
 from ccproxy.wire.content_facts import BodyFacts
 from routing.types import RequestFacts
 from tests.support.decision_samples import (
     decided,
-    sample_decision,
+    sample_line,
     sample_outcome,
     sample_table,
 )
@@ -46,55 +44,54 @@ def log(path, reports):
     return decision_log(path, reports.append)
 
 
-def test_a_decision_is_in_memory_and_in_the_file(log, path):
-    """It can be found at once, and read by another program later."""
+def test_a_decision_is_in_the_file(log, path):
+    """It can be read by another program, also where no plan came about."""
     log.start()
     record(log, "req_a")
     record(log, "req_b", plan=None)
     log.close()
 
-    assert [each.request_id for each in log.recent()] == ["req_b", "req_a"]
-    assert log.find("req_a") == next(iter(read_decisions(path)))
-    assert log.find("req_c") is None
-    assert [each.plan is None for each in read_decisions(path)] == [False, True]
+    read = list(read_decisions(path))
+    assert [each.request_id for each in read] == ["req_a", "req_b"]
+    assert [each.plan is None for each in read] == [False, True]
     assert (log.written, log.dropped) == (2, 0)
 
 
-def test_memory_is_bounded():
-    """Of many decisions the last ones stay."""
-    log = DecisionLog(None, kept_in_memory=10)
-    for number in range(100):
-        record(log, f"req_{number}")
-
-    assert [each.request_id for each in log.recent()] == [f"req_{n}" for n in range(99, 89, -1)]
-    assert (log.written, log.dropped) == (0, 0)
-
-
-def test_a_body_is_not_kept_alive():
-    """A record holds what was asked of a body, not the body."""
+def test_a_body_is_asked_at_once(log, path):
+    """A record holds what was known of a body when its request ended."""
     body = {"messages": [], "tools": [{"name": "Read"}]}
     facts = replace(FACTS, content=BodyFacts(body))
-    log = DecisionLog(None)
 
     log.record(sample_outcome(), facts, MATCH, PLAN, table_version="t")
     body["tools"].clear()
+    log.start()
+    log.close()
 
-    recorded = log.recent()[0].facts["content"]
-    assert type(recorded) is dict
-    assert recorded["tool_names"] == ["Read"]
+    assert next(read_decisions(path)).facts["content"]["tool_names"] == ["Read"]
 
 
 def test_without_a_disk_it_serves_on(log, path, reports):
-    """Where the state folder cannot be written, decisions stay in memory and losses are counted."""
+    """Where the state folder cannot be written, losses are counted and told once."""
     path.parent.write_text("in the way")
     log.start()
     for number in range(5):
         record(log, f"req_{number}")
     log.close()
 
-    assert len(log.recent()) == 5
     assert (log.written, log.dropped) == (0, 5)
     assert len(reports) == 1
+
+
+def test_an_odd_decision_costs_itself_alone(log, path, reports):
+    """What has no place in JSON is counted and told; those beside it are written."""
+    log.start()
+    for request_id in ("req_a", "\ud800", "req_b"):
+        record(log, request_id)
+    log.close()
+
+    assert [each.request_id for each in read_decisions(path)] == ["req_a", "req_b"]
+    assert (log.written, log.dropped) == (2, 1)
+    assert "cannot be written" in reports[0]
 
 
 def test_since_when(log, path):
@@ -116,9 +113,9 @@ def test_since_when(log, path):
         (b"", 0, 0),
         (b"\n", 0, 0),
         (b"{\n", 0, 1),
-        (to_line(sample_decision()), 1, 0),
-        (to_line(sample_decision()) + b"\n" + to_line(sample_decision())[:50], 1, 1),
-        (b"\xff\xfe\n" + to_line(sample_decision()) + b"\n", 1, 1),
+        (sample_line(), 1, 0),
+        (sample_line() + b"\n" + sample_line()[:50], 1, 1),
+        (b"\xff\xfe\n" + sample_line() + b"\n", 1, 1),
     ],
     ids=["empty", "blank", "no json", "no end", "torn", "bytes"],
 )

@@ -10,11 +10,12 @@ from ccproxy.observability.decisions import (
     LIST_LIMIT,
     TEXT_LIMIT,
     DecidedOutcome,
+    DecidedPlan,
     Decision,
+    decision_line,
     describe_facts,
     facts_from_decision,
     from_line,
-    to_line,
 )
 from ccproxy.wire.content_facts import BodyFacts
 from routing.content import StatedContent
@@ -26,7 +27,14 @@ from routing.types import (
     RequestFacts,
     SignalConflict,
 )
-from tests.support.decision_samples import decided, sample_decision, sample_table
+from tests.support.decision_samples import (
+    decided,
+    sample_decision,
+    sample_line,
+    sample_outcome,
+    sample_table,
+    to_line,
+)
 
 SAMPLES = {
     "str": "word",
@@ -72,21 +80,47 @@ def test_facts_survive_a_file(facts):
 
 
 def test_a_decision_survives_a_file():
-    """Match with its conflicts, plan and outcome are the same after writing and reading."""
+    """Match with its conflicts, plan and outcome are read as they were written."""
+    facts, outcome = full_facts(), sample_outcome()
+    _, plan = decided(RequestFacts("claude-sonnet-4-5", path_agent="coder"), sample_table())
     match = AgentMatch(
         "coder", AgentSource.PROMPT, 0.75, (SignalConflict(AgentSource.HEADER, "clerk"),)
     )
-    decision = replace(sample_decision(), match=match, facts=describe_facts(full_facts()))
 
-    assert from_line(to_line(decision)) == decision
-    assert from_line(to_line(replace(decision, plan=None))).plan is None
+    def read(plan):
+        line = decision_line(outcome, facts, match, plan, table_version="t", body_bytes=7)
+        return from_line(line)
+
+    assert read(plan) == Decision(
+        "req_1", outcome.started_at, "messages", "t", describe_facts(facts), match,
+        DecidedPlan(("qwen",), "any", "sonnet"),
+        DecidedOutcome(
+            200, "completed", "qwen", "local", tuple(outcome.attempts), stream=True,
+            input_tokens=1200, output_tokens=34, cache_read_input_tokens=7, ttft_s=0.25, total_s=1.5,
+        ),
+        body_bytes=7,
+    )  # fmt: skip
+    assert read(None).plan is None
+
+
+def test_no_field_of_a_decision_is_forgotten():
+    """A line has every field that is read from it, also those to come."""
+    line = orjson.loads(sample_line())
+
+    for part, kind in (
+        (line, Decision),
+        (line["match"], AgentMatch),
+        (line["plan"], DecidedPlan),
+        (line["outcome"], DecidedOutcome),
+    ):
+        assert list(part) == [each.name for each in dataclasses.fields(kind)]
 
 
 def test_what_a_record_says():
     """The record as it stands in the file."""
-    decision = sample_decision(content=StatedContent(12, tool_names=frozenset({"Read", "Bash"})))
+    line = sample_line(content=StatedContent(12, tool_names=frozenset({"Read", "Bash"})))
 
-    assert orjson.loads(to_line(decision)) == {
+    assert orjson.loads(line) == {
         "request_id": "req_1",
         "at": 1_700_000_000.5,
         "endpoint": "messages",
@@ -131,7 +165,7 @@ def test_a_decision_can_be_made_again(tokens):
     facts = RequestFacts(
         "claude-sonnet-4-5", path_agent="coder", content=StatedContent(tokens), local_minute=(1, 2)
     )
-    decision = from_line(to_line(sample_decision(facts)))
+    decision = sample_decision(facts)
 
     again = facts_from_decision(decision)
     match, plan = decided(again, sample_table())
@@ -228,7 +262,7 @@ def test_neither_content_nor_credentials_are_recorded():
     }
     facts = RequestFacts("m", path_agent="coder", headers=headers, content=content)
 
-    line = to_line(sample_decision(facts))
+    line = sample_line(facts)
 
     assert secret.encode() not in line
     assert orjson.loads(line)["facts"]["headers"] == {"x-team": "blue"}
@@ -261,9 +295,9 @@ def test_what_a_client_wrote_is_bounded():
         b"1",
         b"{}",
         b'{"match":null}',
-        to_line(sample_decision())[:-5],
-        to_line(sample_decision()).replace(b'"path"', b'"guess"'),
-        to_line(sample_decision()).replace(b'"at":', b'"when":'),
+        sample_line()[:-5],
+        sample_line().replace(b'"path"', b'"guess"'),
+        sample_line().replace(b'"at":', b'"when":'),
     ],
 )
 def test_what_is_no_decision_is_a_value_error(line):
@@ -274,7 +308,7 @@ def test_what_is_no_decision_is_a_value_error(line):
 
 def test_members_of_a_later_version_are_left_out():
     """An older program reads what a newer one wrote."""
-    document = orjson.loads(to_line(sample_decision()))
+    document = orjson.loads(sample_line())
     document["later"] = 1
     document["outcome"]["later"] = 1
     document["facts"]["later"] = 1
