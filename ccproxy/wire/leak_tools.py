@@ -1,0 +1,91 @@
+"""The tools that a request offers, as far as a call written as text has to match them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_PYTHON_WORDS: Final = {"True": True, "False": False, "None": None}
+_IS_OF_TYPE: Final[Mapping[str, Callable[[Any], bool]]] = {
+    "integer": lambda value: isinstance(value, int) and not isinstance(value, bool),
+    "number": lambda value: isinstance(value, int | float) and not isinstance(value, bool),
+    "boolean": lambda value: isinstance(value, bool),
+    "object": lambda value: isinstance(value, dict),
+    "array": lambda value: isinstance(value, list),
+    "null": lambda value: value is None,
+}
+
+
+class OfferedTools:
+    """Names and input schemas; a schema that is no JSON Schema says nothing."""
+
+    def __init__(self, offered: Mapping[str, Mapping[str, Any]]) -> None:
+        """`offered` maps each tool's name to its `input_schema`."""
+        self.names = tuple(offered)
+        self._properties = {name: _mapping(one.get("properties")) for name, one in offered.items()}
+        self._required = {name: _strings(one.get("required")) for name, one in offered.items()}
+
+    def fits(self, name: str, arguments: Mapping[str, Any]) -> bool:
+        """Return True if this can be meant as a call of that tool.
+
+        Every required argument is there, and, where the schema names any, at least one of those
+        given has a name of the schema's. Types are not looked at: the client checks them, and its
+        error tells the model more than a call that stays text.
+        """
+        if not all(required in arguments for required in self._required[name]):
+            return False
+        if not arguments:
+            return True
+        known = self._properties[name]
+        if known:
+            return any(key in known for key in arguments)
+        # A tool's own definition, repeated by the model, is no call of it.
+        return not ("properties" in arguments and arguments.get("type") == "object")
+
+    def parameters(self, name: str) -> Mapping[str, Any]:
+        """Return the schemas of a tool's arguments by name."""
+        return self._properties[name]
+
+    def converted(self, name: str, key: str, text: str) -> Any:  # noqa: ANN401 - any JSON value
+        """Return an argument that was written as plain text, in the type that its schema names.
+
+        A text that is not of that type, and one whose schema allows strings or names no type,
+        is returned as it is.
+        """
+        types = _types(_mapping(self._properties[name].get(key)))
+        if not types or "string" in types:
+            return text
+        word = text.strip()
+        try:
+            value = _PYTHON_WORDS[word] if word in _PYTHON_WORDS else json.loads(word)
+        except (ValueError, RecursionError):
+            return text
+        if "integer" in types and isinstance(value, float) and value.is_integer():
+            value = int(value)
+        return (
+            value if any(_IS_OF_TYPE[one](value) for one in types if one in _IS_OF_TYPE) else text
+        )
+
+
+def _mapping(value: object) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
+
+
+def _strings(value: object) -> tuple[str, ...]:
+    return tuple(one for one in value if isinstance(one, str)) if isinstance(value, list) else ()
+
+
+def _types(schema: Mapping[str, Any]) -> frozenset[str]:
+    """Return the types that a schema names, itself or in its alternatives."""
+    named = schema.get("type")
+    found = {named} if isinstance(named, str) else set(_strings(named))
+    for word in ("anyOf", "oneOf"):
+        alternatives = schema.get(word)
+        if isinstance(alternatives, list):
+            for one in alternatives:
+                found |= _types(_mapping(one))
+    return frozenset(found)
