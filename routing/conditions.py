@@ -69,6 +69,7 @@ class When:
     agent: frozenset[str] = frozenset()
     """Slugs."""
     category: frozenset[str] = frozenset()
+    """An agent in several is in each of them."""
     tier: frozenset[Tier] = frozenset()
     principal: tuple[str, ...] = ()
     project: tuple[str, ...] = ()
@@ -131,8 +132,8 @@ def _unmet_identity(when: When, subject: Subject) -> str | None:
         return f"request_class is {subject.facts.request_class}"
     if when.agent and (agent is None or agent.slug not in when.agent):
         return f"agent is {agent.slug if agent is not None else 'unknown'}"
-    if when.category and (agent is None or agent.category not in when.category):
-        return f"category is {agent.category if agent is not None else 'unknown'}"
+    if when.category and (agent is None or when.category.isdisjoint(agent.categories)):
+        return f"category is {', '.join(agent.categories) if agent is not None else 'unknown'}"
     if when.tier and subject.tier not in when.tier:
         return f"tier is {subject.tier or 'unknown'}"
     if when.principal and not matches_any(subject.facts.principal, when.principal):

@@ -1,7 +1,7 @@
 """Whether one `when` covers another: every request of the one is a request of the other.
 
 Sound and not complete: a yes is certain, a no may only mean that it could not be seen. What is
-known of agents (one category and one tier each) is used.
+known of agents (their categories and their tier) is used.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 from routing.conditions import DAYS, MINUTES_PER_DAY, matches_any
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from routing.conditions import TimeWindow, When
     from routing.types import Agent
@@ -43,11 +43,15 @@ def contradiction(when: When, agents: Mapping[str, Agent]) -> str | None:
     if least is not None and most is not None and least > most:
         return f"min_input_tokens {least} is above max_input_tokens {most}"
     known = [agents[slug] for slug in when.agent if slug in agents]
-    if when.category and known and not any(each.category in when.category for each in known):
+    if when.category and known and all(map(when.category.isdisjoint, _categories(known))):
         return "none of its agents is in its categories"
     if when.tier and known and not any(each.tier in when.tier for each in known):
         return "none of its agents has one of its tiers"
     return None
+
+
+def _categories(agents: Iterable[Agent]) -> Iterator[tuple[str, ...]]:
+    return (each.categories for each in agents)
 
 
 def _within(narrow: frozenset[str], wide: frozenset[str]) -> bool:
@@ -83,11 +87,9 @@ def _covers_caller(wide: When, narrow: When, agents: Mapping[str, Agent]) -> boo
     all_known = bool(named) and len(named) == len(narrow.agent)
     if wide.agent and not _within(narrow.agent, wide.agent):
         return False
-    categories = frozenset(each.category for each in named) if all_known else frozenset()
+    in_wide = all_known and not any(map(wide.category.isdisjoint, _categories(named)))
     tiers = frozenset(each.tier for each in named) if all_known else frozenset()
-    if wide.category and not (
-        _within(narrow.category, wide.category) or _within(categories, wide.category)
-    ):
+    if wide.category and not (_within(narrow.category, wide.category) or in_wide):
         return False
     return not wide.tier or _within(narrow.tier, wide.tier) or _within(tiers, wide.tier)
 

@@ -11,7 +11,8 @@ Rules:
    their privacy and policies.
 4. Privacy only tightens. It is combined over the profile, the token, every rule that was found to
    apply and every level of the request, whichever of them gave the route; the default applies only
-   where it gave the route.
+   where it gave the route. An agent in several categories has the privacy of all of them, and every
+   other setting of the first.
 5. Every other policy is that of the most specific of these that has it: rules in their order, then
    agent or unknown, category, tier, default, and the profile last.
 6. `local_only` removes every deployment that leaves the host, also one that was asked for by name.

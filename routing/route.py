@@ -56,7 +56,7 @@ def decide(profile: Profile, subject: Subject, requested: RequestedModel) -> Dec
     speaking = [
         *walk.speaking,
         Level("profile", RouteRule(None, profile.privacy, profile.policies)),
-        *_token_level(subject),
+        *_privacy_levels(profile, subject),
     ]
     privacy, privacy_trace = combine_privacy(speaking)
     policies = combine(level.entry.policies for level in speaking if level.entry is not None)
@@ -87,7 +87,7 @@ def privacy_without_content(profile: Profile, subject: Subject) -> Privacy:
     """
     levels = [
         Level("profile", RouteRule(None, profile.privacy)),
-        *_token_level(subject),
+        *_privacy_levels(profile, subject),
         *(level for level in levels_for(profile, subject) if level.name != DEFAULT),
         *(
             Level(f"rules.{rule.name}", rule.entry)
@@ -98,10 +98,13 @@ def privacy_without_content(profile: Profile, subject: Subject) -> Privacy:
     return combine_privacy(levels)[0]
 
 
-def _token_level(subject: Subject) -> tuple[Level, ...]:
-    """Return what the token adds: a privacy, or nothing."""
-    privacy = subject.facts.token_privacy
-    return () if privacy is Privacy.ANY else (Level("token", RouteRule(None, privacy)),)
+def _privacy_levels(profile: Profile, subject: Subject) -> Iterator[Level]:
+    """Yield what has a say in privacy alone: the agent's further categories, and the token."""
+    for category in subject.agent.further_categories if subject.agent is not None else ():
+        entry = profile.categories.get(category)
+        if entry is not None:
+            yield Level(f"categories.{category}", RouteRule(None, entry.privacy))
+    yield Level("token", RouteRule(None, subject.facts.token_privacy))
 
 
 def combine_privacy(levels: Sequence[Level]) -> tuple[Privacy, TraceEntry]:

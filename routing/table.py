@@ -42,7 +42,9 @@ def compile_table(
     names = Names(
         deployments=frozenset(deployments),
         agents=frozenset(roster.agents),
-        categories=frozenset(agent.category for agent in roster.agents.values()),
+        categories=frozenset(
+            category for agent in roster.agents.values() for category in agent.categories
+        ),
     )
     reader = TableReader(names)
     root = reader.read_root(mapping)

@@ -145,6 +145,13 @@ class Agent:
     """`ccproxyMapping.apiAlias`; names the agent as a requested model where it is unique."""
     wished_ollama_model: str | None = None
     """`ccproxyMapping.ollama`, the roster's wish; serving follows the table, not this."""
+    further_categories: tuple[str, ...] = ()
+    """Other lists that have it too; of their entries in the table only the privacy counts."""
+
+    @property
+    def categories(self) -> tuple[str, ...]:
+        """Every list that has it, `category` first."""
+        return (self.category, *self.further_categories)
 
 
 @dataclass(frozen=True, slots=True)

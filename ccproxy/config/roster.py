@@ -8,7 +8,7 @@ All other keys are tolerated, because the file belongs to the fleet, not to this
 Rules:
 1. The key of an agent is the kebab-case slug of its name; `type` identifies nobody.
 2. Entries with the same slug are merged with a warning; different tiers are an error, since
-   nobody could say which one was meant.
+   nobody could say which one was meant. Different categories are all kept, the first one first.
 3. All problems of a file are reported at once, each with its place and what to do.
 """
 
@@ -172,7 +172,7 @@ class _Reader:
                 self._warn(
                     entry.path,
                     f"the agent {slug} is at {other} too; the two are merged. "
-                    "Remove or rename one.",
+                    f"{_in_both(known.agent, entry.agent)}Remove or rename one.",
                 )
             first[slug] = _filled(known, entry)
         return first
@@ -341,12 +341,23 @@ def _filled(entry: _Entry, other: _Entry) -> _Entry:
         description=agent.description or more.description,
         api_alias=agent.api_alias or more.api_alias,
         wished_ollama_model=agent.wished_ollama_model or more.wished_ollama_model,
+        further_categories=tuple(dict.fromkeys((*agent.categories, more.category)))[1:],
     )
     prompt = PromptSource(
         entry.prompt.file or other.prompt.file, entry.prompt.text or other.prompt.text
     )
     phase = entry.phase if entry.phase is not None else other.phase
     return _Entry(filled, entry.path, prompt, phase)
+
+
+def _in_both(agent: Agent, more: Agent) -> str:
+    """Return what follows from two categories, a sentence, or nothing."""
+    if agent.category == more.category:
+        return ""
+    return (
+        f"It has the privacy of both {agent.category} and {more.category}, and is otherwise "
+        f"served as {agent.category} say. "
+    )
 
 
 def _number_in(phase: object) -> int | None:

@@ -240,6 +240,42 @@ def test_a_tokens_privacy_is_combined_with_everything() -> None:
         assert privacy_of(UNKNOWN, table, ROSTER, facts) is token_privacy
 
 
+@pytest.mark.parametrize(
+    ("profile", "private"),
+    [
+        ({"categories": {"supportAgents": LOCAL}}, True),
+        ({"categories": {"supportAgents": {"route": ["claude"], **LOCAL}}}, True),
+        ({"rules": [{"name": "r", "when": {"category": "supportAgents"}, **LOCAL}]}, True),
+        ({"categories": {"supportAgents": {"route": ["claude"], "deadline_s": 5}}}, False),
+        ({"categories": {"securityAgents": LOCAL}}, False),
+    ],
+    ids=["entry", "entry with a route", "rule", "other settings", "another category"],
+)
+def test_an_agent_in_two_categories(profile: dict[str, Any], *, private: bool) -> None:
+    """Of a second category the privacy and the rules count, its route and policies do not."""
+    coder = replace(ROSTER.agents["coder"], further_categories=("supportAgents",))
+    roster = replace(ROSTER, agents={**ROSTER.agents, "coder": coder})
+    mapping = table_of({"default": {"route": ["qwen", "claude"]}, **profile})
+    table, _ = compile_table(mapping, DEPLOYMENTS, roster)
+    match = AgentMatch("coder", AgentSource.PATH)
+
+    plan = build_plan(RequestFacts("x"), match, table, roster)
+
+    assert plan.attempts == (("qwen",) if private else ("qwen", "claude"))
+    assert plan.deadline_s is None
+    assert (plan.privacy is Privacy.LOCAL_ONLY) is private
+    assert (privacy_of(match, table, roster) is Privacy.LOCAL_ONLY) is private
+
+
+def test_a_category_that_is_nobodys_first() -> None:
+    """A table may name it all the same."""
+    coder = replace(ROSTER.agents["coder"], further_categories=("secondAgents",))
+    mapping = table_of({"default": ROUTE_ANYWHERE, "categories": {"secondAgents": LOCAL}})
+    table, _ = compile_table(mapping, DEPLOYMENTS, replace(ROSTER, agents={"coder": coder}))
+
+    assert set(table.active.categories) == {"secondAgents"}
+
+
 def test_the_trace_tells_the_whole_decision() -> None:
     """Each level and each candidate is in the trace, in order, with its reason."""
     profile = {**PROFILE, "tiers": {"sonnet": {"route": ["claude", "qwen-down", "qwen"]}}}

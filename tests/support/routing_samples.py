@@ -1,4 +1,4 @@
-"""A small fleet for tests of routing: four agents, a few deployments, one table."""
+"""A small fleet for tests of routing: four agents, one in two categories, a few deployments, one table."""
 
 from __future__ import annotations
 
@@ -12,7 +12,13 @@ ROSTER = Roster(
             Agent("chief", "Chief", Tier.OPUS, "architect", api_alias="claude-architect"),
             Agent("coder", "Coder", Tier.SONNET, "codingAgents"),
             Agent("auditor", "Auditor", Tier.SONNET, "securityAgents"),
-            Agent("clerk", "Clerk", Tier.HAIKU, "supportAgents"),
+            Agent(
+                "clerk",
+                "Clerk",
+                Tier.HAIKU,
+                "supportAgents",
+                further_categories=("securityAgents",),
+            ),
         )
     },
     aliases={"claude-architect": "chief", "qwen": "clerk"},

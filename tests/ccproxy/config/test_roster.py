@@ -315,10 +315,21 @@ def test_duplicates_of_one_tier_are_merged_with_a_warning(
 
     twin = loaded.roster.agents["twin"]
     assert (twin.category, twin.type, twin.description) == ("aAgents", "a", "Helps.")
+    assert twin.categories == ("aAgents", "bAgents")
     assert loaded.entries == 2
     assert [warning.key for warning in loaded.warnings] == ["bAgents[0]"]
+    assert "privacy of both aAgents and bAgents" in loaded.warnings[0].message
     assert "aAgents[0] (line 3)" in loaded.warnings[0].message
     assert loaded.warnings[0].line == 10
+
+
+def test_every_list_of_an_agent_is_kept_once(load: Callable[[object], LoadedRoster]) -> None:
+    """Three lists, one of them twice: all three in their order, and no word of one list alone."""
+    twin = {"name": "Twin", "model": "haiku"}
+    loaded = load({"bAgents": [twin, twin], "aAgents": [twin], "cAgents": [twin]})
+
+    assert loaded.roster.agents["twin"].categories == ("bAgents", "aAgents", "cAgents")
+    assert ["privacy of both" in each.message for each in loaded.warnings] == [False, True, True]
 
 
 def test_duplicates_of_different_tiers_are_an_error(
