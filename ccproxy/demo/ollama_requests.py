@@ -259,6 +259,12 @@ def _expect(value: Any, go_type: str, path: str) -> None:  # noqa: ANN401 - JSON
         )
 
 
+def _expect_strings(value: Any, path: str) -> None:  # noqa: ANN401 - JSON
+    _expect(value, "[]", path)
+    for item in value or ():
+        _expect(item, "string", path)
+
+
 def _check_message(message: Any, kind: str) -> None:  # noqa: ANN401 - JSON
     path = f"{kind}.messages"
     _expect(message, "map[string]interface {}", path)
@@ -307,7 +313,7 @@ def _check_tool(tool: Any, kind: str) -> None:  # noqa: ANN401 - JSON
     if parameters is not None:
         path = f"{path}.function.parameters"
         _expect(parameters.get("type"), "string", f"{path}.type")
-        _expect(parameters.get("required"), "[]", f"{path}.required")
+        _expect_strings(parameters.get("required"), f"{path}.required")
         _check_properties(parameters.get("properties"), path)
 
 
@@ -322,11 +328,10 @@ def _check_property(schema: Any, path: str) -> None:  # noqa: ANN401 - JSON
     _expect(schema, "map[string]interface {}", path)
     schema = schema or {}
     kind = schema.get("type")
-    if not isinstance(kind, list):
-        _expect(kind, "string", f"{path}.type")
+    _expect_strings(kind if isinstance(kind, list) else [kind], f"{path}.type")
     _expect(schema.get("description"), "string", f"{path}.description")
     _expect(schema.get("enum"), "[]", f"{path}.enum")
-    _expect(schema.get("required"), "[]", f"{path}.required")
+    _expect_strings(schema.get("required"), f"{path}.required")
     _expect(schema.get("anyOf"), "[]", f"{path}.anyOf")
     for branch in schema.get("anyOf") or ():
         _check_property(branch, f"{path}.anyOf")

@@ -246,7 +246,7 @@ CONVERSATIONS = {
 
 @pytest.mark.parametrize(("body", "expected"), CONVERSATIONS.values(), ids=CONVERSATIONS.keys())
 async def test_conversations(body, expected, proxy):
-    """Each kind of history becomes exactly these messages (conformance 166-182)."""
+    """Each kind of history becomes exactly these messages (conformance 081, 166-182, 291)."""
     answer = await post(proxy, turn(**body))
 
     assert 200 == answer.status, answer.body
@@ -333,12 +333,36 @@ TOOL = {
         (WEATHER["input_schema"], WEATHER["input_schema"]),
         ({"type": "object"}, {"type": "object", "properties": {}}),
         (
-            {"type": "object", "properties": {"x": True}},
-            {"type": "object", "properties": {"x": {}}},
+            {"type": "object", "properties": {"x": True, "y": {"type": ["string"]}}},
+            {"type": "object", "properties": {"x": {}, "y": {"type": "string"}}},
         ),
         (
-            {"type": "object", "properties": {"x": {"type": "string", "description": "d"}}},
-            {"type": "object", "properties": {"x": {"type": "string", "description": "d"}}},
+            {"type": "object", "properties": {"x": {"type": "string", "description": ["d"]}}},
+            {"type": "object", "properties": {"x": {"type": "string", "description": '["d"]'}}},
+        ),
+        (
+            {
+                "type": "object",
+                "properties": {
+                    "mode": {"const": "a"},
+                    "unit": {"oneOf": [{"const": "C"}, {"const": "F"}]},
+                    "at": {"$ref": "#/$defs/at", "description": "When"},
+                    "days": {"type": "integer", "minimum": 1, "default": 3},
+                },
+                "$defs": {"at": {"type": "string", "format": "date-time", "pattern": "^2"}},
+            },
+            {
+                "type": "object",
+                "properties": {
+                    "mode": {"type": "string", "enum": ["a"]},
+                    "unit": {"type": "string", "enum": ["C", "F"]},
+                    "at": {
+                        "type": "string",
+                        "description": "When. Format: date-time. Pattern: `^2`.",
+                    },
+                    "days": {"type": "integer", "description": "Minimum: 1. Default: 3."},
+                },
+            },
         ),
     ],
 )
@@ -356,6 +380,17 @@ async def test_tools(schema, expected, proxy):
             },
         }
     ] == sent_to_model(proxy)["tools"]
+
+
+async def test_what_a_schema_says_of_the_whole_input(proxy):
+    """What has no place in Ollama's types is said of the function (conformance 183)."""
+    schema = {"type": "object", "description": "Where.", "additionalProperties": False}
+
+    await post(proxy, turn(tools=[TOOL | {"input_schema": schema}]))
+
+    (tool,) = sent_to_model(proxy)["tools"]
+    words = "Say how the weather is.\n\nWhere. No other properties."
+    assert words == tool["function"]["description"]
 
 
 OTHER = {**WEATHER, "name": "other"}

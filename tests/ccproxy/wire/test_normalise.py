@@ -417,13 +417,19 @@ def test_no_system_no_message(given: Any) -> None:
         ({"type": "object"}, {"type": "object", "properties": {}}),
         ({"type": ["object"], "properties": None}, {"type": "object", "properties": {}}),
         (
-            {"type": "object", "properties": {"a": True, "b": {"anyOf": [False, {"type": 3}]}}},
-            {"type": "object", "properties": {"a": {}, "b": {"anyOf": [{}, {}]}}},
+            {"type": "object", "properties": {"a": True, "b": {"const": 1, "format": "int32"}}},
+            {
+                "type": "object",
+                "properties": {
+                    "a": {},
+                    "b": {"type": "integer", "description": "Format: int32.", "enum": [1]},
+                },
+            },
         ),
         (
             {
                 "type": "object",
-                "properties": {"a": {"type": ["string", "null"], "description": 1, "enum": {}}},
+                "properties": {"a": {"type": ["string", "null"], "description": 1}},
                 "required": ["a", 1],
             },
             {
@@ -435,11 +441,30 @@ def test_no_system_no_message(given: Any) -> None:
     ],
 )
 def test_schemas_that_ollama_would_refuse(given: Any, expected: Any) -> None:
-    """A schema keeps its order and words, but for what Ollama answers with 400 (183-185)."""
+    """A schema keeps its order and words, but for what Ollama answers with 400 (184, 185)."""
     call = call_for(user("a"), tools=[{"name": "look", "input_schema": given, "strict": True}])
 
     tool = {"type": "function", "function": {"name": "look", "parameters": expected}}
     assert orjson.dumps([tool]) == orjson.dumps(call.tools)
+
+
+@pytest.mark.parametrize(
+    ("given", "said", "expected"),
+    [
+        ("Looks.", "Root.", "Looks.\n\nRoot."),
+        (None, "Root.", "Root."),
+        ("Same.", "Same.", "Same."),
+        ("Looks.", None, "Looks."),
+    ],
+)
+def test_what_the_root_says_is_said_of_the_function(given: Any, said: Any, expected: str) -> None:
+    """A schema's own description follows the tool's, once (conformance 183)."""
+    schema = {"type": "object", "description": said}
+    call = call_for(
+        user("a"), tools=[{"name": "look", "description": given, "input_schema": schema}]
+    )
+
+    assert expected == call.tools[0]["function"]["description"]
 
 
 @pytest.mark.parametrize(
@@ -495,7 +520,7 @@ def test_tool_choice_after_a_result() -> None:
     ],
 )
 def test_thinking(supported: bool | None, thinking: Any, effort: Any, expected: Any) -> None:
-    """Thinking is on only if asked for and known to work (conformance 193-195)."""
+    """Thinking is on only if asked for and known to work (conformance 193, 194, 195)."""
     body: dict[str, Any] = {} if thinking is None else {"thinking": thinking}
     if effort is not None:
         body["output_config"] = {"effort": effort}
