@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from ccproxy.cli.agents_tag import tag
-from ccproxy.cli.options import ConfigOption, JsonOption, RosterOption, roster_path
+from ccproxy.cli.options import (
+    ConfigOption,
+    JsonOption,
+    RosterOption,
+    agents_folder,
+    roster_path,
+)
 from ccproxy.cli.output import print_json, print_table, remark
 
 if TYPE_CHECKING:
@@ -37,7 +43,7 @@ def list_(
     path = roster_path(roster, config)
     loaded = load_roster(path)
     if prompts:
-        _list_prompts(loaded, path, as_json=as_json)
+        _list_prompts(loaded, path, agents_folder(roster, config), as_json=as_json)
         return
     agents = loaded.roster.agents.values()
     if as_json:
@@ -75,15 +81,18 @@ def show(
     if as_json:
         print_json(fields)
     else:
+        fields["further_categories"] = ", ".join(agent.further_categories)
         rows = [(key.replace("_", " "), str(value)) for key, value in fields.items() if value]
         print_table(("", ""), rows)
 
 
-def _list_prompts(loaded: "LoadedRoster", roster_file: Path, *, as_json: bool) -> None:
+def _list_prompts(
+    loaded: "LoadedRoster", roster_file: Path, folder: Path | None, *, as_json: bool
+) -> None:
     from ccproxy.config.agent_files import load_prompts
     from routing.prompts import PromptIndex
 
-    prompts = load_prompts(loaded, roster_file)
+    prompts = load_prompts(loaded, roster_file, folder)
     agents = loaded.roster.agents
     reports = {each.slug: each for each in PromptIndex.build(prompts.prompts, agents).report()}
     reasons = {slug: reports[slug].reason for slug in agents} | dict(prompts.missing)

@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ccproxy.cli.options import ConfigOption, JsonOption, RosterOption, roster_path
+from ccproxy.cli.options import (
+    ConfigOption,
+    JsonOption,
+    RosterOption,
+    agents_folder,
+    roster_path,
+)
 from ccproxy.cli.output import print_json, remark
 
 if TYPE_CHECKING:
@@ -46,7 +52,7 @@ def tag(
     """
     from ccproxy.config.agent_tags import plan_undo
 
-    changes = plan_undo(folder) if undo else _tags_of(folder, roster_path(roster, config), every)
+    changes = plan_undo(folder) if undo else _tags_of(folder, roster, config, every)
     if write:
         _write(changes)
     if as_json:
@@ -79,15 +85,22 @@ def _write(changes: "Sequence[TagChange]") -> None:
             raise typer.Exit(1) from exc
 
 
-def _tags_of(folder: Path, roster_file: Path, every: bool) -> "Sequence[TagChange]":  # noqa: FBT001
+def _tags_of(
+    folder: Path,
+    roster: Path | None,
+    config: Path | None,
+    every: bool,  # noqa: FBT001
+) -> "Sequence[TagChange]":
     from ccproxy.config.agent_files import load_prompts
     from ccproxy.config.agent_tags import plan_tags
     from ccproxy.config.roster import load_roster
     from routing.prompts import PromptIndex
 
+    roster_file = roster_path(roster, config)
     loaded = load_roster(roster_file)
     agents = loaded.roster.agents
-    index = PromptIndex.build(load_prompts(loaded, roster_file).prompts, agents)
+    prompts = load_prompts(loaded, roster_file, agents_folder(roster, config)).prompts
+    index = PromptIndex.build(prompts, agents)
     return plan_tags(folder, index, agents, every=every)
 
 

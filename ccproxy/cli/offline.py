@@ -36,9 +36,10 @@ class OfflineRouting:
 
     def state(self) -> AssumedState:
         """Return table, roster and prompts; reads the agents' files."""
-        prompts = load_prompts(self.loaded, self.settings.roster_file).prompts
+        settings = self.settings
+        prompts = load_prompts(self.loaded, settings.roster_file, settings.agents_folder).prompts
         roster = self.loaded.roster
-        table = replace(self.table, prices=prices_in(pricing_file(self.settings)))
+        table = replace(self.table, prices=prices_in(pricing_file(settings)))
         return AssumedState(table, roster, PromptIndex.build(prompts, roster.agents))
 
 

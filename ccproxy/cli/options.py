@@ -63,6 +63,19 @@ def config_path(given: Path | None) -> Path:
     return find_config(given, os.environ, Path.cwd(), Path.home())
 
 
+def agents_folder(roster: Path | None, config: Path | None) -> Path | None:
+    """Return the folder of the agents' files that the config names, if its roster is read.
+
+    Raises:
+        ConfigError: The config is missing or cannot be used.
+    """
+    if roster is not None:
+        return None
+    from ccproxy.config.settings import load_settings  # noqa: PLC0415 (as above)
+
+    return load_settings(config_path(config), os.environ).agents_folder
+
+
 def roster_path(given: Path | None, config: Path | None) -> Path:
     """Return the roster to read: the given one, else the config's.
 

@@ -42,6 +42,8 @@ class RoutingFiles:
     """By name; these are settings and do not reload."""
     pricing_file: Path | None = None
     """Where the prices are; it may not exist."""
+    agents_folder: Path | None = None
+    """Where the agents' files are, besides the roster's folder."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +73,7 @@ def routing_files(settings: Settings) -> RoutingFiles:
         settings.routing_file,
         routing_deployments(settings),
         pricing_file(settings),
+        settings.agents_folder,
     )
 
 
@@ -93,7 +96,7 @@ def load_files(files: RoutingFiles) -> Loaded:
     table, warnings = parse_routing(
         routing_bytes, str(files.routing_file), files.deployments, roster.roster
     )
-    prompts = load_prompts(roster, files.roster_file)
+    prompts = load_prompts(roster, files.roster_file, files.agents_folder)
     return Loaded(
         table=replace(table, prices=prices_in(files.pricing_file)),
         prompts=PromptIndex.build(prompts.prompts, roster.roster.agents),

@@ -197,6 +197,8 @@ class ConfigFile(Block):
     auth: AuthBlock = AuthBlock()
     roster: Text = "orchestra-config.json"
     """The agents."""
+    agents_folder: Text | None = None
+    """A folder with the agents' Markdown files, looked in for those not found beside the roster."""
     routing: Text = "routing.yaml"
     """The routing table."""
     model_list: Annotated[list[DeploymentBlock], Field(min_length=1)]

@@ -47,7 +47,10 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Everything `ccproxy.yaml` says, checked. Paths are absolute; the files may not exist."""
+    """Everything `ccproxy.yaml` says, checked. Paths are absolute; the files may not exist.
+
+    `agents_folder` was there when the settings were read.
+    """
 
     path: Path
     """The file itself."""
@@ -64,6 +67,8 @@ class Settings:
     """An SQLAlchemy URL, which may hold a password."""
     strict: bool = False
     """Requests for local models are checked as strictly as Claude does; see `validate_request`."""
+    agents_folder: Path | None = None
+    """Where the agents' files are, besides the roster's folder."""
     warnings: tuple[ConfigProblem, ...] = ()
 
 
@@ -126,6 +131,7 @@ class _SettingsReader:
             root = {**root, "model_list": [item for item, _ in resolved]}
         file = self._validate(root)
         ledger_url = self._ledger_url(path.parent, file) if file is not None else ""
+        agents_folder = self._agents_folder(path.parent, file) if file is not None else None
         hosts = file.on_premises_hosts if file is not None else []
         deployments = [
             deployment
@@ -136,7 +142,7 @@ class _SettingsReader:
         self._check_runner_options(deployments)
         if file is None or self._problems:
             raise ConfigError(_in_order(self._problems))
-        return self._settings(path, file, ledger_url, tuple(deployments))
+        return self._settings(path, file, ledger_url, agents_folder, tuple(deployments))
 
     def _report(self, key: KeyPath, message: str) -> None:
         """Add a problem."""
@@ -232,11 +238,26 @@ class _SettingsReader:
             self._report(("ledger", "url"), str(error))
             return ""
 
+    def _agents_folder(self, folder: Path, file: ConfigFile) -> Path | None:
+        """Return the folder of the agents' files; one that is not there is reported."""
+        if file.agents_folder is None:
+            return None
+        path = expand_path(file.agents_folder, folder, self._environ)
+        if not path.is_dir():
+            what = "is no folder" if path.exists() else "does not exist"
+            message = (
+                f"{path} {what}; name the folder with the agents' Markdown files, or leave the key "
+                "out to read those beside the roster only"
+            )
+            self._report(("agents_folder",), message)
+        return path
+
     def _settings(
         self,
         path: Path,
         file: ConfigFile,
         ledger_url: str,
+        agents_folder: Path | None,
         deployments: tuple[DeploymentSettings, ...],
     ) -> Settings:
         """Return the settings of a file without problems."""
@@ -252,6 +273,7 @@ class _SettingsReader:
             deployments=deployments,
             ledger_url=ledger_url,
             strict=file.local.strict,
+            agents_folder=agents_folder,
             warnings=tuple(_in_order(self._warnings)),
         )
 

@@ -67,6 +67,23 @@ def test_list_says_who_can_be_recognised_and_why_not(fleet: Path) -> None:
     ]
 
 
+def test_agents_files_in_another_folder(fleet: Path) -> None:
+    """`agents_folder` of the config is looked in; a roster given by hand knows nothing of it."""
+    (fleet / "agents").rename(fleet / "elsewhere")
+    config = fleet / "ccproxy.yaml"
+    config.write_text(
+        "roster: roster.json\nagents_folder: elsewhere\n"
+        "model_list: [{model_name: q, litellm_params: {model: ollama_chat/qwen}}]\n"
+    )
+    command = ("agents", "list", "--prompts", "--json")
+
+    rows = json.loads(ccproxy(*command, "--config", str(config))[1])
+    assert [row["recognisable"] for row in rows] == [True, False, False]
+    assert rows[0]["file"] == str(fleet / "elsewhere" / "long.md")
+    rows = json.loads(ccproxy(*command, "--roster", str(fleet / "roster.json"))[1])
+    assert not any(row["recognisable"] for row in rows)
+
+
 def test_the_shipped_fleet_in_one_look() -> None:
     """Ten of 115 agents come with a prompt, and the list of agents itself is not longer for it."""
     code, out, err = ccproxy("agents", "list", "--prompts", "--roster", SHIPPED_ROSTER)

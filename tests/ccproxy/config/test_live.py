@@ -5,6 +5,7 @@ import contextlib
 import json
 import os
 import threading
+from dataclasses import replace
 
 import pytest
 
@@ -72,6 +73,21 @@ def linked(path, text):
 
 
 # --- asked for -----------------------------------------------------------------------------------
+
+
+def test_prompts_come_from_the_agents_folder_too(folder, tmp_path):
+    """A file that is not beside the roster is read, and watched, in `agents_folder`."""
+    slug, prompt = "coder", "You write code and mind what you were told. " * 3
+    roster = {"testAgents": [{"name": slug, "model": "haiku", "agentFile": "agents/coder.md"}]}
+    folder.files.roster_file.write_text(json.dumps(roster))
+    agents_folder = tmp_path / "elsewhere"
+    agents_folder.mkdir()
+    (agents_folder / "coder.md").write_text(prompt)
+
+    assert load_files(folder.files).prompts.find([prompt]).chosen is None
+    loaded = load_files(replace(folder.files, agents_folder=agents_folder))
+    assert loaded.prompts.find([prompt]).chosen == slug
+    assert agents_folder / "coder.md" in loaded.looks
 
 
 async def test_a_good_edit_is_put_in_force(folder):

@@ -468,6 +468,27 @@ def test_strict(folder: Path, text: str, *, strict: bool) -> None:
     assert load(folder, LOCAL + text).strict is strict
 
 
+def test_the_agents_folder(folder: Path) -> None:
+    """It is relative to the file, below home with `~`, and None where it is not said."""
+    (folder / "agents").mkdir()
+    written = load(folder, f"{LOCAL}agents_folder: agents\n")
+    at_home = load(folder, f"{LOCAL}agents_folder: ~/agents\n", {"HOME": str(folder)})
+
+    assert written.agents_folder == at_home.agents_folder == folder / "agents"
+    assert load(folder, LOCAL).agents_folder is None
+
+
+@pytest.mark.parametrize(("name", "why"), [("gone", "does not exist"), ("file", "is no folder")])
+def test_an_agents_folder_that_is_none(folder: Path, name: str, why: str) -> None:
+    """A folder that is not there is an error at its line; every agent would be unrecognised."""
+    (folder / "file").write_text("")
+
+    (problem,) = problems(folder, f"{LOCAL}agents_folder: {name}\n")
+
+    assert problem.startswith("2:")
+    assert f"{folder / name} {why}" in problem
+
+
 def test_strict_is_a_boolean(folder: Path) -> None:
     """A word in place of true or false is refused by name."""
     (problem,) = problems(folder, LOCAL + "local: {strict: yes please}\n")
