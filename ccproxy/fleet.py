@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from random import random
 from time import monotonic, time
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from ccproxy.config.settings import to_routing_deployment
 from ccproxy.health.monitor import OllamaMonitor
+from ccproxy.health.seen import seen_model
 from ccproxy.pipeline.passthrough import PassthroughDeployment
 from ccproxy.pipeline.slots import Slots
 from ccproxy.pipeline.translated import ModelLimits, TranslatedDeployment
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
     from ccproxy.pipeline.request import Served
     from ccproxy.ports import MessagesUpstream
     from ccproxy.upstreams.ollama import OllamaControl
+
+_log = logging.getLogger(__name__)
 
 SNAPSHOT_FOR_S: Final = 1.0
 """How long a snapshot serves; what it is made of changes every ten seconds at most."""
@@ -59,6 +63,9 @@ class Fleet:
                 for name, each in self.ollama.items()
             }
             self._snapshot = FleetSnapshot(
+                models={
+                    name: seen_model(facts) for name, facts in seen.items() if facts is not None
+                },
                 capabilities={
                     name: Capabilities(
                         tools=facts.supports_tools,
@@ -119,7 +126,7 @@ def build_fleet(settings: Settings, *, patience_s: float) -> Fleet:
         from ccproxy.upstreams.ollama import OllamaControl  # noqa: PLC0415
 
         controls.update((api_base, OllamaControl(api_base)) for api_base in models)
-    monitor = OllamaMonitor(controls, models, now=time, jitter_s=random)
+    monitor = OllamaMonitor(controls, models, now=time, jitter_s=random, report=_log.warning)
     runtime = None if all(d.is_claude for d in usable) else LiteLLMRuntime()
     claude = _claude_pools([d for d in usable if d.is_claude])
     served: dict[str, Served] = {}
@@ -197,7 +204,7 @@ def _facts_source(
         "supports_vision": deployment.supports_vision,
         "supports_thinking": deployment.supports_reasoning,
     }
-    stated = {name: value for name, value in said.items() if value is not None}
+    stated: dict[str, Any] = {name: value for name, value in said.items() if value is not None}
     unseen = ModelFacts(remote=not deployment.on_premises if monitor is None else None)
 
     async def facts() -> ModelFacts:

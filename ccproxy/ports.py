@@ -189,6 +189,15 @@ class ModelFacts:
     trained_context_tokens: int | None = None
     remote: bool | None = None
     """True where inference runs on somebody else's machine, as it does for a cloud stub."""
+    family: str | None = None
+    """E.g. `qwen2`."""
+    parameter_size: str | None = None
+    """E.g. `32.8B`."""
+    quantisation: str | None = None
+    """E.g. `Q4_K_M`."""
+    weights_bytes: int | None = None
+    kv_bytes_per_token: int | None = None
+    """Of the KV cache with 16 bits a value."""
 
 
 @dataclass(slots=True)

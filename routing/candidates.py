@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from routing.capabilities import longest_prompt_tokens, missing_ability
 from routing.cost import too_dear
 from routing.errors import NoAttempt
+from routing.fit import beyond_training
 from routing.policies import OnOverflow
 from routing.pricing import NO_PRICES
 from routing.types import ANY_UPSTREAM_MODEL, Privacy, Side, TraceEntry
@@ -136,8 +137,10 @@ def _judge(name: str, terms: Terms) -> Verdict:
         return Verdict(name, "leaves the host, and privacy is local_only")
     seen = terms.fleet.capabilities.get(name)
     is_claude = deployment.side is Side.CLAUDE
-    forbidden = _not_for_safety(deployment, terms.safety) or missing_ability(
-        deployment, seen, terms.content, trust_all=is_claude
+    forbidden = (
+        _not_for_safety(deployment, terms.safety)
+        or missing_ability(deployment, seen, terms.content, trust_all=is_claude)
+        or beyond_training(deployment, terms.fleet.models.get(name))
     )
     if forbidden is not None:
         return Verdict(name, forbidden)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from routing.fit import SeenModel
     from routing.types import ContentFacts, Deployment
 
 ANSWER_SHARE: Final = 8
@@ -60,6 +61,8 @@ class FleetSnapshot:
     unavailable: Mapping[str, str] = field(default_factory=dict)
     """Deployment -> why it cannot be used at the moment."""
     capabilities: Mapping[str, Capabilities] = field(default_factory=dict)
+    models: Mapping[str, SeenModel] = field(default_factory=dict)
+    """Length and size of the models, as their upstreams say."""
 
 
 NOTHING_KNOWN: Final = FleetSnapshot()

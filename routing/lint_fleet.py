@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from routing.errors import Problem
+from routing.fit import size_gib, size_told
 from routing.implication import WILDCARDS
 from routing.requested_model import TIER_WORDS
 from routing.types import ANY_UPSTREAM_MODEL, THIS_HOST, Side
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
 
     from routing.types import Deployment, Profile, Roster, RoutingTable
 
-KIB_PER_GIB: Final = 1024 * 1024
 SHOWN: Final = 5
 """Slugs a warning names before it counts the rest."""
 
@@ -30,7 +30,7 @@ def shown(slugs: Sequence[str]) -> str:
 
 
 def lint_memory(table: RoutingTable) -> Iterator[Problem]:
-    """Warn of profiles whose local models do not fit this machine's memory together.
+    """Warn of models that do not fit this machine's memory: alone, or all that a profile names.
 
     One copy of each model is counted: weights, and the KV cache of one context of `num_ctx`.
     Nothing is said where the table has no `memory_gib`, nor of models of unknown weight.
@@ -38,13 +38,22 @@ def lint_memory(table: RoutingTable) -> Iterator[Problem]:
     if table.memory_gib is None:
         return
     found: dict[str, list[str]] = {}
+    alone: dict[str, Deployment] = {}
     for profile in table.profiles.values():
         names = _named_deployments(profile)
         models = _residents(table.deployments[name] for name in names)
-        total_gib = sum(_size_gib(each) for each in models)
+        alone |= {each.name: each for each in models if _size_gib(each) > table.memory_gib}
+        fitting = [each for each in models if each.name not in alone]
+        total_gib = sum(_size_gib(each) for each in fitting)
         if total_gib > table.memory_gib:
-            sums = "; ".join(_sum_told(each) for each in models)
+            sums = "; ".join(f"{each.name}: {size_told(each)}" for each in fitting)
             found.setdefault(f"{total_gib:.1f} GiB ({sums})", []).append(profile.name)
+    for each in alone.values():
+        message = (
+            f"{each.name} needs {size_told(each)}, and memory_gib is {table.memory_gib:g}: it "
+            "cannot be loaded as a whole. Lower its num_ctx, or take a smaller model"
+        )
+        yield Problem(("memory_gib",), message)
     for arithmetic, profiles in found.items():
         message = (
             f"the models on this machine that {', '.join(profiles)} "
@@ -144,14 +153,5 @@ def _residents(deployments: Iterable[Deployment]) -> list[Deployment]:
 
 
 def _size_gib(deployment: Deployment) -> float:
-    """Return weights and KV cache of one full context."""
-    cache_kib = (deployment.kv_kib_per_token or 0.0) * (deployment.num_ctx or 0)
-    return (deployment.weights_gib or 0.0) + cache_kib / KIB_PER_GIB
-
-
-def _sum_told(deployment: Deployment) -> str:
-    """Return the arithmetic of one model."""
-    return (
-        f"{deployment.name}: {deployment.weights_gib:g} GiB + {deployment.kv_kib_per_token or 0:g} "
-        f"KiB x {deployment.num_ctx or 0} tokens = {_size_gib(deployment):.1f} GiB"
-    )
+    """Return the size of a model whose weights are known."""
+    return size_gib(deployment) or 0.0

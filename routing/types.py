@@ -186,6 +186,8 @@ class Deployment:
     """Context in tokens, prompt and answer together."""
     weights_gib: float | None = None
     kv_kib_per_token: float | None = None
+    trained_context_tokens: int | None = None
+    """The longest context the model was trained for, where the config file says it."""
     host: str | None = None
     """The machine of a local model: `THIS_HOST` or a name; None for Claude and unknown ones."""
 

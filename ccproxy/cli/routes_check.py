@@ -26,15 +26,21 @@ def check(
     ] = None,
     config: ConfigOption = None,
     *,
+    offline: Annotated[
+        bool,
+        typer.Option("--offline", help="Don't ask Ollama what it knows of the models."),
+    ] = False,
     strict: StrictOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Check the routing table and the roster; report all problems at once, with their places.
 
     Exit code 1 with an error: a running proxy would not take the file. Warnings are about what
-    makes only some requests unservable or wasteful.
+    makes only some requests unservable or wasteful. An Ollama that answers within a second is asked
+    what its models were trained for and how big they are; nothing is loaded.
     """
     from ccproxy.cli.checking import check_configuration
+    from ccproxy.cli.model_checks import SeenModels, ask_ollama, check_models
 
     path = config_path(config)
     findings = check_configuration(path, os.environ, file)
@@ -45,6 +51,13 @@ def check(
     warnings = [each for each in findings.warnings if each.file not in elsewhere]
     table_file = file or (settings.routing_file if settings is not None else path)
     about = _about(findings.table) if findings.table is not None else ""
+    if settings is not None:
+        seen = SeenModels() if offline else ask_ollama(settings)
+        memory_gib = findings.table.memory_gib if findings.table is not None else None
+        models = check_models(settings, seen, memory_gib=memory_gib)
+        errors += models.errors
+        warnings += models.warnings
+        about += "".join(f"; {address} does not answer" for address in seen.silent)
     report(table_file, errors, warnings, about, strict=strict, as_json=as_json)
 
 

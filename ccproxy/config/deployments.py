@@ -71,6 +71,7 @@ class DeploymentSettings:
     max_parallel_requests: int | None
     weights_gib: float | None
     kv_kib_per_token: float | None
+    trained_context_tokens: int | None
     supports_tools: bool | None
     """None means unknown, here and below."""
     supports_vision: bool | None
@@ -135,6 +136,7 @@ def to_routing_deployment(settings: DeploymentSettings) -> Deployment:
         num_ctx=settings.num_ctx,
         weights_gib=settings.weights_gib,
         kv_kib_per_token=settings.kv_kib_per_token,
+        trained_context_tokens=settings.trained_context_tokens,
         host=_host_of(settings) if side is Side.LOCAL else None,
     )
 
@@ -183,6 +185,7 @@ def build_deployment(
         max_parallel_requests=params.max_parallel_requests,
         weights_gib=info.weights_gib,
         kv_kib_per_token=info.kv_kib_per_token,
+        trained_context_tokens=info.trained_context_tokens,
         supports_tools=info.supports_tools,
         supports_vision=info.supports_vision,
         supports_reasoning=info.supports_reasoning,

@@ -174,6 +174,8 @@ class ModelInfo(LiteLLMBlock):
     """Memory of the KV cache in KiB for each token of context."""
     base_model: Text | None = None
     """With `anthropic/*`: the Claude id asked for when the client's own is not one of Claude's."""
+    trained_context_tokens: PositiveInt | None = None
+    """The longest context the model was trained for; `num_ctx` must not be above it."""
     supports_tools: StrictBool | None = None
     supports_vision: StrictBool | None = None
     supports_reasoning: StrictBool | None = None

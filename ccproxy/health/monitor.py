@@ -1,8 +1,8 @@
 """Watches local backends without costing them anything.
 
-One background task per Ollama asks `/api/version` and `/api/tags` every interval, and `/api/show`
-once per model and digest. None of these loads a model or generates a token. What is learned is
-kept here and read synchronously by whoever plans a request.
+One background task per Ollama asks `/api/version`, `/api/tags` and `/api/ps` every interval, and
+`/api/show` once per model and digest. None of these loads a model or generates a token. What is
+learned is kept here and read synchronously by whoever plans a request.
 
 Rules:
 1. A backend starts as unknown (`reachable` None); its first answer or failure decides.
@@ -17,50 +17,18 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from dataclasses import asdict, dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Final
 
+from ccproxy.health.ollama_version import version_warning
 from ccproxy.ports import ModelFacts
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping
+
+    from ccproxy.health.backend import BackendControl, LoadedModel, PulledModel
 
 _FAILURES_TO_UNREACHABLE: Final = 2
-
-
-class PulledModel(Protocol):
-    """One model that a backend has on disk."""
-
-    @property
-    def name(self) -> str:
-        """With its tag."""
-        ...
-
-    @property
-    def digest(self) -> str:
-        """Changes when the model does."""
-        ...
-
-    @property
-    def remote(self) -> bool:
-        """True for a stub whose inference runs on somebody else's machine."""
-        ...
-
-
-class BackendControl(Protocol):
-    """What can be asked of a backend for free; every method may raise anything."""
-
-    async def version(self) -> str:
-        """Return the backend's version."""
-        ...
-
-    async def models(self) -> Sequence[PulledModel]:
-        """Return what is pulled."""
-        ...
-
-    async def show(self, model: str) -> ModelFacts:
-        """Return what is known of one model without loading it."""
-        ...
 
 
 @dataclass(slots=True)
@@ -69,6 +37,7 @@ class _Known:
 
     facts: ModelFacts | None = None
     shown_digest: str | None = None
+    loaded: LoadedModel | None = None
 
 
 @dataclass(slots=True)
@@ -78,6 +47,8 @@ class _Backend:
     reachable: bool | None = None
     since: float | None = None
     version: str | None = None
+    warning: str | None = None
+    """What people should know about this version."""
     last_error: str | None = None
     failures: int = 0
     rounds: int = 0
@@ -97,6 +68,7 @@ class OllamaMonitor:
         interval_s: float = 10.0,
         retry_s: float = 1.0,
         jitter_s: Callable[[], float] = float,
+        report: Callable[[str], object] = str,
     ) -> None:
         """Prepare to watch; `start` begins.
 
@@ -107,6 +79,7 @@ class OllamaMonitor:
             interval_s: Pause between rounds.
             retry_s: Pause after a first failure.
             jitter_s: Seconds to add to each pause, so that proxies don't march in step.
+            report: Is told, once per version, what a backend cannot be trusted with.
         """
         self._backends = {
             _key(api_base): _Backend(
@@ -118,6 +91,7 @@ class OllamaMonitor:
         self._interval_s = interval_s
         self._retry_s = retry_s
         self._jitter_s = jitter_s
+        self._report = report
         self._tasks: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
@@ -185,9 +159,10 @@ class OllamaMonitor:
     def snapshot(self) -> list[dict[str, Any]]:
         """Return everything for `/health`, JSON-ready.
 
-        Each item is `{"api_base", "reachable", "since", "version", "last_error", "models":
-        [{"model", "present", "supports_tools", "supports_vision", "supports_thinking",
-        "trained_context_tokens", "remote"}]}`; `since` is Unix seconds, unknowns are None.
+        Each item is `{"api_base", "reachable", "since", "version", "warning", "last_error",
+        "models": [...]}`, and each model `{"model", "loaded"}` with the fields of `ModelFacts`;
+        `loaded` is None or `{"size_bytes", "size_vram_bytes", "context_tokens", "expires_at"}`.
+        `since` is Unix seconds, unknowns are None.
         """
         return [
             {
@@ -195,8 +170,9 @@ class OllamaMonitor:
                 "reachable": backend.reachable,
                 "since": backend.since,
                 "version": backend.version,
+                "warning": backend.warning,
                 "last_error": backend.last_error,
-                "models": [_row(name, known.facts) for name, known in backend.models.items()],
+                "models": [_row(name, known) for name, known in backend.models.items()],
             }
             for api_base, backend in self._backends.items()
         ]
@@ -223,7 +199,7 @@ class OllamaMonitor:
     async def _observe(self, backend: _Backend) -> str | None:
         """Run one round; returns what went wrong with a single model, or None."""
         error: str | None = None
-        backend.version = await backend.control.version()
+        self._note_version(backend, await backend.control.version())
         pulled = {_tagged(model.name): model for model in await backend.control.models()}
         for name, known in backend.models.items():
             model = pulled.get(name)
@@ -231,7 +207,25 @@ class OllamaMonitor:
                 known.facts, known.shown_digest = ModelFacts(present=False), None
             elif known.shown_digest != model.digest:
                 error = await self._show(backend.control, known, model) or error
+        return await self._look_at_memory(backend) or error
+
+    async def _look_at_memory(self, backend: _Backend) -> str | None:
+        """Learn what is loaded; a failure says nothing of the backend."""
+        loaded: dict[str, LoadedModel] = {}
+        error: str | None = None
+        try:
+            loaded = {_tagged(each.name): each for each in await backend.control.resident()}
+        except Exception as exc:  # noqa: BLE001 - the boundary of a background task, rule 4
+            error = _text(exc)
+        for name, known in backend.models.items():
+            known.loaded = loaded.get(name)
         return error
+
+    def _note_version(self, backend: _Backend, version: str) -> None:
+        if version != backend.version:
+            backend.version, backend.warning = version, version_warning(version)
+            if backend.warning is not None:
+                self._report(backend.warning)
 
     async def _show(self, control: BackendControl, known: _Known, model: PulledModel) -> str | None:
         """Learn of one model; a failure says nothing of the backend and is tried again."""
@@ -241,7 +235,9 @@ class OllamaMonitor:
             # What an earlier digest was is not known of this one.
             known.facts = ModelFacts(present=True, remote=model.remote or None)
             return _text(exc)
-        known.facts = replace(facts, remote=model.remote or facts.remote)
+        known.facts = replace(
+            facts, remote=model.remote or facts.remote, weights_bytes=model.size_bytes
+        )
         known.shown_digest = model.digest
         return None
 
@@ -252,6 +248,9 @@ class OllamaMonitor:
             self._note(backend, reachable=False)
 
     def _note(self, backend: _Backend, *, reachable: bool) -> None:
+        if not reachable:
+            for known in backend.models.values():
+                known.loaded = None
         if backend.reachable is not reachable:
             backend.reachable = reachable
             backend.since = self._now()
@@ -271,14 +270,14 @@ def _tagged(model: str) -> str:
     return lower if ":" in lower.rpartition("/")[2] else f"{lower}:latest"
 
 
-def _row(name: str, facts: ModelFacts | None) -> dict[str, Any]:
-    known = facts or ModelFacts()
-    return {
-        "model": name,
-        "present": known.present,
-        "supports_tools": known.supports_tools,
-        "supports_vision": known.supports_vision,
-        "supports_thinking": known.supports_thinking,
-        "trained_context_tokens": known.trained_context_tokens,
-        "remote": known.remote,
-    }
+def _row(name: str, known: _Known) -> dict[str, Any]:
+    loaded = known.loaded
+    memory = None
+    if loaded is not None:
+        memory = {
+            "size_bytes": loaded.size_bytes,
+            "size_vram_bytes": loaded.size_vram_bytes,
+            "context_tokens": loaded.context_tokens,
+            "expires_at": loaded.expires_at,
+        }
+    return {"model": name, "loaded": memory, **asdict(known.facts or ModelFacts())}

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from ccproxy.health.seen import seen_model
+from routing.fit import beyond_training
 from routing.types import Side
 
 if TYPE_CHECKING:
@@ -58,6 +60,10 @@ class HealthOverview:
         api_base = self._api_bases.get(name)
         if deployment.side is not Side.LOCAL or api_base is None:
             return None
+        facts = self._monitor.facts(api_base, deployment.upstream_model)
+        too_long = beyond_training(deployment, None if facts is None else seen_model(facts))
+        if too_long is not None:
+            return too_long
         return None if self._monitor.reachable(api_base) else "Ollama does not answer"
 
     def detail(self) -> dict[str, Any]:

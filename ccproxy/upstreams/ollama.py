@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 _CONNECT_TIMEOUT_S: Final = 1.0
 _READ_TIMEOUT_S: Final = 3.0
 _NOT_FOUND: Final = 404
+_KV_BYTES_PER_VALUE: Final = 2
+"""f16, Ollama's default; OLLAMA_KV_CACHE_TYPE=q8_0 halves it. Source: Ollama docs/faq.md."""
 _CLOUD_SUFFIXES: Final = (":cloud", "-cloud")
 
 
@@ -61,6 +63,8 @@ class OllamaModel:
     """None where this version of Ollama doesn't say."""
     remote: bool = False
     """True for a stub whose inference runs on somebody else's machine."""
+    size_bytes: int | None = None
+    """Of the weights, on disk."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +119,7 @@ class OllamaControl:
                 digest=_text(entry, "digest"),
                 capabilities=_capabilities(entry),
                 remote=_is_remote(entry, _text(entry, "name")),
+                size_bytes=_count(entry, "size"),
             )
             for entry in await self._entries("/api/tags")
         )
@@ -146,13 +151,18 @@ class OllamaControl:
         """
         answer = await self._ask("POST", "/api/show", {"model": model})
         capabilities = _capabilities(answer)
+        details, info = _object(answer, "details"), _object(answer, "model_info")
         return ModelFacts(
             present=True,
             supports_tools=_supports(capabilities, "tools"),
             supports_vision=_supports(capabilities, "vision"),
             supports_thinking=_supports(capabilities, "thinking"),
-            trained_context_tokens=_trained_context(answer.get("model_info")),
+            trained_context_tokens=_of_architecture(info, "context_length"),
             remote=_is_remote(answer, model),
+            family=_text(details, "family") or None,
+            parameter_size=_text(details, "parameter_size") or None,
+            quantisation=_text(details, "quantization_level") or None,
+            kv_bytes_per_token=_kv_bytes_per_token(info),
         )
 
     async def aclose(self) -> None:
@@ -216,9 +226,29 @@ def _is_remote(entry: Mapping[str, Any], name: str) -> bool:
     return named_cloud or bool(_text(entry, "remote_host") or _text(entry, "remote_model"))
 
 
-def _trained_context(model_info: Any) -> int | None:  # noqa: ANN401 - JSON
-    """Return `<architecture>.context_length` of a model's GGUF metadata."""
-    if not isinstance(model_info, dict):
+def _object(entry: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    value = entry.get(key)
+    return value if isinstance(value, dict) else {}
+
+
+def _of_architecture(model_info: Mapping[str, Any], key: str) -> int | None:
+    """Return `<architecture>.<key>` of a model's GGUF metadata, if it is a number."""
+    return _count(model_info, f"{model_info.get('general.architecture')}.{key}")
+
+
+def _kv_bytes_per_token(model_info: Mapping[str, Any]) -> int | None:
+    """Return what a token of context costs, or None where layers differ or keys are missing.
+
+    Source: llama.cpp's cache, which has one key and one value of each KV head in every layer.
+    Models with a sliding window or a state of constant size keep less, so they are not reckoned.
+    """
+    layers = _of_architecture(model_info, "block_count")
+    heads = _of_architecture(model_info, "attention.head_count")
+    kv_heads = _of_architecture(model_info, "attention.head_count_kv")
+    width = _of_architecture(model_info, "embedding_length")
+    odd = any(".sliding_window" in key or ".ssm." in key for key in model_info)
+    if not layers or not heads or not kv_heads or not width or odd:
         return None
-    architecture = model_info.get("general.architecture")
-    return _count(model_info, f"{architecture}.context_length")
+    key_length = _of_architecture(model_info, "attention.key_length") or width // heads
+    value_length = _of_architecture(model_info, "attention.value_length") or width // heads
+    return layers * kv_heads * (key_length + value_length) * _KV_BYTES_PER_VALUE

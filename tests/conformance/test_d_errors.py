@@ -62,14 +62,14 @@ async def test_status_and_type(status, error_type):
             {"kind": "bad_request", "message": "context"},
             400,
             "invalid_request_error",
-            ("prompt is too long: 65537 tokens > 65536 maximum",),
+            ("prompt is too long: 32769 tokens > 32768 maximum",),
             "false",
         ),  # 058
         (
             {"kind": "bad_request", "message": "context_native"},
             400,
             "invalid_request_error",
-            ("prompt is too long: ", " tokens > 65536 maximum"),
+            ("prompt is too long: ", " tokens > 32768 maximum"),
             "false",
         ),
         ({"kind": "unauthorized"}, 502, "api_error", (), "false"),  # 059

@@ -12,7 +12,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 THINKER = "qwen-thinker"
 VISION = "qwen-vision"
 PNG = base64.b64encode(b"\x89PNG\r\n\x1a\n" + bytes(24)).decode()
-OPTIONS = {"num_ctx": 65536, "num_predict": 256}
+OPTIONS = {"num_ctx": 32768, "num_predict": 256}
 
 
 def text(words, **more):

@@ -259,7 +259,7 @@ async def test_the_list_of_models(credential, proxy):
     assert INFO_FIELDS == set(local)
     assert ("model", LOCAL, "active") == (local["type"], local["id"], local["lifecycle"])
     assert local["created_at"].endswith("Z")
-    assert 65536 == local["max_input_tokens"]
+    assert 32768 == local["max_input_tokens"]
 
 
 @pytest.mark.parametrize(

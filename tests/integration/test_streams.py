@@ -311,7 +311,7 @@ async def test_what_ollama_received(proxy):
     assert 1 == proxy.ollama.loads
     for body in received:
         pinned = (body["options"]["num_ctx"], body["keep_alive"], body["truncate"], body["shift"])
-        assert (65536, "30m", False, False) == pinned
+        assert (32768, "30m", False, False) == pinned
         assert True is body["stream"]
     assert {"num_ctx", "num_predict"} == set(received[0]["options"])
 

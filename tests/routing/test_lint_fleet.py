@@ -79,11 +79,24 @@ def test_what_does_not_fit_is_told_with_the_sum() -> None:
 def test_profiles_with_the_same_models_are_told_once() -> None:
     """Profiles are named together."""
     mapping = {
-        **table_of({"default": {"route": ["coder"]}}, other={"default": {"route": ["coder"]}}),
-        "memory_gib": 1,
+        **table_of(both(), other=both()),
+        "memory_gib": 20,
     }
     (warning,) = compile_table(mapping, DEPLOYMENTS, NO_WISHES)[1]
-    assert "that main, other name need 14.0 GiB" in str(warning)
+    assert "that main, other name need 28.0 GiB" in str(warning)
+
+
+def test_a_model_that_does_not_fit_alone_is_told_once_and_apart() -> None:
+    """No neighbour is at fault for it, and what else fits is not complained about."""
+    mapping = {**table_of(both(), other=both()), "memory_gib": 13}
+    found = [str(each) for each in compile_table(mapping, DEPLOYMENTS, NO_WISHES)[1]]
+    assert found == [
+        (
+            f"memory_gib: {name} needs 10 GiB + 1024 KiB x 4096 tokens = 14.0 GiB, and memory_gib is "
+            "13: it cannot be loaded as a whole. Lower its num_ctx, or take a smaller model"
+        )
+        for name in ("coder", "general")
+    ]
 
 
 def test_wishes_of_the_roster_that_the_table_does_not_follow() -> None:

@@ -19,9 +19,11 @@ auth: {mode: required, tokens_file: state/tokens.json}
 roster: roster.json
 model_list:
   - model_name: coder
-    litellm_params: {model: ollama_chat/qwen2.5-coder:32b-instruct, num_ctx: 8192}
+    litellm_params: {model: ollama_chat/qwen2.5-coder:32b-instruct, num_ctx: 8192,
+      api_base: "http://127.0.0.1:9"}
   - model_name: writer
-    litellm_params: {model: ollama_chat/qwen2.5:32b-instruct, num_ctx: 8192}
+    litellm_params: {model: ollama_chat/qwen2.5:32b-instruct, num_ctx: 8192,
+      api_base: "http://127.0.0.1:9"}
   - model_name: cloud
     litellm_params: {model: anthropic/*, api_key: sk-test}
     model_info: {base_model: claude-sonnet-5-5}

@@ -72,7 +72,7 @@ def settings_document(
         params = {
             "model": f"ollama_chat/{model}",
             "api_base": ollama_url,
-            "num_ctx": 65536,
+            "num_ctx": 32768,
             "keep_alive": "30m",
         }
         return {"model_name": name, "litellm_params": params, "model_info": info}

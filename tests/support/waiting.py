@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
+
+Found = TypeVar("Found")
 
 _LOOK_EVERY_S = 0.005
 
@@ -20,6 +22,18 @@ async def until(condition: Callable[[], object], timeout_s: float = 5.0) -> None
     async with asyncio.timeout(timeout_s):
         while not condition():  # noqa: ASYNC110 - plain attributes have no event to wait for
             await asyncio.sleep(_LOOK_EVERY_S)
+
+
+async def until_found(look: Callable[[], Awaitable[Found | None]], timeout_s: float = 5.0) -> Found:
+    """Return the first thing that looking brings.
+
+    Raises:
+        TimeoutError: Nothing came within the time.
+    """
+    async with asyncio.timeout(timeout_s):
+        while (found := await look()) is None:  # noqa: ASYNC110 - what is looked at has none
+            await asyncio.sleep(_LOOK_EVERY_S)
+        return found
 
 
 async def settled(value: Callable[[], int], quiet_s: float = 0.1, timeout_s: float = 5.0) -> int:

@@ -12,7 +12,7 @@ from ccproxy.demo.ollama_models import default_fleet
 from ccproxy.demo.ollama_server import SimulatedOllama
 from ccproxy.health.monitor import OllamaMonitor
 from ccproxy.ports import ModelFacts
-from ccproxy.upstreams.ollama import OllamaControl, OllamaModel
+from ccproxy.upstreams.ollama import OllamaControl, OllamaModel, ResidentModel
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -29,6 +29,9 @@ class Backend:
     facts: ModelFacts = field(default_factory=lambda: ModelFacts(present=True, supports_tools=True))
     down: bool = False
     show_fails: bool = False
+    ps_fails: bool = False
+    loaded: tuple[ResidentModel, ...] = ()
+    release: str = "0.33.0"
     asked: list[str] = field(default_factory=list)
     gate: asyncio.Event | None = None
 
@@ -38,11 +41,17 @@ class Backend:
             await self.gate.wait()
         if self.down:
             raise ConnectionError("it is down")
-        return "0.33.0"
+        return self.release
 
     async def models(self) -> tuple[OllamaModel, ...]:
         self.asked.append("models")
         return self.pulled
+
+    async def resident(self) -> tuple[ResidentModel, ...]:
+        self.asked.append("resident")
+        if self.ps_fails:
+            raise ValueError("no such path")
+        return self.loaded
 
     async def show(self, model: str) -> ModelFacts:
         self.asked.append(f"show {model}")
@@ -257,3 +266,80 @@ async def test_watches_a_real_server_for_free() -> None:
         assert (row["version"], row["last_error"]) == ("0.33.0", None)
         assert {model["present"] for model in row["models"]} == {True}
         assert (sim.loads, sim.generations) == (0, [])
+
+
+async def test_what_is_loaded_is_shown_with_its_effective_context() -> None:
+    """A loaded model has its context and its share of the GPU (conformance 233)."""
+    loaded = ResidentModel("qwen3:8b", "d1", 9000, 6000, 8192, "2026-11-21T11:00:00Z")
+    backend = Backend(loaded=(loaded,))
+    async with monitored(backend) as monitor:
+        await monitor.wait_facts(BASE, "qwen3:8b")
+        await next_round(monitor)
+        seen = monitor.snapshot()[0]["models"][0]["loaded"]
+        backend.loaded = ()
+        await next_round(monitor)
+
+        assert seen == {
+            "size_bytes": 9000,
+            "size_vram_bytes": 6000,
+            "context_tokens": 8192,
+            "expires_at": "2026-11-21T11:00:00Z",
+        }
+        assert monitor.snapshot()[0]["models"][0]["loaded"] is None
+
+
+async def test_nothing_is_loaded_at_a_backend_that_is_down() -> None:
+    """What was in memory is not said of a server that does not answer; what models are, is."""
+    loaded = ResidentModel("qwen3:8b", "d1", 9000, 6000, 8192, "2026-11-21T11:00:00Z")
+    backend = Backend(loaded=(loaded,))
+    async with monitored(backend) as monitor:
+        await monitor.wait_facts(BASE, "qwen3:8b")
+        backend.down = True
+        await next_round(monitor)
+        await next_round(monitor)
+        row = monitor.snapshot()[0]["models"][0]
+
+        assert (row["loaded"], row["present"]) == (None, True)
+
+
+async def test_a_failing_ps_says_nothing_of_the_backend() -> None:
+    """An Ollama that cannot say what is loaded is reachable, and its models are known."""
+    backend = Backend(ps_fails=True)
+    async with monitored(backend) as monitor:
+        facts = await monitor.wait_facts(BASE, "qwen3:8b")
+        await next_round(monitor)
+
+        assert (facts, monitor.reachable(BASE)) == (backend.facts, True)
+        assert monitor.snapshot()[0]["last_error"] == "no such path"
+
+
+async def test_the_size_of_the_weights_comes_with_the_listing() -> None:
+    """`/api/show` has no size; `/api/tags` has."""
+    backend = Backend(pulled=(OllamaModel("qwen3:8b", "d1", size_bytes=5000),))
+    async with monitored(backend) as monitor:
+        facts = await monitor.wait_facts(BASE, "qwen3:8b")
+
+        assert facts == replace(backend.facts, weights_bytes=5000)
+
+
+async def test_a_version_that_may_cut_prompts_is_reported_once() -> None:
+    """The log hears of it when it is first seen, `/health` has it until it is replaced (199)."""
+    backend, reports = Backend(release="0.12.5"), []
+    monitor = OllamaMonitor(
+        {BASE: backend},
+        {BASE: ["qwen3:8b"]},
+        now=lambda: 0.0,
+        interval_s=NEVER_S,
+        report=reports.append,
+    )
+    monitor.start()
+    await monitor.wait_facts(BASE, "qwen3:8b")
+    await next_round(monitor)
+    warned = monitor.snapshot()[0]["warning"]
+    backend.release = "0.33.0"
+    await next_round(monitor)
+    await monitor.aclose()
+
+    assert reports == [warned]
+    assert "0.12.5" in warned
+    assert monitor.snapshot()[0]["warning"] is None

@@ -16,11 +16,13 @@ from ccproxy.upstreams.ollama import (
     OllamaModelMissing,
     OllamaProtocolError,
     OllamaUnreachable,
+    _kv_bytes_per_token,
 )
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+Q4 = "Q4_K_M"
 STUB = SimModel("big:cloud", remote_host="https://ollama.com:443", remote_model="big")
 
 
@@ -65,9 +67,12 @@ async def test_lists_what_is_resident_with_its_context() -> None:
 @pytest.mark.parametrize(
     ("model", "facts"),
     [
-        ("qwen3:8b", ModelFacts(True, True, False, True, 40960, remote=False)),
-        ("qwen2.5vl:7b", ModelFacts(True, False, True, False, 125952, remote=False)),
-        ("QWEN-FAST", ModelFacts(True, True, False, False, 32768, remote=False)),
+        ("qwen3:8b", ModelFacts(True, True, False, True, 40960, False, "qwen3", "8.2B", Q4)),
+        (
+            "qwen2.5vl:7b",
+            ModelFacts(True, False, True, False, 125952, False, "qwen25vl", "8.3B", Q4),
+        ),
+        ("QWEN-FAST", ModelFacts(True, True, False, False, 32768, False, "qwen2", "7.6B", Q4)),
     ],
 )
 async def test_show_gives_capabilities_and_trained_context(model: str, facts: ModelFacts) -> None:
@@ -137,3 +142,31 @@ async def test_the_environment_is_ignored(monkeypatch: pytest.MonkeyPatch) -> No
         await control.version()
 
         assert sim.requests[0].header(b"authorization") is None
+
+
+QWEN_32B = {
+    "general.architecture": "qwen2",
+    "qwen2.block_count": 64,
+    "qwen2.embedding_length": 5120,
+    "qwen2.attention.head_count": 40,
+    "qwen2.attention.head_count_kv": 8,
+}
+
+
+@pytest.mark.parametrize(
+    ("changes", "kib"),
+    [
+        ({}, 256),
+        ({"qwen2.attention.key_length": 64, "qwen2.attention.value_length": 64}, 128),
+        ({"qwen2.attention.head_count_kv": None}, None),
+        ({"qwen2.attention.head_count_kv": [8, 8]}, None),
+        ({"qwen2.attention.sliding_window": 4096}, None),
+        ({"general.architecture": "other"}, None),
+    ],
+)
+def test_the_cache_of_a_token_is_reckoned_from_the_metadata(
+    changes: dict[str, Any], kib: int | None
+) -> None:
+    """qwen2.5's 32B keeps 64 layers of 8 keys and values of 128 numbers: 256 KiB a token."""
+    found = _kv_bytes_per_token({**QWEN_32B, **changes})
+    assert found == (None if kib is None else kib * 1024)
