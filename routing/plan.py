@@ -24,6 +24,7 @@ Rules:
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from routing.candidates import SafetyCall, Terms, judge_all, refusal
@@ -36,10 +37,13 @@ from routing.route import decide, privacy_without_content
 from routing.types import Plan, Privacy, RequestClass, RequestFacts
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from routing.candidates import Verdict
     from routing.capabilities import FleetSnapshot
     from routing.requested_model import RequestedModel
     from routing.route import Decision
-    from routing.types import AgentMatch, Roster, RoutingTable
+    from routing.types import AgentMatch, Roster, RoutingTable, TraceEntry
 
 
 def build_plan(
@@ -70,7 +74,7 @@ def build_plan(
     decision = decide(table.active, Subject(facts, agent, tier), requested)
     safety = _safety_call(facts, requested, decision)
     if decision.route is None and safety is None:
-        raise UnknownModel(facts.requested_model, decision.trace)
+        raise UnknownModel(facts.requested_model, decision.trace())
     policies = decision.policies
     terms = Terms(
         privacy=decision.privacy,
@@ -85,16 +89,16 @@ def build_plan(
         prices=table.prices,
     )
     verdicts = judge_all(decision.route or (), terms)
-    trace = (*decision.trace, *(verdict.entry() for verdict in verdicts))
+    tell = partial(_told, decision, verdicts)
     attempts = tuple(verdict.name for verdict in verdicts if verdict.skipped is None)
     if not attempts:
-        raise refusal(verdicts, terms, trace)
+        raise refusal(verdicts, terms, tell())
     return Plan(
         match=match,
         tier=tier,
         privacy=decision.privacy,
         attempts=attempts,
-        trace=trace,
+        tell=tell,
         table_version=table.version,
         deadline_s=policies.deadline_s,
         max_cost_microusd=policies.max_cost_microusd,
@@ -118,7 +122,7 @@ def privacy_asked(
     tier = agent.tier if agent is not None else requested.tier
     decision = decide(table.active, Subject(facts, agent, tier), requested)
     if decision.route is None and _safety_call(facts, requested, decision) is None:
-        raise UnknownModel(facts.requested_model, decision.trace)
+        raise UnknownModel(facts.requested_model, decision.trace())
     return decision.privacy
 
 
@@ -135,6 +139,11 @@ def privacy_of(
     tier = agent.tier if agent is not None else None
     subject = Subject(facts or RequestFacts(requested_model=""), agent, tier)
     return privacy_without_content(table.active, subject)
+
+
+def _told(decision: Decision, verdicts: Sequence[Verdict]) -> tuple[TraceEntry, ...]:
+    """Return how a decision came about, in the order in which its parts were looked at."""
+    return (*decision.trace(), *(verdict.entry() for verdict in verdicts))
 
 
 def _safety_call(

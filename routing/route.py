@@ -5,7 +5,7 @@ Called by: `routing.plan`, whose rules it carries out.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
 from routing.conditions import could_hold, first_unmet
 from routing.policies import combine
@@ -32,6 +32,10 @@ class Level(NamedTuple):
     entry: RouteRule | None
 
 
+Step: TypeAlias = tuple[str, bool, str]
+"""Of a rule or level: its name, whether it is kept, and why."""
+
+
 class Decision(NamedTuple):
     """What the profile says of one request."""
 
@@ -41,7 +45,18 @@ class Decision(NamedTuple):
     """The rule that gave the route, if one did."""
     privacy: Privacy
     policies: Policies
-    trace: tuple[TraceEntry, ...]
+    steps: Sequence[Step]
+    """What became of each rule and level, in the order in which they were looked at."""
+    speaking: Sequence[Level]
+    """The levels whose privacy and policies apply, most specific first, the profile last."""
+
+    def trace(self) -> tuple[TraceEntry, ...]:
+        """Return how this came about, in words."""
+        return (
+            *(TraceEntry("rule", *step) for step in self.steps),
+            _privacy_entry(self.speaking),
+            *_policy_trace(self.speaking, self.policies),
+        )
 
 
 def decide(profile: Profile, subject: Subject, requested: RequestedModel) -> Decision:
@@ -58,10 +73,9 @@ def decide(profile: Profile, subject: Subject, requested: RequestedModel) -> Dec
         Level("profile", RouteRule(None, profile.privacy, profile.policies)),
         *_privacy_levels(profile, subject),
     ]
-    privacy, privacy_trace = combine_privacy(speaking)
     policies = combine(level.entry.policies for level in speaking if level.entry is not None)
-    trace = (*walk.trace, privacy_trace, *_policy_trace(speaking, policies))
-    return Decision(walk.route, walk.rule, privacy, policies, trace)
+    privacy = combine_privacy(speaking)
+    return Decision(walk.route, walk.rule, privacy, policies, walk.steps, speaking)
 
 
 def levels_for(profile: Profile, subject: Subject) -> tuple[Level, ...]:
@@ -95,7 +109,7 @@ def privacy_without_content(profile: Profile, subject: Subject) -> Privacy:
             if could_hold(rule.when, subject)
         ),
     ]
-    return combine_privacy(levels)[0]
+    return combine_privacy(levels)
 
 
 def _privacy_levels(profile: Profile, subject: Subject) -> Iterator[Level]:
@@ -107,17 +121,25 @@ def _privacy_levels(profile: Profile, subject: Subject) -> Iterator[Level]:
     yield Level("token", RouteRule(None, subject.facts.token_privacy))
 
 
-def combine_privacy(levels: Sequence[Level]) -> tuple[Privacy, TraceEntry]:
-    """Return the tightest privacy of the levels, and the trace entry that says where it is from."""
-    tight = [
+def combine_privacy(levels: Sequence[Level]) -> Privacy:
+    """Return the tightest privacy of the levels."""
+    return Privacy.LOCAL_ONLY if _tight(levels) else Privacy.ANY
+
+
+def _tight(levels: Sequence[Level]) -> list[str]:
+    """Return the names of the levels that forbid leaving the host."""
+    return [
         level.name
         for level in levels
         if level.entry is not None and level.entry.privacy is Privacy.LOCAL_ONLY
     ]
-    if not tight:
-        return Privacy.ANY, TraceEntry("rule", "privacy", kept=False, reason="nothing restricts it")
-    reason = f"local_only, from {', '.join(tight)}"
-    return Privacy.LOCAL_ONLY, TraceEntry("rule", "privacy", kept=True, reason=reason)
+
+
+def _privacy_entry(levels: Sequence[Level]) -> TraceEntry:
+    """Return where the privacy is from."""
+    tight = _tight(levels)
+    reason = f"local_only, from {', '.join(tight)}" if tight else "nothing restricts it"
+    return TraceEntry("rule", "privacy", kept=bool(tight), reason=reason)
 
 
 def _policy_trace(levels: Sequence[Level], combined: Policies) -> Iterator[TraceEntry]:
@@ -141,11 +163,11 @@ class _Walk:
         self.rule: ConditionalRule | None = None
         self.speaking: list[Level] = []
         """Levels whose privacy and policies apply, most specific first."""
-        self.trace: list[TraceEntry] = []
+        self.steps: list[Step] = []
 
     def note(self, name: str, reason: str, *, kept: bool = False) -> None:
-        """Add a step to the trace."""
-        self.trace.append(TraceEntry("rule", name, kept=kept, reason=reason))
+        """Add a step."""
+        self.steps.append((name, kept, reason))
 
     def try_rules(self, rules: Sequence[ConditionalRule], subject: Subject) -> None:
         """Try the rules in order, up to the first that applies and has a route."""

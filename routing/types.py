@@ -16,7 +16,7 @@ from routing.policies import KEEP_THINKING, NO_POLICIES, OnOverflow, Policies, T
 from routing.pricing import NO_PRICES, PriceList
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from routing.conditions import When
 
@@ -330,7 +330,8 @@ class Plan:
     privacy: Privacy
     attempts: tuple[str, ...]
     """Deployment names, best first, without duplicates."""
-    trace: tuple[TraceEntry, ...]
+    tell: Callable[[], tuple[TraceEntry, ...]] = field(repr=False, compare=False)
+    """Puts the steps of the decision into words; few plans are ever asked for them."""
     table_version: str
     deadline_s: float | None = None
     """Seconds from the request's arrival to the end of its answer; None means no limit."""
@@ -340,3 +341,8 @@ class Plan:
     on_overflow: OnOverflow = OnOverflow.REROUTE
     rule: str | None = None
     """Name of the rule that gave the route, or None if something else did."""
+
+    @property
+    def trace(self) -> tuple[TraceEntry, ...]:
+        """The steps of this very decision: every rule, level and candidate, kept or skipped."""
+        return self.tell()

@@ -58,7 +58,7 @@ def what_counts(verdict: Plan | RoutingError) -> object:
     """Return a decision without how it came about."""
     if isinstance(verdict, RoutingError):
         return type(verdict), str(verdict)
-    return replace(verdict, trace=(), table_version="")
+    return replace(verdict, table_version="")
 
 
 @given(REQUESTS, TABLES, FLEETS)
