@@ -1,0 +1,47 @@
+"""The tools of one request, as the calls of its answer are checked against them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ccproxy.wire.tool_arguments import ArgumentCheck, CheckedArguments
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from ccproxy.ports import ToolCall
+
+
+class OfferedTools:
+    """The tools that a model may call; made for each request and let go with it.
+
+    A tool's schema is made ready on its first call: most tools of a request are never called.
+    """
+
+    def __init__(self, tools: Sequence[Mapping[str, Any]]) -> None:
+        """`tools` are those of a validated Messages request that the model is offered."""
+        self._schemas = {tool["name"]: tool.get("input_schema") or {} for tool in tools}
+        self._checks: dict[str, ArgumentCheck] = {}
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The tools' names, in the request's order."""
+        return tuple(self._schemas)
+
+    def schema(self, name: str) -> Mapping[str, Any]:
+        """Return a tool's `input_schema`.
+
+        Raises:
+            KeyError: The tool is not offered.
+        """
+        return self._schemas[name]
+
+    def check(self, call: ToolCall) -> CheckedArguments:
+        """Return a call's arguments checked and put right; see `tool_arguments`.
+
+        Raises:
+            KeyError: The tool is not offered.
+        """
+        if call.name not in self._checks:
+            self._checks[call.name] = ArgumentCheck(self._schemas[call.name])
+        return self._checks[call.name].check(call.arguments)

@@ -1,0 +1,232 @@
+"""Arguments of a model's tool call against the tool's `input_schema`, with types put right.
+
+Rules:
+1. Arguments that are valid are returned as they are, the same object.
+2. A value that is not is replaced where a rule says what it may mean (`coercion`) and the result
+   validates; of several forms (`anyOf`, `oneOf`) the first one that can be reached so is taken.
+3. null or an empty string for an optional property that takes neither, or for one that a closed
+   schema does not know: the property is left out.
+4. A property that the schema does not know is taken for a missing one whose name differs in letter
+   case and punctuation only (`filePath` for `file_path`), if there is one. Any other is an error
+   where the schema is closed: to drop `dry_run: true` would be another call than was meant.
+5. The order of properties is kept. Defaults are not filled in: that is the client's.
+6. Where something cannot be put right, the model's arguments are returned with what it should be
+   told. Where the schema cannot be applied (`schema_check`), they are returned unchecked.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+from ccproxy.wire.argument_errors import told
+from ccproxy.wire.coercion import allowed_values, coercions
+from ccproxy.wire.schema_check import SchemaCheck, Unchecked
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    JsonValue = Any
+    Violation = Any  # jsonschema's ValidationError, whose fields are typed as possibly unset
+    Path = tuple[str | int, ...]
+
+PASSES_LIMIT: Final = 4
+"""Rounds of putting right; what one uncovers (text that was an object) the next may put right."""
+TRIALS_DEPTH_LIMIT: Final = 6
+"""Coercions inside a coerced value; bounds recursion."""
+_PUNCTUATION: Final = re.compile(r"[^a-z0-9]")
+_GONE: Final = object()
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedArguments:
+    """The arguments to use, and what was found."""
+
+    arguments: Mapping[str, Any]
+    coerced: tuple[str, ...] = ()
+    """Paths that were changed, e.g. `edits/0/count`."""
+    errors: tuple[str, ...] = ()
+    """For the model to read, e.g. `command: is required`; bounded in number and length."""
+    unchecked: str = ""
+    """Why the arguments could not be checked; empty where they were. For people."""
+
+
+def check_arguments(arguments: Mapping[str, Any], schema: Mapping[str, Any]) -> CheckedArguments:
+    """Check one call's arguments; never raises. `ArgumentCheck` is for several calls of a tool."""
+    return ArgumentCheck(schema).check(arguments)
+
+
+class ArgumentCheck:
+    """The check of one tool's arguments."""
+
+    def __init__(self, schema: Mapping[str, Any]) -> None:
+        """Keep the schema; it is made ready on the first check."""
+        self._schema = schema
+        self._ready: SchemaCheck | None = None
+
+    def check(self, arguments: Mapping[str, Any]) -> CheckedArguments:
+        """Return the arguments to use; see the rules of the module."""
+        given = arguments if isinstance(arguments, dict) else dict(arguments)
+        try:
+            self._ready = self._ready or SchemaCheck(self._schema)
+            self._ready.begin(given)
+            mended = _Mender(self._ready).mended(given, None, 0)
+        except Unchecked as exc:
+            return CheckedArguments(arguments, unchecked=str(exc))
+        if mended.errors:
+            return CheckedArguments(arguments, errors=told(mended.errors))
+        if not mended.changed:
+            return CheckedArguments(arguments)
+        return CheckedArguments(mended.value, coerced=_pointers(mended.changed))
+
+
+@dataclass(slots=True)
+class _Mended:
+    """A value as far as it could be put right."""
+
+    value: JsonValue
+    errors: list[Violation]
+    changed: dict[Path, None] = field(default_factory=dict)
+
+
+class _Mender:
+    """Puts values right under one schema."""
+
+    def __init__(self, check: SchemaCheck) -> None:
+        self._check = check
+
+    def mended(self, value: JsonValue, schema: JsonValue, depth: int) -> _Mended:
+        """Return `value` put right for `schema` (None: the whole) as far as that goes."""
+        state = _Mended(value, self._check.errors(value, schema))
+        if depth > TRIALS_DEPTH_LIMIT:
+            return state
+        for _ in range(PASSES_LIMIT):
+            before = state.value
+            for error in state.errors:
+                self._mend(state, error, schema, depth)
+            if state.value is before:
+                break
+            state.errors = self._check.errors(state.value, schema)
+        return state
+
+    def _mend(self, state: _Mended, error: Violation, schema: JsonValue, depth: int) -> None:
+        path: Path = tuple(error.path)
+        found = _at(state.value, path)
+        if found is not error.instance:  # put right already, or a property's name
+            return
+        if error.validator in {"required", "additionalProperties"}:
+            self._rename(state, path, found, error)
+            return
+        for trial in self._trials(found, error, depth):
+            if not trial.errors:
+                state.value = _with(state.value, path, trial.value)
+                inner = trial.changed or {(): None}
+                state.changed.update({(*path, *rest): None for rest in inner})
+                return
+        self._leave_out(state, path, found, schema)
+
+    def _trials(self, found: JsonValue, error: Violation, depth: int) -> Iterator[_Mended]:
+        """Yield what a wrong value may mean, each checked against the schema it stands under."""
+        if error.validator in {"anyOf", "oneOf"}:
+            for form in error.validator_value:
+                trial = self.mended(found, form, depth + 1)
+                if not trial.errors and trial.changed:
+                    trial.errors = self._check.errors(trial.value, error.schema)
+                    yield trial
+            return
+        for meant in _meanings(found, error):
+            trial = self.mended(meant, error.schema, depth + 1)
+            trial.changed = {}
+            yield trial
+
+    def _leave_out(self, state: _Mended, path: Path, found: JsonValue, schema: JsonValue) -> None:
+        """Rule 3: without the property there must be less to complain of."""
+        if found not in (None, "") or not path or not isinstance(path[-1], str):
+            return
+        without = _with(state.value, path, _GONE)
+        if len(self._check.errors(without, schema)) < len(state.errors):
+            state.value = without
+            state.errors = self._check.errors(without, schema)
+            state.changed[path] = None
+
+    def _rename(self, state: _Mended, path: Path, found: JsonValue, error: Violation) -> None:
+        """Rule 4."""
+        schema = error.schema
+        wanted = dict.fromkeys([*(schema.get("properties") or ()), *(schema.get("required") or ())])
+        meant = _meant_names(found, list(wanted))
+        empty = {
+            name
+            for name, value in found.items()
+            if error.validator_value is False
+            and value in (None, "")
+            and name not in wanted
+            and name not in meant
+        }
+        if meant or empty:
+            kept = {
+                meant.get(name, name): value for name, value in found.items() if name not in empty
+            }
+            state.value = _with(state.value, path, kept)
+            changed = (*meant.values(), *(name for name in found if name in empty))
+            state.changed.update({(*path, name): None for name in changed})
+
+
+def _meanings(found: JsonValue, error: Violation) -> Iterator[JsonValue]:
+    value = error.validator_value
+    match error.validator:
+        case "type":
+            return coercions(found, [value] if isinstance(value, str) else value)
+        case "enum":
+            return allowed_values(found, value)
+        case "const":
+            return allowed_values(found, [value])
+    return iter(())
+
+
+def _meant_names(found: Mapping[str, JsonValue], wanted: Sequence[str]) -> dict[str, str]:
+    """Return given name -> missing name it means, where that is plain both ways."""
+    missing = Counter(_folded(name) for name in wanted if name not in found)
+    unknown = Counter(_folded(name) for name in found if name not in wanted)
+    by_fold = {_folded(name): name for name in wanted if name not in found}
+    return {
+        name: by_fold[fold]
+        for name in found
+        if name not in wanted
+        and (fold := _folded(name))
+        and missing[fold] == 1
+        and unknown[fold] == 1
+    }
+
+
+def _folded(name: str) -> str:
+    return _PUNCTUATION.sub("", name.lower())
+
+
+def _at(value: JsonValue, path: Path) -> JsonValue:
+    """Return what is at `path`, or `_GONE`."""
+    try:
+        for step in path:
+            value = value[step]
+    except (LookupError, TypeError):
+        return _GONE
+    return value
+
+
+def _with(value: JsonValue, path: Path, new: JsonValue) -> JsonValue:
+    """Return a copy of `value` with another value at `path`, or without it."""
+    if not path:
+        return new
+    step, rest = path[0], path[1:]
+    copied = value.copy()
+    inner = _with(value[step], rest, new)
+    if inner is _GONE:
+        del copied[step]
+    else:
+        copied[step] = inner
+    return copied
+
+
+def _pointers(paths: Mapping[Path, None]) -> tuple[str, ...]:
+    return tuple("/".join(str(step)[:100] for step in path) for path in paths)
