@@ -37,12 +37,13 @@ async def relay(
     ping_after_s: float = PING_AFTER_S,
     deadline: Deadline = NO_DEADLINE,
 ) -> None:
-    """Send a reply to the client; the reply is released whatever happens.
+    """Send a reply to the client; the reply is released whatever happens, before any farewell.
 
     Raises:
         ClientGone: The client left.
         AttemptFailed: The body broke off and the connection has to be cut.
     """
+    farewell: tuple[str, str] | None = None
     try:
         await client.start(reply.status, headers)
         async with deadline.running():
@@ -57,30 +58,32 @@ async def relay(
     except DeadlineMissed as exc:
         outcome.ending = Ending.BROKEN
         outcome.notes.append(DEADLINE_NOTE)
-        await _say_farewell(reply, client, ("timeout_error", str(exc)))
+        farewell = ("timeout_error", str(exc))
         raise AttemptFailed(FailureClass.TIMEOUT_BETWEEN_BYTES, str(exc)) from exc
     except asyncio.CancelledError:
         # Either the client left, which is found out further up, or the server stops.
         outcome.ending = Ending.BROKEN
-        await _say_farewell(reply, client, STOPPING)
+        farewell = STOPPING
         raise
     except ClientGone:
         raise
     except Exception:
         # A bug of ours. Without an error event the client would take what it has for the whole.
         outcome.ending = Ending.BROKEN
-        await _say_farewell(reply, client, BUG)
+        farewell = BUG
         raise
     finally:
+        ending = reply.farewell(*farewell) if farewell is not None else b""
+        # A client that takes nothing must not keep the upstream at work.
         await reply.aclose()
         outcome.usage = reply.usage
         if reply.failure is not None and reply.status < 400:
             outcome.ending = Ending.BROKEN
             outcome.attempts[-1] = f"{outcome.deployment}:{reply.failure}"
+        await _say_farewell(client, ending)
 
 
-async def _say_farewell(reply: Reply, client: Client, words: tuple[str, str]) -> None:
-    ending = reply.farewell(*words)
+async def _say_farewell(client: Client, ending: bytes) -> None:
     if ending and client.started:
         with suppress(TimeoutError):
             async with asyncio.timeout(FAREWELL_S):

@@ -5,6 +5,7 @@ from time import monotonic
 
 import pytest
 
+from ccproxy.pipeline.deadline import Deadline
 from ccproxy.pipeline.relay import relay
 from ccproxy.ports import AttemptFailed, ClientGone, Ending, Outcome, Usage
 from ccproxy.wire.events import PING
@@ -139,6 +140,29 @@ async def test_a_client_that_left():
         await relay(reply, Client(gone_after=1), [], new_outcome())
 
     assert 1 == reply.closed
+
+
+@pytest.mark.parametrize("end", ["stop", "deadline", "bug"])
+async def test_the_upstream_goes_before_the_farewell(end):
+    """A client that is slow to take its last event does not keep the upstream busy (conformance 162)."""
+
+    class SlowClient(Client):
+        async def finish(self, chunk=b""):
+            assert 1 == reply.closed
+            await super().finish(chunk)
+
+    last = RuntimeError("x") if end == "bug" else asyncio.Event()
+    client, reply, outcome = SlowClient(), Reply(b"a", last), new_outcome()
+    deadline = Deadline(0.05 if end == "deadline" else None, monotonic())
+    task = asyncio.create_task(relay(reply, client, [], outcome, deadline=deadline))
+    await until(lambda: task.done() or len(client.sent) >= 2)
+    if end == "stop":
+        task.cancel()
+
+    with pytest.raises((asyncio.CancelledError, AttemptFailed, RuntimeError)):
+        await task
+    assert b"farewell" == client.sent[-1]
+    assert (1, Ending.BROKEN) == (reply.closed, outcome.ending)
 
 
 async def test_a_stop():
