@@ -82,7 +82,7 @@ async def test_an_sdk_does_what_it_does_with_claude(program, side, proxy):
 @CLAUDE_CODE
 @EACH_SIDE
 async def test_claude_code_takes_a_plain_turn(side, proxy, tmp_path):
-    """Claude Code asks, the model of the chosen side answers, and the run ends well."""
+    """Claude Code asks, the model of the chosen side answers, and the run ends well (280)."""
     run = await run_claude_code(
         "Say hello",
         base_url=proxy.base_url,

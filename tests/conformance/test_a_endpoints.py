@@ -31,11 +31,11 @@ async def test_stream_or_json(wanted, accept, model, proxy):
         assert "message" == answer.json()["type"]
 
 
-ODD_NAMES = ["team/qwen", "qwen3:30b-a3b", "qwen2.5.1"]
+ODD_NAMES = ["team/qwen", "qwen3:30b-a3b", "qwen2.5.1", "claude-haiku-at-home"]
 
 
 async def test_models_with_odd_names():
-    """A model's id may hold `:`, `/` and `.`, encoded or not (conformance 004, 005)."""
+    """A model's id may hold `:`, `/` and `.`, encoded or not, and sound like Claude (004, 005, 255)."""
     models = [
         {
             "model_name": name,
@@ -52,6 +52,7 @@ async def test_models_with_odd_names():
         "qwen3:30b-a3b": "qwen3:30b-a3b",
         "qwen3%3A30b-a3b": "qwen3:30b-a3b",
         "qwen2.5.1": "qwen2.5.1",
+        "claude-haiku-at-home": "claude-haiku-at-home",
         "qwen2%2E5%2E1": "qwen2.5.1",
     }
     async with running_proxy(routing=table, changes={"model_list": models}) as proxy:

@@ -95,6 +95,7 @@ async def test_no_output_at_all(proxy):
     assert message["usage"]["input_tokens"] > 0
     assert 0 == message["usage"]["output_tokens"]
     assert [] == proxy.ollama.generations
+    assert 0 == proxy.ollama.loads
 
 
 async def test_more_output_than_fits_is_clamped(proxy):

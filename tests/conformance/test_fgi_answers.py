@@ -177,7 +177,8 @@ def without_minted(content):
 async def test_answers(name, proxy):
     """An answer of Ollama's becomes this content, whole and streamed, and usage that adds up.
 
-    (conformance 117-128, 130-149, 189, 204-218, 220, 223-226)
+    (conformance 117, 118, 119, 120, 122, 123, 124, 125, 127, 128, 131, 132, 133, 134, 135, 136,
+    137, 138, 140, 141, 143, 145, 147, 148, 149, 126-139, 186-189, 204-218, 219, 220, 223-225)
     """
     records, asked, content, stop_reason = ANSWERS[name]
     body = turn(model=THINKER, tools=[WEATHER, OTHER], **asked)
@@ -204,6 +205,7 @@ async def test_answers(name, proxy):
         assert usage["input_tokens"] > 0
         assert usage["output_tokens"] >= 0
         assert not usage.get("cache_read_input_tokens")
+        assert not usage.get("output_tokens_details")
         for block in message["content"]:
             if block["type"] == "thinking":
                 assert block["signature"]

@@ -72,8 +72,9 @@ async def counted(proxy, words):
 async def test_overflow_is_told_before_ollama_hears_of_it(proxy):
     """A prompt that leaves no room is refused in Claude's words, which name both numbers.
 
-    The estimate is the one of count_tokens; below the bound the prompt is sent whole (228, 229,
-    231, 246).
+    The estimate is the one of count_tokens; below the bound the prompt is sent whole.
+
+    (conformance 228, 229, 246)
     """
     words = "word " * 70_000
     tokens = await counted(proxy, words)
@@ -95,10 +96,11 @@ async def test_overflow_is_told_before_ollama_hears_of_it(proxy):
 
 
 async def test_a_removed_model(proxy):
-    """A model that vanished is a 404; back again, it serves (conformance 055, 236)."""
+    """A model that vanished is a 404; back again, it serves; nobody pulls it (055, 236, 241)."""
     model = proxy.ollama.models.pop("qwen2.5-coder:32b-instruct")
 
     assert_error(await post(proxy, turn()), 404, "not_found_error", LOCAL)
+    assert not any(request.path == "/api/pull" for request in proxy.ollama.requests)
 
     proxy.ollama.models["qwen2.5-coder:32b-instruct"] = model
     assert 200 == (await post(proxy, turn())).status
@@ -155,7 +157,7 @@ async def test_a_queue_has_an_end():
 
 
 async def test_requests_queue_here():
-    """With one slot the second request waits, and its stream is pinged meanwhile (151, 234, 235)."""
+    """With one slot the second request waits, and its stream is pinged meanwhile (151, 234)."""
     ollama = SimulatedOllama(speed=1000)
     async with ollama.serve() as url:
         models = [deployment("one", url, max_parallel_requests=1)]

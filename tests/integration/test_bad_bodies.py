@@ -57,7 +57,7 @@ BAD = {
 @pytest.mark.parametrize("path", ["/v1/messages", "/v1/messages/count_tokens"])
 @pytest.mark.parametrize("name", BAD)
 async def test_not_json(name, path, proxy):
-    """Anything that is not one JSON object in UTF-8 is a 400 (conformance 067-070)."""
+    """Anything that is not one JSON object in UTF-8 is a 400 (conformance 067, 068, 069, 070)."""
     async with wire(proxy.base_url) as connection:
         await connection.send("POST", path, proxy.headers, BAD[name])
         answer = await connection.read_answer()

@@ -64,7 +64,7 @@ async def test_silence_in_the_middle_is_pinged(proxy):
 
 
 async def test_a_busy_stream_has_no_pings(proxy):
-    """Pings fill silence and nothing else (conformance 150)."""
+    """Pings fill silence and nothing else (conformance 150, 152)."""
     answer = await ask(
         proxy.base_url,
         "/v1/messages",

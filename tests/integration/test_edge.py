@@ -47,7 +47,7 @@ async def test_the_query_does_not_route(path, model, proxy):
 )
 @pytest.mark.parametrize("model", [LOCAL, CLAUDE])
 async def test_counting(path, model, proxy):
-    """count_tokens answers one integer and generates nothing (conformance 003, 245)."""
+    """count_tokens answers one integer and generates nothing (conformance 003, 245, 248)."""
     body = turn(model=model, max_tokens=None)
 
     answer = await ask(proxy.base_url, path, headers=proxy.headers, body=body)

@@ -56,7 +56,7 @@ async def class_of(proxy, body, **headers):
 
 
 async def test_a_session_title_is_a_small_local_models_work(proxy):
-    """It asks for the main thread's model, and does not need it."""
+    """It asks for the main thread's model, and does not need it (conformance 287)."""
     body = turn("fix the login", MAIN, output_config={"format": TITLE}, stream=True)
 
     answer = await sent(proxy, body)
@@ -72,7 +72,7 @@ async def test_a_session_title_is_a_small_local_models_work(proxy):
     ids=["a small model without a stream", "one token"],
 )
 async def test_background_calls_are_a_small_local_models_work(body, proxy):
-    """Chores of the main thread under built-in ids cost nothing."""
+    """Chores of the main thread under built-in ids cost nothing (conformance 287)."""
     answer = await sent(proxy, body)
 
     assert (200, "qwen-fast") == (answer.status, answer.header("x-ccproxy-deployment"))

@@ -93,7 +93,11 @@ SAME_BOTH_WAYS = {
 
 @pytest.mark.parametrize("name", SAME_BOTH_WAYS)
 async def test_whole_and_streamed_are_the_same(name, proxy):
-    """The folded stream equals the message but for its ids (conformance 117-128, 131-150)."""
+    """The folded stream equals the message but for its ids, and keeps the grammar.
+
+    (conformance 117, 119, 120, 122, 125, 126, 127, 128, 131, 132, 133, 134, 135, 136, 137, 138,
+    140, 142, 143, 145, 146, 147, 148, 149)
+    """
     body = SAME_BOTH_WAYS[name]
 
     streamed = check_stream((await stream_of(proxy, body)).body)
@@ -333,7 +337,7 @@ BREAKS = {
 
 @pytest.mark.parametrize("name", BREAKS)
 async def test_a_stream_that_breaks(name, proxy):
-    """`event: error` of a documented type, then nothing; never a clean end (conformance 155-157, 222)."""
+    """`event: error` of a documented type, then nothing; never a clean end (155, 156, 157, 222, 286)."""
     settings, error_type = BREAKS[name]
     proxy.ollama.add_fault(name.partition(" ")[0], after_records=3, **settings)
 

@@ -86,7 +86,7 @@ def test_what_is_no_base_url(text: str, message: str) -> None:
 
 
 def test_on_premises_is_loopback_or_listed() -> None:
-    """A host stays on premises if it is this one or stands in the list."""
+    """A host stays on premises if it is this one or stands in the list (conformance 243)."""
     assert stays_on_premises("127.0.0.1", ())
     assert stays_on_premises("studio.local", {"studio.local"})
     assert not stays_on_premises("studio.local", ())

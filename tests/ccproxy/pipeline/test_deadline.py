@@ -42,7 +42,7 @@ async def test_without_a_limit_there_is_no_deadline():
 
 
 def test_a_client_that_heard_nothing_gets_a_504():
-    """It may try again (conformance 059)."""
+    """It may try again (conformance 063)."""
     refusal = deadline_refusal(DeadlineMissed("Too late."))
 
     assert (504, "timeout_error", True) == (

@@ -55,7 +55,7 @@ def error(text: str) -> bytes:
     ],
 )  # fmt: skip
 def test_class(status: int, body: bytes, failure: FailureClass) -> None:
-    """The upstream's words decide, then its status (conformance 054-061)."""
+    """The upstream's words decide, then its status (054, 055, 056, 057, 058, 059, 060, 061)."""
     assert failure is refused(status, body).failure
 
 
@@ -86,7 +86,7 @@ def test_a_missing_model_is_named_as_the_client_knows_it() -> None:
     ],
 )
 def test_overflow_is_said_so_that_claude_code_compacts(words: str, expected: str) -> None:
-    """The numbers are the upstream's, or one token too many (conformance 058)."""
+    """The numbers are the upstream's, or one token too many (conformance 058, 231)."""
     assert expected == refused(400, error(words)).message
     assert expected == said_error(words, name="qwen", context_tokens=4096).message
 

@@ -78,7 +78,10 @@ def test_the_version_these_tests_were_made_for() -> None:
 
 
 async def test_everything_on_the_wire(runtime: LiteLLMRuntime) -> None:
-    """The body is Ollama's own shape, with nothing lost and nothing added (164-201, 232)."""
+    """The body is Ollama's own shape, with nothing lost and nothing added.
+
+    (conformance 165, 171, 174, 175, 177, 190, 191, 193, 198, 200, 232)
+    """
     tool = {
         "type": "function",
         "function": {"name": "f", "parameters": {"type": "object", "properties": {}}},
@@ -266,7 +269,7 @@ async def test_proxies_of_the_environment_are_ignored(
 
 
 async def test_a_whole_answer(runtime: LiteLLMRuntime) -> None:
-    """Thinking, text, calls and true counts arrive as they were said (conformance 205-218)."""
+    """Thinking, text, calls and true counts arrive as they were said (conformance 205, 206, 209, 218)."""
     script = answer(
         said(thinking="h"),
         said(content="a"),
@@ -318,7 +321,7 @@ async def test_each_piece_arrives_at_once(runtime: LiteLLMRuntime) -> None:
 async def test_trouble(
     runtime: LiteLLMRuntime, script: list[Step], before: int, failure: FailureClass
 ) -> None:
-    """Each way to fail has its class, and is asked only once (conformance 054-061, 157, 221)."""
+    """Each way to fail has its class, and is asked only once (054, 055, 061, 157, 221)."""
     async with scripted_ollama(script) as ollama:
         upstream = LiteLLMUpstream(runtime, target(ollama))
         events = upstream.stream(ASK)

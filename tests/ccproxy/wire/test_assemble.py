@@ -319,7 +319,10 @@ def test_blocks(case: Case) -> None:
 
 
 def test_the_stream_byte_for_byte() -> None:
-    """A whole answer with thinking, text and a tool call, as bytes (131-147)."""
+    """A whole answer with thinking, text and a tool call, as bytes.
+
+    (conformance 131, 133, 134, 135, 136, 137, 138, 140, 145, 147, 226)
+    """
     answer = Answer(_deltas("~hm", "Hi", call(path="ä")), request=SHOWN)
     start, delta = b"event: content_block_start\ndata: ", b"event: content_block_delta\ndata: "
     stop = b'event: content_block_stop\ndata: {"type":"content_block_stop","index":%d}\n\n'

@@ -22,7 +22,7 @@ from tests.support.model_answers import Answer, call
 
 
 def test_message() -> None:
-    """The Message has every field, and its blocks have theirs (117-120, 122, 123, 125)."""
+    """The Message has every field, and its blocks have theirs (117, 118, 119, 120, 122, 123, 125)."""
     deltas = [
         ModelDelta(thinking="h"),
         ModelDelta(thinking="m"),

@@ -104,7 +104,7 @@ FRAMES = [
 
 @pytest.mark.parametrize(("event", "frame"), FRAMES, ids=lambda value: type(value).__name__)
 def test_frame(event: e.Event, frame: bytes) -> None:
-    """Each event has exactly one frame (conformance 131, 133, 136-140, 145, 150, 155)."""
+    """Each event has exactly one frame (131, 133, 136, 137, 138, 140, 145, 150, 155)."""
     assert e.encode(event) == frame
 
 

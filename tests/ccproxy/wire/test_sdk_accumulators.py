@@ -85,7 +85,10 @@ def rich_answer() -> Answer:
 
 
 async def test_everything_arrives(rich_answer: Answer) -> None:
-    """Text, thinking, signature, tools, stop reason and usage arrive (117-128, 136-146)."""
+    """Text, thinking, signature, tools, stop reason and usage arrive.
+
+    (conformance 117, 125, 127, 128, 136, 137, 138, 140, 141, 143, 145, 146)
+    """
     message, events = await _streamed([PING, *rich_answer.frames(), PING])
     assert _said(message) == rich_answer.message()
     assert message.stop_reason == "tool_use"

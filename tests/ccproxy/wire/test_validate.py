@@ -782,7 +782,7 @@ ROWS = [*FIELDS, *THINKING, *TOOLS, *MESSAGES, *SOURCES]
 
 @pytest.mark.parametrize(("rule", "request_body", "expected"), ROWS, ids=[row[0] for row in ROWS])
 def test_rule(rule: str, request_body: dict[str, Any], expected: str | Elsewhere | None) -> None:
-    """Each rule accepts, refuses or sends elsewhere as its row says (conformance 066-116)."""
+    """Each rule accepts, refuses or sends elsewhere as its row says (conformance 066-116, 172-180)."""
     assert rule[:3].isdigit()
     assert_outcome(outcome(request_body), expected)
 
