@@ -119,6 +119,7 @@ lock: $(UV) ## Compile requirements.lock again and check its wheels (ARGS=--upgr
 .PHONY: docs
 docs: setup ## Write the generated pages of docs/ anew
 	@.venv/bin/ccproxy routes show --config config/ccproxy.yaml --markdown > docs/ROUTING_TABLE.md 2>/dev/null
+	@.venv/bin/python -m tests.support.conformance > docs/conformance.md
 
 .PHONY: clean
 clean: ## Remove everything that the other commands built
