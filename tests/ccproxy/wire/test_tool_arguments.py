@@ -73,6 +73,7 @@ def test_coercions(schema, given_, meant):
 
 NOT_COERCED = {
     "word": (INTEGER, "five", "a: must be of type integer, not string"),
+    "null for a required one": (INTEGER, None, "a: must be of type integer, not null"),
     "fraction": (INTEGER, "5.5", "a: must be of type integer, not string"),
     "leading zero": (INTEGER, "007", "a: must be of type integer, not string"),
     "long number": (INTEGER, "1" * 40, "a: must be of type integer, not string"),
@@ -88,7 +89,7 @@ NOT_COERCED = {
     "broken JSON": (PLACE, '{"x": 1', "a: must be of type object, not string"),
     "list of another spelling": (TEXTS, "['a']", "a: must be of type array, not string"),
     "enum": ({"enum": ["a", "b"]}, "c", 'a: must be one of "a", "b"'),
-    "enum of two alike": ({"enum": ["A", "a"]}, "À", 'a: must be one of "A", "a"'),
+    "enum of two alike": ({"enum": ["A", "a"]}, "a ", 'a: must be one of "A", "a"'),
     "const": ({"const": 1}, 2, "a: must be 1"),
     "forms": (
         {"anyOf": [INTEGER, {"type": "null"}]},
@@ -184,12 +185,15 @@ def test_an_unknown_property_of_an_open_schema_is_kept():
     )
 
 
-@pytest.mark.parametrize("given_", [{"a_b": "1", "aB": "2"}, {"A": "1"}])
-def test_a_name_is_not_guessed_where_it_is_not_plain(given_):
+@pytest.mark.parametrize(
+    ("given_", "names"),
+    [({"a_b": "1", "aB": "2"}, ["ab"]), ({"A": "1"}, ["a", "a_"]), ({"__": "1"}, ["_"])],
+)
+def test_a_name_is_not_guessed_where_it_is_not_plain(given_, names):
     """Two that could be meant, or two that could mean it, are errors."""
-    schema = closed(["ab", "a", "a_"], ab=TEXT, a=TEXT, a_=TEXT)
+    checked = check_arguments(given_, closed(names[:1], **dict.fromkeys(names, TEXT)))
 
-    assert check_arguments(given_, schema).errors
+    assert f"{names[0]}: is required" in checked.errors
 
 
 def test_defaults_are_not_filled_in():
@@ -262,26 +266,30 @@ def _nested(levels):
     return {"properties": {"a": schema}}
 
 
+DEEP, LONG, ODD = "leads too deep", "takes too many steps", "cannot be applied"
 HOSTILE = {
-    "into itself": {"$ref": "#"},
-    "round and round": {
-        "properties": {"a": {"$ref": "#/$defs/A"}},
-        "$defs": {"A": {"$ref": "#/$defs/B"}, "B": {"$ref": "#/$defs/A"}},
-    },
-    "doubling": _doubling(30),
-    "deep": _nested(120),
-    "many forms of a long text": {"properties": {"a": {"anyOf": [INTEGER] * 2000}}},
-    "no type": {"properties": {"a": {"type": "word"}}},
-    "not a length": {"properties": {"a": {"minLength": "x"}}},
-    "multiple of nothing": {"properties": {"a": {"type": "string"}, "n": {"multipleOf": 0}}},
-    "no schema": {"properties": {"a": 5}},
-    "no properties": {"properties": []},
-    "an id that is none": {"$id": 5, "properties": {"a": {"$ref": "#/$defs/x"}}},
+    "into itself": ({"$ref": "#"}, DEEP),
+    "round and round": (
+        {
+            "properties": {"a": {"$ref": "#/$defs/A"}},
+            "$defs": {"A": {"$ref": "#/$defs/B"}, "B": {"$ref": "#/$defs/A"}},
+        },
+        DEEP,
+    ),
+    "doubling": (_doubling(30), LONG),
+    "deep": (_nested(120), DEEP),
+    "many forms of a long text": ({"properties": {"a": {"anyOf": [INTEGER] * 2000}}}, LONG),
+    "no type": ({"properties": {"a": {"type": "word"}}}, ODD),
+    "not a length": ({"properties": {"a": {"minLength": "x"}}}, ODD),
+    "multiple of nothing": ({"properties": {"n": {"multipleOf": 0}}}, ODD),
+    "no schema": ({"properties": {"a": 5}}, ODD),
+    "no properties": ({"properties": []}, ODD),
+    "an id that is none": ({"$id": 5, "properties": {"a": {"$ref": "#/$defs/x"}}}, ODD),
 }
 
 
-@pytest.mark.parametrize("schema", HOSTILE.values(), ids=HOSTILE.keys())
-def test_a_schema_that_cannot_be_applied(schema):
+@pytest.mark.parametrize(("schema", "reason"), HOSTILE.values(), ids=HOSTILE.keys())
+def test_a_schema_that_cannot_be_applied(schema, reason):
     """Such a schema neither raises nor hangs; the arguments pass as they are, and it is said."""
     given_ = {"a": "x" * 1_000_000, "n": 5}
     started = time.process_time()
@@ -291,7 +299,7 @@ def test_a_schema_that_cannot_be_applied(schema):
     assert time.process_time() - started < 5
     assert given_ is checked.arguments
     assert ((), ()) == (checked.coerced, checked.errors)
-    assert checked.unchecked.startswith("the tool's schema ")
+    assert checked.unchecked.startswith(f"the tool's schema {reason}")
 
 
 def test_arguments_nested_too_deeply_are_not_checked():

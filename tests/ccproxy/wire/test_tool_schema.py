@@ -491,7 +491,9 @@ def test_depth_is_bounded(keyword):
 
     offered = rewritten(schema)
 
-    assert len(orjson.dumps(offered)) < 10_000 + DEPTH_LIMIT * VALUE_LIMIT_CHARS
+    text = orjson.dumps(offered).decode()
+    assert ("Must not be: " if keyword == "not" else "Schema: {") in text
+    assert len(text) < 10_000 + DEPTH_LIMIT * VALUE_LIMIT_CHARS
     assert {"type": "object", "properties": {"x": offered}} == kept_by_ollama(
         {"type": "object", "properties": {"x": offered}}
     )
