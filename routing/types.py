@@ -211,6 +211,9 @@ class RequestFacts:
     """Other agents whose prompt was found too: `PromptFinding.rivals`."""
     prompt_near: tuple[str, ...] = ()
     """Agents most of whose prompt was found; for the record only, it decides nothing."""
+    unknown_tags: int = 0
+    """Tags that name no agent of the roster: how many, as `PromptFinding` counts them; what they
+    say is a client's text. For the record only."""
     bound_agent: str | None = None
     """The agent that an earlier turn of the same client agent was recognised as."""
     client_agent_type: str | None = None

@@ -180,6 +180,8 @@ def _summary(told: Mapping[str, Any]) -> list[tuple[str, str]]:
     ]
     if facts["prompt_near"]:
         rows.append(("near", f"most of the prompt of {', '.join(facts['prompt_near'])}"))
+    if facts["unknown_tags"]:
+        rows.append(("tags", f"{facts['unknown_tags']} that name no agent of the roster"))
     if "privacy" in told:
         rows.append(("tier", told["tier"] or "none"))
         rows.append(("privacy", told["privacy"]))

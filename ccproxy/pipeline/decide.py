@@ -94,6 +94,7 @@ def gather_facts(
         prompt_agent=finding.chosen,
         prompt_rivals=finding.rivals,
         prompt_near=finding.near,
+        unknown_tags=len(finding.unknown_tags),
         bound_agent=around.bound_agent,
         client_agent_type=_text(incoming, TYPE_HEADER),
         request_class=classify_call(call_features(body, incoming.headers, counting=counting)),

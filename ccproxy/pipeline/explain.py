@@ -88,6 +88,7 @@ def _told_facts(facts: RequestFacts) -> dict[str, object]:
         "prompt_agent": facts.prompt_agent,
         "prompt_rivals": list(facts.prompt_rivals),
         "prompt_near": list(facts.prompt_near),
+        "unknown_tags": facts.unknown_tags,
         "bound_agent": facts.bound_agent,
         "client_agent_type": facts.client_agent_type,
         "principal": facts.principal,

@@ -128,6 +128,8 @@ def _leave_evidence(routed: Routed, outcome: Outcome) -> None:
         return
     outcome.agent, outcome.agent_source = match.slug or "unknown", match.source
     outcome.notes.extend(f"agent_conflict={conflict.source}" for conflict in match.conflicts)
+    if routed.facts.unknown_tags:
+        outcome.notes.append(f"unknown_tag={routed.facts.unknown_tags}")
     if match.slug is None:
         outcome.notes.extend(f"prompt_near={slug}" for slug in routed.facts.prompt_near[:1])
 

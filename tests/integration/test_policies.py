@@ -7,6 +7,7 @@ import pytest
 import pytest_asyncio
 
 from ccproxy.demo.claude_faults import Fault, FaultKind
+from routing.prompts import tag_line
 from tests.support.http_wire import ask
 from tests.support.messages import WEATHER, turn
 
@@ -277,3 +278,30 @@ async def test_notes_name_what_was_found_on_the_way(asking):
 
     assert "chief-architect" == answer.header("x-ccproxy-agent")
     assert "agent_conflict=model" == answer.header("x-ccproxy-notes")
+
+
+@pytest.mark.parametrize(
+    ("tags", "agent", "notes"),
+    [
+        (["no-such-agent"], "unknown", "unknown_tag=1"),
+        (["gone-a", "gone-b", "debugger"], "debugger", "unknown_tag=2"),
+        (["debugger"], "debugger", None),
+    ],
+)
+async def test_a_tag_of_no_agent_is_counted(tags, agent, notes, asking, proxy):
+    """A tag that an edit of the roster left behind shows, by number and not by its text."""
+    system = "\n".join(["Be brief.", *map(tag_line, tags)])
+    before = await _counted(proxy, "unknown_tag")
+
+    answer = await asking(turn(model=CLAUDE, system=system))
+
+    assert (agent, notes) == (answer.header("x-ccproxy-agent"), answer.header("x-ccproxy-notes"))
+    assert before + bool(notes) == await _counted(proxy, "unknown_tag")
+
+
+async def _counted(proxy, kind):
+    """Return how often a note of this kind was made."""
+    metrics = await ask(proxy.base_url, "/metrics", method="GET", headers=proxy.headers)
+    sample = f'ccproxy_notes_total{{kind="{kind}"}} '
+    lines = [line for line in metrics.body.decode().splitlines() if line.startswith(sample)]
+    return float(lines[0].removeprefix(sample)) if lines else 0.0
