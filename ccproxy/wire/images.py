@@ -25,10 +25,11 @@ if TYPE_CHECKING:
 
 MAX_SIDE_PX: Final = 8000
 """Source: Anthropic's "Vision" page (2026-08): a larger image is refused."""
-MAX_IMAGE_PX: Final = 25_000_000
-"""Pixels of one image that is transcoded: 100 MB of memory for the moment, less than a second."""
-MAX_REQUEST_PX: Final = 100_000_000
-"""Pixels transcoded for one request: a conversation sends all of its images again each turn."""
+MAX_IMAGE_PX: Final = 16_000_000
+"""Pixels of one image that is remade: 64 MB of memory for the moment, and two seconds, because a
+megapixel takes about 0.12 s."""
+MAX_REQUEST_PX: Final = 50_000_000
+"""Pixels remade for one request: a conversation sends all of its images again each turn."""
 
 _HEAD_CHARS: Final = 16
 """Base64 of the twelve bytes that tell the format."""

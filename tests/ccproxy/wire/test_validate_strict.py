@@ -57,6 +57,7 @@ STRICT: list[Row] = [
         None,
     ),
     ("080 after a server tool", dialogue(SEARCHED, SYSTEM, says("assistant", "y")), None),
+    ("080 and a turn later", dialogue(SYSTEM, says("assistant", "y"), says("user", "z")), None),
     ("080 before a user", dialogue(SYSTEM, says("user", "y")), LAST),
     ("080 after an assistant", dialogue(says("assistant", "y"), SYSTEM), f"messages.2: {FOLLOW}"),
     (
