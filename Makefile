@@ -58,11 +58,11 @@ demo: setup ## Start the proxy with simulated upstreams, whatever is installed
 	@.venv/bin/ccproxy demo $(ARGS)
 
 .PHONY: test
-test: setup .cache/sdk0/.ready ## Run every test whose tools are here (CCPROXY_TEST_SIZE=quick|ci|full)
+test: setup .cache/sdk0/.ready .cache/qwen/.ready ## Run every test whose tools are here (CCPROXY_TEST_SIZE=quick|ci|full)
 	@.venv/bin/python -m pytest -q -n $(PYTEST_WORKERS) --dist worksteal $(ARGS)
 
 .PHONY: test-full
-test-full: setup .cache/sdk0/.ready ## Run the tests at full size (slow)
+test-full: setup .cache/sdk0/.ready .cache/qwen/.ready ## Run the tests at full size (slow)
 	@CCPROXY_TEST_SIZE=full PYTEST_TIMEOUT=900 $(MAKE) test
 
 .PHONY: lint
@@ -107,7 +107,7 @@ ci-tools: setup tests/clients/node_modules/.ready ## Install the outside tools t
 lock: $(UV) ## Compile requirements.lock again and check its wheels (ARGS=--upgrade for newer versions)
 	@$(UV) pip compile pyproject.toml --quiet --all-extras --universal --generate-hashes \
 	  --python-version 3.11 --no-header -o requirements.lock $(ARGS)
-	@set -e; for lock in requirements.lock tests/clients/anthropic-0.lock tests/clients/node.lock; do \
+	@set -e; for lock in requirements.lock tests/clients/anthropic-0.lock tests/clients/node.lock tests/data/qwen.lock; do \
 	  for platform in $(LOCK_PLATFORMS); do for version in $(LOCK_PYTHONS); do \
 	    $(UV) --no-config pip install --quiet --dry-run --no-deps --require-hashes \
 	      --only-binary :all: --python-platform $$platform --python-version $$version \
@@ -130,6 +130,12 @@ clean: ## Remove everything that the other commands built
 .cache/sdk0/.ready: tests/clients/anthropic-0.lock | .venv/.ready
 	@rm -rf .cache/sdk0
 	@$(PIP) install --quiet --no-deps --require-hashes --target .cache/sdk0 -r $<
+	@touch $@
+
+# Qwen's own vocabulary, which DashScope's client brings along; none of its code is run.
+.cache/qwen/.ready: tests/data/qwen.lock | .venv/.ready
+	@rm -rf .cache/qwen
+	@$(PIP) install --quiet --no-deps --require-hashes --target .cache/qwen -r $<
 	@touch $@
 
 # npm's scripts stay off; the clients work without them.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
@@ -29,8 +29,10 @@ from ccproxy.config.reload_signal import install_reload_signal
 from ccproxy.config.versions import version_store
 from ccproxy.fleet import build_fleet
 from ccproxy.health.overview import HealthOverview
+from ccproxy.ledger.ledger import ledger_at
 from ccproxy.observability.decision_log import FILE_NAME as DECISIONS_FILE
 from ccproxy.observability.decision_log import decision_log
+from ccproxy.observability.ledger_metrics import LedgerState, truncation_counter
 from ccproxy.observability.logs import RequestLog
 from ccproxy.observability.metrics import Metrics
 from ccproxy.observability.routing_metrics import RoutingState, reload_counter
@@ -42,6 +44,7 @@ from ccproxy.pipeline.forward import ApiForwarder
 from ccproxy.pipeline.refusals import routing_refusal
 from ccproxy.pipeline.relay import PING_AFTER_S
 from ccproxy.pipeline.router import Router
+from ccproxy.pipeline.token_ratios import TokenRatios
 from ccproxy.pipeline.translated import PATIENCE_S
 from ccproxy.wire.models_page import ModelEntry
 from routing.errors import RoutingError
@@ -57,8 +60,9 @@ if TYPE_CHECKING:
     from ccproxy.auth import Principal
     from ccproxy.config.settings import Settings
     from ccproxy.fleet import Fleet
+    from ccproxy.ledger.ledger import Ledger
     from ccproxy.observability.decision_log import DecisionLog
-    from ccproxy.ports import Outcome, OutcomeSink
+    from ccproxy.ports import LearnedRatio, Outcome, OutcomeSink
     from routing.types import AgentMatch
 
 _log = logging.getLogger(__name__)
@@ -131,7 +135,14 @@ def build_proxy(
         count=reload_counter(metrics.registry),
     )
     decisions = decision_log(settings.tokens_file.parent / DECISIONS_FILE, _log.warning)
-    fleet = build_fleet(settings, patience_s=patience_s)
+    ledger = ledger_at(settings.ledger_url, _log.warning)
+    metrics.registry.register(LedgerState(ledger))
+    token_ratios = TokenRatios(
+        {d.name: d.model for d in settings.deployments if not d.is_claude},
+        save=ledger.put,
+        on_truncation=truncation_counter(metrics.registry),
+    )
+    fleet = build_fleet(settings, patience_s=patience_s, token_ratios=token_ratios)
     metrics.registry.register(UpstreamStates(fleet.monitor.states))
     metrics.registry.register(RoutingState(lambda: live.rejected is not None, decisions))
     sinks: list[OutcomeSink] = [metrics, _DecisionSink(decisions)]
@@ -157,10 +168,11 @@ def build_proxy(
         {name: each.api_base or "" for name, each in fleet.ollama.items()},
         fleet.monitor,
         live.status,
+        ledger.status,
     )
     catalogue = _catalogue(settings, fleet, live)
     app = _framework(
-        _lifespan(fleet, live, decisions),
+        _lifespan(fleet, live, decisions, ledger),
         (
             models_router(authenticate, _agent_finder(live), catalogue),
             ops_router(authenticate, health, metrics.exposition),
@@ -200,12 +212,13 @@ def _framework(
 
 
 def _lifespan(
-    fleet: Fleet, live: LiveRouting, decisions: DecisionLog
+    fleet: Fleet, live: LiveRouting, decisions: DecisionLog, ledger: Ledger
 ) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         async with fleet.running():
             decisions.start()
+            ledger.start(_on_this_loop(fleet.token_ratios.restore))
             watching = asyncio.create_task(live.watch())
             forget_signal = install_reload_signal(asyncio.get_running_loop(), live)
             try:
@@ -214,9 +227,22 @@ def _lifespan(
                 forget_signal()
                 watching.cancel()
                 await asyncio.gather(watching, return_exceptions=True)
-                await asyncio.to_thread(decisions.close)
+                await asyncio.gather(
+                    asyncio.to_thread(decisions.close), asyncio.to_thread(ledger.close)
+                )
 
     return lifespan
+
+
+def _on_this_loop(call: Callable[[Sequence[LearnedRatio]], None]) -> Callable[..., None]:
+    """Return what has the running loop make a call, for another thread to use."""
+    loop = asyncio.get_running_loop()
+
+    def later(rows: Sequence[LearnedRatio]) -> None:
+        with suppress(RuntimeError):  # the loop has ended meanwhile
+            loop.call_soon_threadsafe(call, rows)
+
+    return later
 
 
 def _authenticator(

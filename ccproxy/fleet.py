@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from ccproxy.config.deployments import DeploymentSettings
     from ccproxy.config.settings import Settings
     from ccproxy.pipeline.request import Served
+    from ccproxy.pipeline.token_ratios import TokenRatios
     from ccproxy.ports import MessagesUpstream
     from ccproxy.upstreams.ollama import OllamaControl
 
@@ -47,6 +48,7 @@ class Fleet:
     monitor: OllamaMonitor
     ollama: Mapping[str, DeploymentSettings]
     """The deployments on an Ollama, by name."""
+    token_ratios: TokenRatios
     _runtime: LiteLLMRuntime | None
     _controls: Sequence[OllamaControl]
     _snapshot: FleetSnapshot = field(default_factory=FleetSnapshot)
@@ -74,7 +76,8 @@ class Fleet:
                     )
                     for name, facts in seen.items()
                     if facts is not None
-                }
+                },
+                token_ratios=self.token_ratios.snapshot(),
             )
         return self._snapshot
 
@@ -113,8 +116,14 @@ class Fleet:
             yield
 
 
-def build_fleet(settings: Settings, *, patience_s: float) -> Fleet:
-    """Wire the deployments; nothing is connected until the fleet runs."""
+def build_fleet(settings: Settings, *, patience_s: float, token_ratios: TokenRatios) -> Fleet:
+    """Wire the deployments; nothing is connected until the fleet runs.
+
+    Args:
+        settings: Which deployments there are.
+        patience_s: How long a local stream may stay uncommitted.
+        token_ratios: Learns from the translated deployments' counts.
+    """
     usable = [d for d in settings.deployments if d.unavailable is None]
     ollama = {d.name: d for d in settings.deployments if d.is_ollama}
     models: dict[str, list[str]] = {}
@@ -135,7 +144,7 @@ def build_fleet(settings: Settings, *, patience_s: float) -> Fleet:
             served[deployment.name] = _passthrough(deployment, claude[deployment.name])
         elif runtime is not None:
             served[deployment.name] = _translated(deployment, runtime, monitor, patience_s)
-    return Fleet(served, claude, monitor, ollama, runtime, tuple(controls.values()))
+    return Fleet(served, claude, monitor, ollama, token_ratios, runtime, tuple(controls.values()))
 
 
 def _claude_pools(deployments: Sequence[DeploymentSettings]) -> dict[str, MessagesUpstream]:

@@ -344,6 +344,20 @@ class Outcome:
     """What was not silent: dropped fields, cut blocks, ignored tools."""
 
 
+@dataclass(frozen=True, slots=True)
+class LearnedRatio:
+    """How far token estimates are off at one deployment, as the ledger keeps it."""
+
+    deployment: str
+    model: str
+    """As the config file names it; a deployment that gets another model learns anew."""
+    ratio: float
+    """True tokens per estimated one."""
+    samples: int
+    updated_at_s: float
+    """Unix time."""
+
+
 @dataclass(slots=True)
 class Routed:
     """How a request was decided, for the record."""

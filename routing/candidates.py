@@ -64,6 +64,8 @@ class Verdict(NamedTuple):
     """Skipped only because it is unavailable now."""
     longest_prompt: int | None = None
     """In tokens; set exactly where the prompt is longer than that."""
+    prompt_tokens: int = 0
+    """The prompt as this candidate will count it; set together with `longest_prompt`."""
 
     def entry(self) -> TraceEntry:
         """Return the verdict as a step of the trace."""
@@ -99,9 +101,10 @@ def refusal(verdicts: Sequence[Verdict], terms: Terms, trace: Sequence[TraceEntr
     the trace: it is the operator's business.
     """
     outage = any(verdict.outage for verdict in verdicts)
-    longest = max((each.longest_prompt for each in verdicts if each.longest_prompt), default=None)
-    if longest is not None and terms.content is not None and not outage:
-        tokens = terms.content.input_tokens
+    too_long = [each for each in verdicts if each.longest_prompt]
+    if too_long and not outage:
+        roomiest = max(too_long, key=lambda each: each.longest_prompt or 0)
+        tokens, longest = roomiest.prompt_tokens, roomiest.longest_prompt
         message = f"prompt is too long: {tokens} tokens > {longest} maximum"
         return NoAttempt(message, outage=False, trace=trace)
     told = [
@@ -167,13 +170,12 @@ def _judge_room(verdict: Verdict, deployment: Deployment, terms: Terms) -> Verdi
     """Return the verdict after a look at the prompt's length and at what is up."""
     longest = None if terms.counting else longest_prompt_tokens(deployment)
     content = terms.content
-    if longest is not None and content is not None and not _is_short(content, longest):
-        tokens = content.input_tokens
-        if tokens > longest:
-            verdict = verdict._replace(longest_prompt=longest)
-            if terms.on_overflow is OnOverflow.REROUTE:
-                reason = f"holds {longest} tokens, and the prompt has about {tokens}"
-                return verdict._replace(skipped=reason)
+    tokens = _tokens_above(longest, deployment.name, terms)
+    if tokens is not None:
+        verdict = verdict._replace(longest_prompt=longest, prompt_tokens=tokens)
+        if terms.on_overflow is OnOverflow.REROUTE:
+            reason = f"holds {longest} tokens, and the prompt has about {tokens}"
+            return verdict._replace(skipped=reason)
     if terms.max_cost_microusd is not None and content is not None and not terms.counting:
         dear = too_dear(
             deployment,
@@ -190,7 +192,16 @@ def _judge_room(verdict: Verdict, deployment: Deployment, terms: Terms) -> Verdi
     return verdict
 
 
-def _is_short(content: ContentFacts, tokens: int) -> bool:
-    """Return whether the prompt is known to fit without an estimate."""
+def _tokens_above(longest: int | None, deployment: str, terms: Terms) -> int | None:
+    """Return how long the prompt is for a deployment if that is too long, else None.
+
+    A prompt that is known to fit by the length of its body is not estimated.
+    """
+    content = terms.content
+    if longest is None or content is None:
+        return None
     at_most = content.input_tokens_at_most
-    return at_most is not None and at_most <= tokens
+    if at_most is not None and terms.fleet.prompt_tokens(deployment, at_most) <= longest:
+        return None
+    tokens = terms.fleet.prompt_tokens(deployment, content.input_tokens)
+    return tokens if tokens > longest else None

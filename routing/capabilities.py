@@ -13,9 +13,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Final
 
+from routing.calibration import UNKNOWN_RATIO
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from routing.calibration import TokenRatio
     from routing.fit import SeenModel
     from routing.types import ContentFacts, Deployment
 
@@ -63,6 +66,12 @@ class FleetSnapshot:
     capabilities: Mapping[str, Capabilities] = field(default_factory=dict)
     models: Mapping[str, SeenModel] = field(default_factory=dict)
     """Length and size of the models, as their upstreams say."""
+    token_ratios: Mapping[str, TokenRatio] = field(default_factory=dict)
+    """How the models' own token counts differ from estimates; 1 for those not in it."""
+
+    def prompt_tokens(self, deployment: str, estimated_tokens: int) -> int:
+        """Return an estimate as a deployment's model will count it."""
+        return self.token_ratios.get(deployment, UNKNOWN_RATIO).tokens(estimated_tokens)
 
 
 NOTHING_KNOWN: Final = FleetSnapshot()

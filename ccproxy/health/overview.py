@@ -24,6 +24,7 @@ class HealthOverview:
         api_bases: Mapping[str, str],
         monitor: OllamaMonitor,
         routing_status: Callable[[], Mapping[str, object]],
+        ledger_status: Callable[[], Mapping[str, object]],
     ) -> None:
         """Take what the answers are made of.
 
@@ -32,11 +33,13 @@ class HealthOverview:
             api_bases: The address of each deployment on an Ollama, by deployment name.
             monitor: Knows the backends.
             routing_status: Returns versions, and the edit that was rejected, if any.
+            ledger_status: Returns whether rows are written, and why not.
         """
         self._table = table
         self._api_bases = api_bases
         self._monitor = monitor
         self._routing_status = routing_status
+        self._ledger_status = ledger_status
 
     def is_ready(self) -> bool:
         """Return True when at least one deployment that a route uses can be tried."""
@@ -67,7 +70,7 @@ class HealthOverview:
         return None if self._monitor.reachable(api_base) else "Ollama does not answer"
 
     def detail(self) -> dict[str, Any]:
-        """Return `{"ready", "profile", "routing", "deployments", "backends"}`."""
+        """Return `{"ready", "profile", "routing", "ledger", "deployments", "backends"}`."""
         table = self._table()
         deployments = [
             {
@@ -82,6 +85,7 @@ class HealthOverview:
             "ready": self.is_ready(),
             "profile": table.active.name,
             "routing": self._routing_status(),
+            "ledger": self._ledger_status(),
             "deployments": deployments,
             "backends": self._monitor.snapshot(),
         }

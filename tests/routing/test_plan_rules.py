@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from routing.calibration import TokenRatio
 from routing.capabilities import Capabilities, FleetSnapshot
 from routing.content import StatedContent
 from routing.errors import NoAttempt
@@ -299,3 +300,17 @@ def test_headers_that_rules_ask_for_are_known_beforehand() -> None:
     own = {"extends": "base", "rules": [rule("a", {"header": {"x-b": "*"}}, route=["plain"])]}
     table, _ = compile_table(table_of(own, base=base), CAPABLE_DEPLOYMENTS, ROSTER)
     assert table.asked_headers == {"x-team", "x-b"}
+
+
+def test_a_models_own_counts_decide_whether_a_prompt_fits() -> None:
+    """What was learned of a deployment's token counts is applied at that candidate alone."""
+    seen = FleetSnapshot(token_ratios={"small": TokenRatio(1.25, 40), "seeing": TokenRatio(0.8, 9)})
+    assert route_for(EVERY_ONE, StatedContent(input_tokens=700), fleet=seen).attempts[0] == "small"
+    longer = route_for(EVERY_ONE, StatedContent(input_tokens=701), fleet=seen)
+    assert longer.attempts == tuple(EVERY_ONE[1:])
+    assert "holds 875 tokens, and the prompt has about 877" in [
+        entry.reason for entry in longer.trace
+    ]
+    assert "seeing" in route_for(EVERY_ONE, StatedContent(input_tokens=5000), fleet=seen).attempts
+    with pytest.raises(NoAttempt, match=r"prompt is too long: 4001 tokens > 4000 maximum"):
+        route_for(["small", "seeing"], StatedContent(input_tokens=5001), fleet=seen)

