@@ -46,13 +46,13 @@ _LANGUAGES: Final = (
     "tools",
     "function_call",
 )
-_LONGEST_LANGUAGE: Final = max(map(len, _LANGUAGES))
 _BLANKS: Final = re.compile(r"[ \t\r]+")
 _MARKS: Final = {"`": re.compile("`+"), "~": re.compile("~+")}
-_OPENS: Final = (*WRAPPERS, *DIALECTS)
 _ALL_CLOSES: Final = (*CLOSES, PARAMETER_CLOSE)
 _MAX_OPENS: Final = 4
 _MAX_SPARE_BRACES: Final = 2
+OPENS: Final = (*WRAPPERS, *DIALECTS)
+"""Tags with which a form can begin; the last ones are followed by a name."""
 STARTS: Final = frozenset("{[<`~")
 """Characters with which a form can begin."""
 
@@ -68,6 +68,7 @@ class CallGroup:
         self._tools = tools
         self._calls: list[ToolCall] = []
         self._fence = ""
+        self._in_tags = False
 
     def read(self, *, tag_ends_line: bool) -> Scan[list[ToolCall]]:
         """Return the calls; the cursor stands behind them, at the beginning of a line or the end.
@@ -94,7 +95,7 @@ class CallGroup:
             if char and char in _MARKS and not self._fence:
                 yield from self._open_fence()
             elif char == "<":
-                tag = yield from cursor.ahead(_OPENS)
+                tag = yield from cursor.ahead(OPENS)
                 if not tag:
                     raise NotACall
                 cursor.take(len(tag))
@@ -111,8 +112,6 @@ class CallGroup:
         raise NotACall
 
     # --- bodies --------------------------------------------------------------------------------
-
-    _in_tags = False
 
     def _read_json(self) -> Scan[None]:
         cursor = self._cursor

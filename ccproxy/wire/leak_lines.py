@@ -24,12 +24,14 @@ _HEAD_CHARS: Final = 120
 _TAIL_CHARS: Final = 240
 _INDENT_CHARS: Final = 3
 _FENCE: Final = re.compile(r"[ \t]*(`{3,}|~{3,})([^`]*)\Z")
+_INDENTED: Final = re.compile(r" {0,3}\t| {4}")
 _NOT_PROSE: Final = tuple("{}[]<\"'`~")
 _PART_OF_MORE: Final = ("{", "[", "(", ",", "=", '":', "':")
 _SENTENCE_ENDS: Final = (".", "!", "?", "…", "。", "！", "？")  # noqa: RUF001 - Chinese ones
 _SPEAKS_OF_CALLS: Final = re.compile(
     r"""
     \b(?: for\ (?:example|instance) | as\ an\ example | an?\ example\ of | examples?\s*: | e\.g\.
+        | here(?:['’]s|\ is)\ how | you['’]d
         | (?:example|sample)\ (?:tool\ |function\ )?(?:call|usage)
         | in\ (?:the\ following|this)\ format | (?:call|format|syntax)\ (?:is|was|looks)\b
         | (?:(?:look|looks|something)\ like | like\ (?:this|so|the\ following))\W*\Z
@@ -42,6 +44,8 @@ _SPEAKS_OF_CALLS: Final = re.compile(
         | zum\ beispiel | beispiel: | par\ exemple | por\ ejemplo
     )(?!\w)
     | n['’]t\ (?:run|call|execute|invoke|use|send)\b
+    | (?:\A|[.!?]\ )to\ (?:call|invoke|use)\b
+    | \A\s*\#+\s.*(?:example|format|syntax|usage)
     | 例如 | 比如 | 示例 | 格式
     """,  # noqa: RUF001 - a typographic apostrophe
     re.IGNORECASE | re.VERBOSE,
@@ -73,8 +77,8 @@ class Lines:
 
     @property
     def in_code(self) -> bool:
-        """True in a fenced code block, where rule 1 forbids a call."""
-        return bool(self._fences)
+        """True in a fenced code block or on an indented line, where a call is forbidden (1, 3)."""
+        return bool(self._fences) or _INDENTED.match(self._head) is not None
 
     @property
     def at_line_start(self) -> bool:

@@ -24,9 +24,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, Final
 
-from ccproxy.ports import ToolCall
 from ccproxy.wire.leak_cursor import BrokenCall, Cursor, NotACall
-from ccproxy.wire.leak_forms import STARTS, CallGroup
+from ccproxy.wire.leak_forms import OPENS, STARTS, CallGroup
 from ccproxy.wire.leak_lines import Lines
 from ccproxy.wire.leak_tools import OfferedTools
 from ccproxy.wire.notes import note
@@ -34,10 +33,12 @@ from ccproxy.wire.notes import note
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from ccproxy.ports import ToolCall
     from ccproxy.wire.leak_cursor import Scan
 
 _SPACES: Final = re.compile(" +")
-_TO_NEXT_PLACE: Final = re.compile(r"[^\n][^\n<]*\n?|\n")
+# Up to the line's end, or before a `<` that may begin one of `OPENS`.
+_TO_NEXT_PLACE: Final = re.compile(r"[^\n](?:[^\n<]|<(?![tfi]|\Z))*\n?|\n")
 _LINE: Final = re.compile(r"[^\n]*\n?")
 
 
@@ -102,16 +103,19 @@ class LeakFilter:
                 cursor.take_match(_LINE)
             elif lines.at_line_start and char == " ":
                 cursor.take_match(_SPACES)
-            elif not self._may_begin(char) or not (yield from self._take_calls()):
+            elif not (yield from self._may_begin(char)) or not (yield from self._take_calls()):
                 cursor.take_match(_TO_NEXT_PLACE)
 
-    def _may_begin(self, char: str) -> bool:
+    def _may_begin(self, char: str) -> Scan[bool]:
         lines = self._lines
-        if char not in STARTS or lines.quoted or lines.speaks_of_calls:
+        if char not in STARTS or lines.quoted:
             return False
-        if lines.at_line_start:
-            return char not in "{[" or not lines.in_bigger_json
-        return char == "<"
+        if char == "<":
+            if not (yield from self._cursor.ahead(OPENS)):
+                return False
+        elif not lines.at_line_start or (char in "{[" and lines.in_bigger_json):
+            return False
+        return not lines.speaks_of_calls
 
     def _take_calls(self) -> Scan[bool]:
         """Take calls, or text that looked like some; return False if nothing was taken."""
