@@ -76,6 +76,7 @@ class Proxy:
     live: LiveRouting
     """What is in force, and how it came about."""
     metrics: Metrics
+    token_ratios: TokenRatios
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,7 +186,7 @@ def build_proxy(
         path: MessagesEndpoint(exchange, counting=counting, body_timeout_s=body_timeout_s)
         for path, counting in (("/v1/messages", False), ("/v1/messages/count_tokens", True))
     }
-    return Proxy(Entrance(messages, app), live, metrics)
+    return Proxy(Entrance(messages, app), live, metrics, token_ratios)
 
 
 def _framework(
