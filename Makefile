@@ -65,6 +65,10 @@ test: setup .cache/sdk0/.ready .cache/qwen/.ready ## Run every test whose tools 
 test-full: setup .cache/sdk0/.ready .cache/qwen/.ready ## Run the tests at full size (slow)
 	@CCPROXY_TEST_SIZE=full PYTEST_TIMEOUT=900 $(MAKE) test
 
+.PHONY: test-live
+test-live: setup ## Run tests/live against the real Ollama at OLLAMA_HOST (see docs/live-ollama.md)
+	@.venv/bin/python -m pytest -q -rs -m live tests/live $(ARGS)
+
 .PHONY: lint
 lint: setup
 	@.venv/bin/ruff check .

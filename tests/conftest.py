@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 import pytest
 from hypothesis import settings
 
+from tests.support.live_url import live_url
 from tests.support.loopback import LoopbackGuard
 from tests.support.sizes import Size, count, present_size
 from tests.support.tools import are_tools_required, known_tools, missing_tools
@@ -21,6 +24,8 @@ _guard = pytest.StashKey[LoopbackGuard]()
 
 def pytest_configure(config: pytest.Config) -> None:
     guard = LoopbackGuard()
+    if config.option.markexpr == "live":
+        guard.allow(urlsplit(live_url(os.environ)).hostname or "")
     guard.install()
     config.stash[_guard] = guard
     settings.register_profile(

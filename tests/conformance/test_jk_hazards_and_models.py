@@ -85,7 +85,7 @@ async def test_overflow_is_told_before_ollama_hears_of_it(proxy):
             answer,
             400,
             "invalid_request_error",
-            f"prompt is too long: {tokens} tokens > 64512 maximum",
+            f"prompt is too long: {tokens} tokens > 31744 maximum",
         )
         assert "false" == answer.header("x-should-retry")
     assert [] == proxy.ollama.generations

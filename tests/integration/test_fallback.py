@@ -404,7 +404,7 @@ async def test_overflow_by_our_own_estimate(proxy):
 
     tokens = counted.json()["input_tokens"]
     assert 400 == answer.status
-    assert f"prompt is too long: {tokens} tokens > 64512 maximum" == answer.error["message"]
+    assert f"prompt is too long: {tokens} tokens > 31744 maximum" == answer.error["message"]
     assert "false" == answer.header("x-should-retry")
     assert [] == proxy.ollama.generations
 
