@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+import orjson
+
 from ccproxy.pipeline.decide import decide, gather_facts
 from ccproxy.pipeline.refusals import routing_refusal
 from ccproxy.ports import Routed
@@ -46,13 +48,16 @@ def explain(
 
     Args:
         incoming: The request; of its headers those count that count for traffic.
-        body: Its parsed body, which may be no valid one.
+        body: Its parsed body, which may be no valid one; its length is taken to be that of compact
+            JSON, which is what clients send.
         state: Table, roster and prompts to decide by.
         around: What else the decision depends on.
         fleet: What is known of the deployments.
         counting: The request is one to count_tokens.
     """
-    facts = gather_facts(incoming, body, state, around, counting=counting)
+    facts = gather_facts(
+        incoming, body, state, around, counting=counting, body_bytes=_body_bytes(body)
+    )
     routed = Routed(facts, state.table.version)
     try:
         outcome = _told_plan(decide(routed, state, fleet), state.table.deployments)
@@ -65,6 +70,13 @@ def explain(
         "profile": state.table.active.name,
         "table_version": state.table.version,
     }
+
+
+def _body_bytes(body: Mapping[str, Any]) -> int | None:
+    try:
+        return len(orjson.dumps(body))
+    except TypeError:  # nested deeper than orjson writes: no bound then
+        return None
 
 
 def _told_match(match: AgentMatch) -> dict[str, object]:

@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+import orjson
 import pytest
 from hypothesis import given, settings
 
@@ -17,17 +18,18 @@ from ccproxy.pipeline.exchange import Exchange
 from ccproxy.pipeline.explainer import Explainer
 from ccproxy.pipeline.router import Router
 from ccproxy.ports import AttemptFailed, Incoming
+from routing.capabilities import NOTHING_KNOWN
 from routing.failures import FailureClass
 from routing.prompts import PromptIndex
 from routing.table import compile_table
-from routing.types import AgentSource, Side
+from routing.types import AgentSource, Privacy, Side, TraceEntry
 from tests.support.http_wire import ask
 from tests.support.messages import CLAUDE, LOCAL, MIXED, WEATHER, turn
 from tests.support.routers import Source, State
-from tests.support.routing_samples import CAPABLE_DEPLOYMENTS, ROSTER
+from tests.support.routing_samples import CAPABLE_DEPLOYMENTS, ROSTER, table_of
 from tests.support.routing_strategies import fleet_snapshots, table_mappings
 from tests.support.sizes import count
-from tests.support.wire_requests import wire_requests
+from tests.support.wire_requests import WireRequest, wire_requests
 
 PROMPTS = {
     slug: "\n".join(f"As the {slug} you mind rule {number} of this house." for number in range(30))
@@ -94,6 +96,11 @@ class Sink(list):
         self.append(outcome)
 
 
+def tuple_of(step):
+    """Return a step as it is told as one of a plan."""
+    return TraceEntry(step["kind"], step["name"], step["kept"], step["reason"])
+
+
 def with_default(mapping):
     """Return a table that has something for everybody, so that most requests come to a plan."""
     main = {"default": {"route": ["small", "seeing", "claude", "plain"]}}
@@ -104,7 +111,7 @@ def with_default(mapping):
 
 async def serve(request, state, fleet):
     """Send a request through the pipeline, whose upstreams are all unreachable."""
-    client = Client(json.dumps(request.body).encode())
+    client = Client(orjson.dumps(request.body))
     sink = Sink()
     exchange = Exchange(
         authenticate=lambda _headers: Principal(
@@ -164,6 +171,8 @@ def test_explain_and_reality_agree(caplog):
 
             assert (outcome.agent, outcome.agent_source) == (told["agent"], told["source"])
             assert outcome.request_class == told["request_class"]
+            if outcome.routed.plan is not None:
+                assert list(map(tuple_of, told["trace"])) == list(outcome.routed.plan.trace)
             explained = [attempt["deployment"] for attempt in told["attempts"]]
             if request.counting and explained and told["attempts"][0]["side"] == "claude":
                 del explained[1:]  # counting follows the first attempt alone
@@ -181,6 +190,21 @@ def test_explain_and_reality_agree(caplog):
     # Otherwise the requests or tables above have become too much alike to prove anything.
     assert {"refused", "1 attempts", "2 attempts"} <= set(kinds)
     assert sum(f"agent from {source}" in kinds for source in AgentSource) >= 5
+
+
+def test_a_short_body_is_explained_as_it_was_routed():
+    """The reason why a rule about long prompts did not apply is the same, word for word."""
+    rules = [{"name": "long", "when": {"min_input_tokens": 30_000}, "route": ["claude"]}]
+    mapping = table_of({"rules": rules, "default": {"route": ["small", "claude"]}})
+    table, _ = compile_table(mapping, CAPABLE_DEPLOYMENTS, ROSTER)
+    state = State(table, ROSTER, PROMPT_INDEX)
+    request = WireRequest(turn(model="x"), {}, None, "ops", (), Privacy.ANY, counting=False)
+
+    _, outcome = asyncio.run(serve(request, state, NOTHING_KNOWN))
+    told = ask_explain(request, state, NOTHING_KNOWN, outcome.routed.facts.local_minute)
+
+    assert list(map(tuple_of, told["trace"])) == list(outcome.routed.plan.trace)
+    assert told["trace"][0]["reason"].endswith("input tokens, fewer than 30000")
 
 
 # --- the same over HTTP, with upstreams that answer --------------------------------------------

@@ -69,7 +69,7 @@ def wire_requests(
         path_agent=st.sampled_from([*[None] * 8, *slugs]),
         principal=st.sampled_from(PRINCIPALS),
         token_agents=st.sampled_from(tokens),
-        token_privacy=st.sampled_from([Privacy.ANY, Privacy.ANY, Privacy.LOCAL_ONLY]),
+        token_privacy=st.sampled_from([*[Privacy.ANY] * 9, Privacy.LOCAL_ONLY]),
         counting=st.booleans(),
     )
 
