@@ -209,7 +209,12 @@ def test_ruled_lines_are_not_taken_for_words(name: str) -> None:
     assert estimate_input_tokens(message(RULED[name])) < estimated + 40
 
 
-@given(st.text("-= #a", max_size=60), st.text("-= #a", max_size=60))
+RUNS = st.lists(st.tuples(st.sampled_from("-= a"), st.integers(1, 120)), max_size=4).map(
+    lambda runs: "".join(character * length for character, length in runs)
+)
+
+
+@given(RUNS, RUNS | st.sampled_from(["-", "=", " "]))
 def test_longer_runs_never_count_less(text: str, more: str) -> None:
     """The law holds for what is mostly runs, too (conformance 244)."""
     base = estimate_input_tokens(message(text))
