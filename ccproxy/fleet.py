@@ -143,7 +143,14 @@ def build_fleet(settings: Settings, *, patience_s: float, token_ratios: TokenRat
         if deployment.is_claude:
             served[deployment.name] = _passthrough(deployment, claude[deployment.name])
         elif runtime is not None:
-            served[deployment.name] = _translated(deployment, runtime, monitor, patience_s)
+            served[deployment.name] = _translated(
+                deployment,
+                runtime,
+                monitor,
+                token_ratios=token_ratios,
+                patience_s=patience_s,
+                strict=settings.strict,
+            )
     return Fleet(served, claude, monitor, ollama, token_ratios, runtime, tuple(controls.values()))
 
 
@@ -177,7 +184,10 @@ def _translated(
     deployment: DeploymentSettings,
     runtime: LiteLLMRuntime,
     monitor: OllamaMonitor,
+    *,
+    token_ratios: TokenRatios,
     patience_s: float,
+    strict: bool,
 ) -> TranslatedDeployment:
     target = Target(
         model=deployment.model,
@@ -200,7 +210,9 @@ def _translated(
             deployment.num_ctx, deployment.max_output_tokens, deployment.max_input_tokens
         ),
         slots=Slots(deployment.max_parallel_requests),
+        token_ratios=token_ratios,
         patience_s=patience_s,
+        strict=strict,
     )
 
 

@@ -13,6 +13,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
+    from collections import Counter
     from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
     from contextlib import AbstractAsyncContextManager
 
@@ -342,6 +343,9 @@ class Outcome:
     """None where the request never came to a decision."""
     notes: list[str] = field(default_factory=list)
     """What was not silent: dropped fields, cut blocks, ignored tools."""
+    tool_calls: dict[str, Counter[str]] = field(default_factory=dict)
+    """By deployment: what happened to its tool calls, in the words of `wire.turn`; attempts that
+    failed included."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,9 +8,10 @@ proxies add those). In order:
    Several names, or `N times`, give parallel calls.
 3. `run` or `execute` before backticks, and a tool that takes a `command` (e.g. `Bash`) is
    offered: a call with the backticked command.
-4. `format` asks for JSON: JSON that fits the schema.
-5. `N words` (or tokens): a text of that many words.
-6. Anything else: a short text that varies with the question and is the same every time.
+4. `must call the tool NAME` or `must call one of the ... tools`: a call as in 2.
+5. `format` asks for JSON: JSON that fits the schema.
+6. `N words` (or tokens): a text of that many words.
+7. Anything else: a short text that varies with the question and is the same every time.
 Every text starts with `[simulated MODEL]`, because nobody shall mistake it for a model's.
 With thinking switched on, a line of it comes first.
 """
@@ -37,6 +38,7 @@ _USE_TOOL: Final = re.compile(
 )
 _ALSO_TOOL: Final = re.compile(r"\band (?:the |an? )?`?([\w.:-]+)`? tool", re.IGNORECASE)
 _RUN_COMMAND: Final = re.compile(r"\b(?:run|execute)\b[^`]{0,200}`+([^`]+)`+", re.IGNORECASE)
+_FORCED: Final = re.compile(r"\bmust call (?:the tool ([\w-]+)|one of the (?:\w+ )?tools)")
 _LENGTH: Final = re.compile(r"\b(\d{1,6}) (?:words|tokens)\b")
 _QUOTED: Final = re.compile(r"`([^`]+)`|\"([^\"]+)\"")
 _PIECE: Final = re.compile(r"\s*\S{1,12}|\s+")
@@ -84,17 +86,18 @@ def decide(call: GenerationCall, *, thinks: bool) -> Answer:
         quoted = " | ".join(_excerpt(result, _QUOTE_CHARS) for result in results)
         return Answer(f"{label} The tool returned: {quoted}", thinking)
     calls = _asked_calls(text, call.tools) or _shell_call(text, call.tools)  # (2), (3)
+    calls = calls or _forced_call(text, call.tools)  # (4)
     if calls:
         return Answer("", thinking, calls)
-    if call.format:  # (4)
+    if call.format:  # (5)
         schema = call.format if isinstance(call.format, dict) else {"type": "object"}
         value = example(schema, (f"{label} {_excerpt(text, 40)}",))
         return Answer(orjson.dumps(value).decode(), thinking)
     length = _LENGTH.search(text)
-    if length:  # (5)
+    if length:  # (6)
         words = (_WORDS[index % len(_WORDS)] for index in range(int(length[1])))
         return Answer(f"{label} {' '.join(words)}", thinking)
-    return Answer(f"{label} {_plain(text)}", thinking)  # (6)
+    return Answer(f"{label} {_plain(text)}", thinking)  # (7)
 
 
 def last_user_text(messages: Sequence[JsonObject]) -> str:
@@ -189,6 +192,16 @@ def _shell_call(text: str, tools: Sequence[JsonObject]) -> tuple[AnswerCall, ...
             if "description" in (parameters.get("properties") or {}):
                 arguments["description"] = "Run the command from the prompt"
             return (AnswerCall(str(function.get("name", "")), arguments),)
+    return ()
+
+
+def _forced_call(text: str, tools: Sequence[JsonObject]) -> tuple[AnswerCall, ...]:
+    forced = _FORCED.search(text)
+    for tool in tools if forced else ():
+        function = _function_of(tool)
+        name = str(function.get("name", ""))
+        if forced and forced[1] in (None, name):
+            return (AnswerCall(name, example(function.get("parameters")) or {}),)
     return ()
 
 

@@ -84,6 +84,14 @@ class Metrics:
                 registry=self.registry,
             ).labels
         )
+        self._tool_calls = _Labelled(
+            Counter(
+                "ccproxy_tool_calls",
+                "Tool calls of local models by what happened to them.",
+                ("agent", "deployment", "event"),
+                registry=self.registry,
+            ).labels
+        )
         self._ttft = _Labelled(
             Histogram(
                 "ccproxy_ttft_seconds",
@@ -123,6 +131,9 @@ class Metrics:
             tokens = getattr(outcome.usage, f"{kind}_tokens")
             if tokens:
                 self._tokens.at(deployment, kind).inc(tokens)
+        for name, counts in outcome.tool_calls.items():
+            for event, count in counts.items():
+                self._tool_calls.at(outcome.agent, name, event).inc(count)
         if outcome.ttft_s is not None:
             self._ttft.at(deployment).observe(outcome.ttft_s)
         self._duration.at(deployment).observe(outcome.total_s)

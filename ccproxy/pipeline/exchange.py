@@ -117,6 +117,7 @@ class Exchange:
             counting=counting,
             stream=outcome.stream,
             notes=outcome.notes,
+            tool_calls=outcome.tool_calls,
             arrived_at=outcome.arrived_at,
         )
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 from routing.policies import KEEP_THINKING
 
 if TYPE_CHECKING:
+    from collections import Counter
     from collections.abc import AsyncIterator, Mapping, Sequence
 
     from ccproxy.ports import Incoming, Usage
@@ -42,6 +43,8 @@ class MessagesRequest:
     stream: bool
     notes: list[str]
     """What an attempt did silently to the eye: the outcome and a header name it."""
+    tool_calls: dict[str, Counter[str]] = field(default_factory=dict)
+    """By deployment: what happened to the model's tool calls, in the words of `wire.turn`."""
     arrived_at: float = field(default_factory=monotonic)
     """Monotonic seconds; a client's patience counts from here, whatever was tried since."""
     local_only: bool = False

@@ -28,13 +28,10 @@ class OfferedTools:
         """The tools' names, in the request's order."""
         return tuple(self._schemas)
 
-    def schema(self, name: str) -> Mapping[str, Any]:
-        """Return a tool's `input_schema`.
-
-        Raises:
-            KeyError: The tool is not offered.
-        """
-        return self._schemas[name]
+    @property
+    def schemas(self) -> Mapping[str, Mapping[str, Any]]:
+        """The tools' input schemas by name, in the request's order."""
+        return self._schemas
 
     def check(self, call: ToolCall) -> CheckedArguments:
         """Return a call's arguments checked and put right; see `tool_arguments`.

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable, Sequence
 
-READ_TIMEOUT_S = 20.0
+READ_TIMEOUT_S = 60.0
 """A test that waits longer than this waits for something that does not come."""
 
 
