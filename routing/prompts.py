@@ -11,7 +11,9 @@ Rules:
 3. Of several that occur, those inside another one's prompt are left out. Of the rest the longest
    is chosen, of equally long ones the earliest; the others are rivals, which count as a conflict.
 4. Less than the whole prompt is nobody. An agent most of whose lines occur is near, which is only
-   reported. Only lines count that are rare in the fleet and not of a prompt that was recognised.
+   reported. Only lines count that are rare in the fleet, not of a prompt that was recognised, and
+   not far from where the search met such lines: between the first such place of a text and the
+   last, and 2048 characters before and behind; where it met none, in the first 2048 characters.
 5. A prompt that is empty, too short, or the same as another agent's recognises nobody.
 
 The cost of `find` is linear in the system prompt and hardly depends on the number of agents; how
@@ -24,7 +26,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TypeVar
 
-from routing.prompt_search import RARE, PromptSearch, normalised_lines
+from routing.prompt_search import AROUND_CHARS, RARE, PromptSearch, normalised_lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -157,17 +159,21 @@ class PromptIndex:
         hits: dict[str, _Hit] = {}
         unknown: set[str] = set()
         touched: set[str] = set()
+        parts: list[str] = []
         for number, text in enumerate(system_texts):
             found = self._search.find(text)
             touched |= found.touched
+            parts.append(found.around or text[:AROUND_CHARS])
             for slug, start in found.starts.items():
                 if slug not in hits or hits[slug].tag_only:
                     hits[slug] = _Hit(slug, len(self._search.text(slug)), (number, start))
             if _may_hold_tag(text):
                 self._add_tags(number, text, hits, unknown)
+        touched -= hits.keys()
         if not hits and not touched and not unknown:
             return NOTHING_FOUND
-        return self._finding(hits, self._near(system_texts, hits, touched), unknown)
+        near = self._near(touched, parts, hits) if touched else ()
+        return self._finding(hits, near, unknown)
 
     def _add_tags(self, number: int, text: str, hits: dict[str, _Hit], unknown: set[str]) -> None:
         for position, line in enumerate(normalised_lines(text)):
@@ -198,21 +204,15 @@ class PromptIndex:
         return self._containers.get(hit.slug, frozenset())
 
     def _near(
-        self, system_texts: Sequence[str], hits: Mapping[str, _Hit], touched: Iterable[str]
+        self, touched: Iterable[str], parts: Iterable[str], hits: Mapping[str, _Hit]
     ) -> tuple[str, ...]:
         """Return those of the touched agents most of whose rare lines are there unexplained."""
-        candidates = [slug for slug in touched if slug not in hits]
-        if not candidates:
-            return ()
-        wanted = frozenset(line for slug in candidates for line in self._rare[slug])
-        lines = {
-            line for text in system_texts for line in wanted.intersection(normalised_lines(text))
-        }
+        lines = {line for part in parts for line in normalised_lines(part)}
         for hit in hits.values():
             if not hit.tag_only:
                 lines -= self._rare[hit.slug]
         near = []
-        for slug in sorted(candidates):
+        for slug in sorted(touched):
             own = self._rare[slug]
             count = len(own & lines)
             if count >= _MIN_NEAR_LINES and 2 * count > len(own):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from routing.prompts import (
@@ -253,10 +253,14 @@ def test_whole_means_found_as_the_plain_search_finds_it(
         assert (index.find([text]).chosen == "a") == (usable and there)
 
 
+@example(["a", "a", "a", "a", "a", "", "", "", ""])
+@example(["", "", "", "a", "", "", "a", "a", "a"])
 @given(st.lists(st.sampled_from(["a", "b", "", "  ", "## c", "a b", "long line " * 9]), min_size=9))
 def test_repeated_lines_hide_nothing(lines: list[str]) -> None:
     """Prompts and texts made of the same few lines over and over are still compared exactly."""
-    prompts = {"x": "\n".join(lines[:6]) + "!" * 60, "y": "?" * 60 + "\n".join(lines[3:])}
+    # The marks alone make a prompt long enough: blank lines at its ends are no part of it.
+    marks = MIN_PROMPT_CHARS
+    prompts = {"x": "\n".join(lines[:6]) + "!" * marks, "y": "?" * marks + "\n".join(lines[3:])}
     index = PromptIndex.build(prompts)
     for text in ("\n".join([*lines, prompts["x"], *lines]), "\n".join(lines), prompts["y"] * 2):
         expected = {
@@ -265,3 +269,37 @@ def test_repeated_lines_hide_nothing(lines: list[str]) -> None:
             if normalise_prompt(prompt) in normalise_prompt(text)
         }
         assert set(index.find([text]).matches) == expected
+
+
+@pytest.mark.parametrize(("missing", "recognised"), [(0, True), (1, False)])
+@pytest.mark.parametrize("form", ["{}", "\n\n{}\n", "  {}  \r\n\r\n"])
+def test_how_long_a_prompt_must_be(missing: int, recognised: bool, form: str) -> None:
+    """`MIN_PROMPT_CHARS` characters do, without the blank space around them, and one less does not."""
+    prompt = form.format("a\n" + "!" * (MIN_PROMPT_CHARS - 2 - missing))
+    index = PromptIndex.build({"a": prompt})
+
+    assert index.report()[0].recognisable is recognised
+    assert (index.find([f"Before.\n{prompt}\nAfter."]).chosen == "a") is recognised
+
+
+@pytest.mark.parametrize("between", [0, 1_500, 6_000, 60_000])
+def test_pieces_of_a_prompt_are_added_up_over_a_text(between: int) -> None:
+    """Two thirds of a prompt make its agent near, however far apart they stand."""
+    lines = FLEET["agent-3"].split("\n")
+    third = len(lines) // 3
+    text = "\n".join([*lines[:third], system_filler(between, seed=5), *lines[-third:]])
+
+    found = INDEX.find(["", f"{system_filler(3_000)}\n{text}"])
+
+    assert (found.chosen, found.near) == (None, ("agent-3",))
+
+
+def test_the_start_of_every_text_counts_for_near() -> None:
+    """A piece too short for the search is added to the piece of the same prompt that it met."""
+    lines = FLEET["agent-4"].split("\n")
+    share = len(lines) * 2 // 5
+    one, other = "\n".join(["x", "y", *lines[1:share]]), "\n".join(lines[-share:])
+    assert len(one) < 2_000
+
+    assert [INDEX.find([text]).near for text in (one, other)] == [(), ()]
+    assert INDEX.find([one, other]).near == ("agent-4",)
