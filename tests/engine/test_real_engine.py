@@ -222,7 +222,13 @@ async def test_a_prompt_that_only_the_engine_finds_too_long_is_an_error(native_c
     """Ollama's 400 becomes the sentence that Claude Code parses; nothing was cut (058, 199)."""
     # The tiny model has a token for each byte, three times what the estimate expects of prose.
     prompt = "an ordinary sentence of prose. " * (NUM_CTX // 24)
-    request = turn(prompt, model="plain")
+    # Without its oldest message it would fit: that is what an Ollama which may cut would drop.
+    messages = [
+        {"role": "user", "content": prompt},
+        {"role": "assistant", "content": "Noted."},
+        {"role": "user", "content": "And now?"},
+    ]
+    request = turn(model="plain", messages=messages)
     engine_proxy.engine.native_chat = native_chat
     with pytest.raises(anthropic.BadRequestError) as caught:
         await streamed(engine_proxy.client, request)

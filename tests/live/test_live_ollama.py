@@ -207,8 +207,13 @@ async def test_a_prompt_that_only_ollama_finds_too_long_is_an_error_not_a_cut(li
             keep_alive="10m",
         ),
     )
-    text = "sea " * (2 * live.ollama.num_ctx)
-    call = ModelCall([{"role": "user", "content": text}], max_output_tokens=8)
+    # Without its oldest message it would fit: that is what an Ollama which may cut would drop.
+    messages = [
+        {"role": "user", "content": "sea " * (2 * live.ollama.num_ctx)},
+        {"role": "assistant", "content": "Noted."},
+        {"role": "user", "content": "And now?"},
+    ]
+    call = ModelCall(messages, max_output_tokens=8)
     with pytest.raises(AttemptFailed) as caught:
         async for _ in upstream.stream(call):
             pass
