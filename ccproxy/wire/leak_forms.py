@@ -13,7 +13,7 @@ What makes them calls, and not text that looks like one:
    commas are all calls, or all text. A fence holds nothing else.
 2. A call has its lines for itself: only whitespace, closing tags and further calls may follow on
    the line on which it ends. Up to two closing braces too many are forgiven.
-3. It fits the tool's schema (`OfferedTools.fits`). Arguments may be left out between tags only.
+3. It fits the tool's schema (`KnownTools.fits`). Arguments may be left out between tags only.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from ccproxy.wire.leaked_xml import (
 
 if TYPE_CHECKING:
     from ccproxy.wire.leak_cursor import Cursor, Scan
-    from ccproxy.wire.leak_tools import OfferedTools
+    from ccproxy.wire.leak_tools import KnownTools
 
 _LANGUAGES: Final = (
     "",
@@ -60,7 +60,7 @@ STARTS: Final = frozenset("{[<`~")
 class CallGroup:
     """Reads calls that count together; used once."""
 
-    def __init__(self, cursor: Cursor, tools: OfferedTools) -> None:
+    def __init__(self, cursor: Cursor, tools: KnownTools) -> None:
         """The cursor stands where a call may begin."""
         self.indent = ""
         """Spaces taken behind the group, on the line that comes next."""

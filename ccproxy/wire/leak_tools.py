@@ -20,7 +20,7 @@ _IS_OF_TYPE: Final[Mapping[str, Callable[[Any], bool]]] = {
 }
 
 
-class OfferedTools:
+class KnownTools:
     """Names and input schemas; a schema that is no JSON Schema says nothing."""
 
     def __init__(self, offered: Mapping[str, Mapping[str, Any]]) -> None:

@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Any, Final
 from ccproxy.wire.leak_cursor import BrokenCall, Cursor, NotACall
 from ccproxy.wire.leak_forms import OPENS, STARTS, CallGroup
 from ccproxy.wire.leak_lines import Lines
-from ccproxy.wire.leak_tools import OfferedTools
+from ccproxy.wire.leak_tools import KnownTools
 from ccproxy.wire.notes import note
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ class LeakFilter:
         """Calls that were taken out of the text."""
         self.notes: list[str] = []
         """`tool_call_recovered=NAME` each, and `tool_call_unreadable=NAME` for rule 5."""
-        self._tools = OfferedTools(offered)
+        self._tools = KnownTools(offered)
         self._lines = Lines()
         self._cursor = Cursor(self._emit)
         self._out: list[str | ToolCall] = []

@@ -25,7 +25,7 @@ from ccproxy.wire.leaked_json import read_arguments
 
 if TYPE_CHECKING:
     from ccproxy.wire.leak_cursor import Cursor, Scan
-    from ccproxy.wire.leak_tools import OfferedTools
+    from ccproxy.wire.leak_tools import KnownTools
 
 PARAMETER_CLOSE: Final = "</parameter>"
 _KEY: Final = re.compile(r"[\w.$-]+")
@@ -53,7 +53,7 @@ CLOSES: Final = (*WRAPPER_CLOSES, *(one.call_close for one in DIALECTS.values())
 class ParameterReader:
     """Reads what stands between a call's opening and closing tag; used once."""
 
-    def __init__(self, cursor: Cursor, tools: OfferedTools, dialect: Dialect, name: str) -> None:
+    def __init__(self, cursor: Cursor, tools: KnownTools, dialect: Dialect, name: str) -> None:
         """The opening tag has been taken."""
         self._cursor = cursor
         self._tools = tools

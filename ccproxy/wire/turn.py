@@ -43,6 +43,7 @@ INVALID: Final = "invalid"
 NOT_OFFERED: Final = "not_offered"
 MISSING: Final = "missing"
 DROPPED: Final = "dropped"
+UNCHECKED: Final = "unchecked"
 REPAIRED: Final = "repaired"
 LOST: Final = "lost"
 """What can be counted of a model's tool calls; docs/tool-calls.md says what each means."""
@@ -205,6 +206,8 @@ class Turn:
         checked = wanted.tools.check(call)
         if checked.errors:
             self.counts[INVALID] += 1
+        elif checked.unchecked:
+            self._count(UNCHECKED, name)
         elif checked.coerced:
             self._count(COERCED, name)
             call = replace(call, arguments=checked.arguments)

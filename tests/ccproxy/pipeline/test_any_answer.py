@@ -169,7 +169,7 @@ async def test_any_answer_to_any_request(
     """A valid request gets a failure that can fall back, or an answer that keeps section G.
 
     Its tool calls are offered ones with valid input, as many as allowed; a demanded call is there;
-    the SDK's accumulator reads it (conformance 131-149, 186-189, 196).
+    the SDK's accumulator reads it (conformance 131, 134, 135, 140, 142, 145, 147, 187, 188, 189, 196).
     """
     model = _Model([list(answer) for answer in answers])
     try:

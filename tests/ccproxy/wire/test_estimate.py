@@ -192,7 +192,7 @@ RULED = {
     "rules": ("-" * 78 + "\n") * 40,
     "headings": "Results\n" + "=" * 70 + "\nAll is well.\n" + "#" * 70 + "\n",
     "indents": "\n".join(" " * 60 + word for word in ("alpha", "beta", "gamma") * 20),
-    "comments": "/" * 80 + "\n" + "*" * 80,
+    "comments": "/" * 80 + "\n// Helpers of the parser\n" + "*" * 80,
     "nothing else": "=" * 3000,
     "spaces": " " * 4000,
 }

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from ccproxy.ports import ToolCall
 from ccproxy.wire.leak_cursor import HELD_CHARS
-from ccproxy.wire.leak_tools import OfferedTools
+from ccproxy.wire.leak_tools import KnownTools
 from ccproxy.wire.leaked_calls import LeakFilter
 from tests.support import leaked_samples
 from tests.support.leaked_samples import TOOLS, filtered, written_by_hand
@@ -278,7 +278,7 @@ def _calls_made(text):
 )
 def test_a_parameter_has_the_type_of_the_schema(schema, text, value):
     """Text becomes what the schema names; whatever is not of that type stays the exact text."""
-    converted = OfferedTools({"T": {"properties": {"key": schema}}}).converted("T", "key", text)
+    converted = KnownTools({"T": {"properties": {"key": schema}}}).converted("T", "key", text)
     assert (converted, type(converted)) == (value, type(value))
 
 
