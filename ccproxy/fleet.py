@@ -19,6 +19,7 @@ from ccproxy.pipeline.translated import ModelLimits, TranslatedDeployment
 from ccproxy.ports import ModelFacts
 from ccproxy.upstreams.anthropic import AnthropicUpstream
 from ccproxy.upstreams.litellm import LiteLLMRuntime, LiteLLMUpstream, Target
+from ccproxy.wire.schema_check import prepare_checks
 from routing.capabilities import Capabilities, FleetSnapshot
 
 if TYPE_CHECKING:
@@ -113,6 +114,8 @@ class Fleet:
             self.monitor.start()
             if self._runtime is not None:
                 self._runtime.start()
+                prepared = asyncio.ensure_future(asyncio.to_thread(prepare_checks))
+                stack.push_async_callback(asyncio.wait, (prepared,))
             yield
 
 

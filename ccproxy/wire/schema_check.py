@@ -135,6 +135,11 @@ def _unusable(exc: Exception) -> Unchecked:
     return Unchecked(f"the tool's schema cannot be applied ({type(exc).__name__})")
 
 
+def prepare_checks() -> None:
+    """Import what a check needs (80 ms), so that the first tool call does not pay for it."""
+    _validator_class()
+
+
 @cache
 def _validator_class() -> Validator:
     from jsonschema import Draft202012Validator  # noqa: PLC0415 - 80 ms, only where a call is checked
