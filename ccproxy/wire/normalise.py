@@ -28,7 +28,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _VOLATILE: Final = "x-anthropic-billing-header:"
-"""Start of Claude Code's first system block; it changes with every build and sub-agent (167)."""
+"""Start of Claude Code's first system block; it changes with every build and sub-agent (167). It is
+left out wherever it stands."""
 _LEVELS: Final = {"low": "low", "medium": "medium", "high": "high", "xhigh": "high", "max": "high"}
 """`max` exists only in newer Ollama versions, and others answer it with 400."""
 
@@ -81,10 +82,8 @@ def _system_text(system: str | list[Mapping[str, Any]] | None) -> str:
     """Return the system prompt as one text (166), without Claude Code's volatile line (167)."""
     if system is None or isinstance(system, str):
         return system or ""
-    texts = [block["text"] for block in system if block["text"]]
-    if texts and texts[0].startswith(_VOLATILE):
-        del texts[0]
-    return SEPARATOR.join(texts)
+    texts = (block["text"] for block in system)
+    return SEPARATOR.join(text for text in texts if text and not text.startswith(_VOLATILE))
 
 
 def _instruct(messages: list[dict[str, Any]], instruction: str) -> None:

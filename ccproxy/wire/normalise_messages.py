@@ -8,6 +8,10 @@ Rules:
 4. `role: system` between turns becomes a reminder in the user's turn where it stood (168).
 5. Thinking is kept only in the current tool loop, that is after the last user turn that brings
    no tool result; local templates ignore older thinking anyway (176).
+6. Reminders that follow tool results directly stand at the end of the last result, not in a
+   message of role `user`: Qwen3's templates drop all thinking before the last such message, and
+   some mark it with `/think`, so one in the middle of a loop would have the model read the whole
+   loop again (https://ollama.com/library/qwen3/blobs/53e4ea15e8f5, `$lastUserIdx`).
 """
 
 from __future__ import annotations
@@ -24,6 +28,8 @@ if TYPE_CHECKING:
     Block = Mapping[str, Any]
     Turn = tuple[str, list[Block]]
 
+REMINDER: Final = ("<system-reminder>", "</system-reminder>")
+"""How Claude Code marks what is not the user's own word, and how we mark system messages."""
 NO_OUTPUT: Final = "(no output)"
 """What a model reads where a tool returned nothing (conformance 179)."""
 ERROR_PREFIX: Final = "Error: "
@@ -85,7 +91,7 @@ def _turn(message: Mapping[str, Any]) -> Turn:
     blocks = as_blocks(message.get("content"))
     if message["role"] == "system":
         text = SEPARATOR.join(block["text"] for block in blocks if block.get("text"))
-        reminder = f"<system-reminder>\n{text}\n</system-reminder>"
+        reminder = f"{REMINDER[0]}\n{text}\n{REMINDER[1]}"
         return "user", [{"type": "text", "text": reminder}] if text else []
     return message["role"], [block for block in blocks if _has_words(block)]
 
@@ -139,23 +145,37 @@ def _user_messages(
     blocks: Sequence[Block], content: Content, names: Mapping[str, str]
 ) -> Iterator[dict[str, Any]]:
     """Yield one message per tool result, then the user's own words and all images."""
+    results: list[dict[str, Any]] = []
     for block in blocks:
         if block["type"] != "tool_result":
-            content.add(block)
+            if results and not content.text and _is_reminder(block):
+                results[-1]["content"] += SEPARATOR + block["text"]
+            else:
+                content.add(block)
             continue
         name = names.get(block["tool_use_id"])
         text = _result_text(block, content, name)
         if name is None:  # the call was cut off the history: a tool message would have no partner
             content.add_text(f"[Result of an earlier tool call] {text}")
             continue
-        yield {
-            "role": "tool",
-            "content": text,
-            "tool_call_id": block["tool_use_id"],
-            "tool_name": name,
-        }
+        results.append(
+            {
+                "role": "tool",
+                "content": text,
+                "tool_call_id": block["tool_use_id"],
+                "tool_name": name,
+            }
+        )
+    yield from results
     if content.text:
         yield {"role": "user", "content": _with_images(content)}
+
+
+def _is_reminder(block: Block) -> bool:
+    if block["type"] != "text":
+        return False
+    text: str = block["text"].strip()
+    return text.startswith(REMINDER[0]) and text.endswith(REMINDER[1])
 
 
 def _result_text(block: Block, outer: Content, name: str | None) -> str:
