@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING
 
 from ccproxy.ports import AttemptFailed, ModelDelta, ModelDone
 from ccproxy.wire.leaked_calls import LeakFilter
+from ccproxy.wire.leaked_thinking import ThinkingFilter
 from ccproxy.wire.turn import RECOVERED, Turn
 from routing.failures import FailureClass
 
 if TYPE_CHECKING:
     from collections import Counter
-    from collections.abc import AsyncGenerator, Iterator, Mapping
-    from typing import Any
+    from collections.abc import AsyncGenerator, Iterator
 
     from ccproxy.ports import ModelCall, ModelUpstream, ToolCall
     from ccproxy.wire.turn import Complaint, Wanted
@@ -92,26 +92,22 @@ async def _repaired(
 async def _heard(
     upstream: ModelUpstream, call: ModelCall, turn: Turn
 ) -> AsyncGenerator[ModelDelta | ModelDone]:
-    """Yield the answer with the calls that the model wrote as text made calls."""
-    tools = turn.wanted.tools
-    leaks = _Leaks(tools.schemas, turn) if tools.names else None
+    """Yield the answer with the thinking and the calls that the model wrote as text taken out."""
+    leaks = _Leaks(turn)
     async with aclosing(upstream.stream(call)) as source:
         async for item in source:
-            if leaks is None:
-                yield item
-            else:
-                for part in leaks.parts(item):
-                    yield part
+            for part in leaks.parts(item):
+                yield part
 
 
 class _Leaks:
-    """Takes the calls out of the text of one answer; each stretch of text has its own filter."""
+    """Takes out of the text of one answer what is no text; the turn gains the counts and notes."""
 
-    def __init__(self, schemas: Mapping[str, Mapping[str, Any]], turn: Turn) -> None:
-        """`turn` gains the counts and notes."""
-        self._schemas = schemas
+    def __init__(self, turn: Turn) -> None:
         self._turn = turn
-        self._filter = LeakFilter(schemas)
+        self._thinking: ThinkingFilter | None = ThinkingFilter()
+        self._calls: LeakFilter | None = None
+        """None between two stretches of text, and where no tool is offered."""
 
     def parts(self, item: ModelDelta | ModelDone) -> Iterator[ModelDelta | ModelDone]:
         """Yield one step of the answer; anything but text ends the stretch before it."""
@@ -123,15 +119,43 @@ class _Leaks:
             yield from self._end_of_text()
             yield ModelDelta(thinking=item.thinking)
         if item.text:
-            yield from map(self._delta, self._filter.feed(item.text))
+            yield from self._text(item.text)
         if item.tool_calls:
             yield from self._end_of_text()
             yield ModelDelta(tool_calls=item.tool_calls)
 
+    def _text(self, text: str) -> Iterator[ModelDelta]:
+        if self._thinking is None:
+            yield from self._spoken(text)
+            return
+        for delta in self._thinking.feed(text):
+            yield from self._spoken(delta.text) if delta.text else (delta,)
+        if self._thinking.is_over:
+            self._end_thinking()
+
+    def _spoken(self, text: str) -> Iterator[ModelDelta]:
+        tools = self._turn.wanted.tools
+        if not tools.names:
+            yield ModelDelta(text=text)
+            return
+        if self._calls is None:
+            self._calls = LeakFilter(tools.schemas)
+        yield from map(self._delta, self._calls.feed(text))
+
     def _end_of_text(self, *, cut_off: bool = False) -> Iterator[ModelDelta]:
-        yield from map(self._delta, self._filter.finish(cut_off=cut_off))
-        self._turn.notes += self._filter.notes
-        self._filter = LeakFilter(self._schemas)
+        if self._thinking is not None:
+            for delta in self._thinking.finish():
+                yield from self._spoken(delta.text) if delta.text else (delta,)
+            self._end_thinking()
+        if self._calls is not None:
+            yield from map(self._delta, self._calls.finish(cut_off=cut_off))
+            self._turn.notes += self._calls.notes
+            self._calls = None
+
+    def _end_thinking(self) -> None:
+        if self._thinking is not None and self._thinking.found:
+            self._turn.notes.append("thinking_in_text")
+        self._thinking = None
 
     def _delta(self, part: str | ToolCall) -> ModelDelta:
         if isinstance(part, str):

@@ -95,7 +95,13 @@ ANSWERS = {
     "212 leaked markup": (
         [said("<think>x</think><tool_call>{"), end()],
         {},
-        [text("<think>x</think><tool_call>{")],
+        [text("<tool_call>{")],
+        "end_turn",
+    ),
+    "212 thinking in the text": (
+        [said("<thi"), said("nk>\nHm.\n</think>\n"), said("\nHello"), end()],
+        {"thinking": ADAPTIVE},
+        [thought("\nHm.\n"), text("Hello")],
         "end_turn",
     ),
     "213 text after a call": (
