@@ -467,7 +467,7 @@ def test_the_tools_of_a_request():
     tools = OfferedTools([*CLAUDE_CODE_TOOLS, {"name": "bare"}])
 
     assert (*(tool["name"] for tool in CLAUDE_CODE_TOOLS), "bare") == tools.names
-    assert BASH["input_schema"] is tools.schema("Bash")
+    assert BASH["input_schema"] is tools.schemas["Bash"]
     for _ in range(2):
         bash = tools.check(ToolCall(id=None, name="Bash", arguments={"command": 5}))
         read = tools.check(ToolCall(id="1", name="Read", arguments={"file_path": 5, "limit": "1"}))
