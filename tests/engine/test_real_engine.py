@@ -195,7 +195,8 @@ async def test_a_client_that_leaves_frees_the_slot_at_once(stream, engine_proxy)
     message, _ = await streamed(engine_proxy.client, REQUESTS["text"])
 
     assert engine.chats[0].disconnected.is_set()
-    assert freed_s < 0.5
+    assert len(engine.final_records) == 1  # of the second request: the first never came to its end
+    assert freed_s < 2
     assert message.content[0].text == TEXT
 
 

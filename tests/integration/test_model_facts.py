@@ -45,8 +45,9 @@ async def known(proxy):
 
     async def look():
         detail = await health(proxy)
-        facts = [model["present"] for model in detail["backends"][0]["models"]]
-        return detail if facts and all(facts) else None
+        backend = detail["backends"][0]
+        facts = [model["present"] for model in backend["models"]]
+        return detail if backend["reachable"] and facts and all(facts) else None
 
     return await until_found(look)
 

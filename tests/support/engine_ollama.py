@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable, Mapping
     from pathlib import Path
 
+    import httpx
+
     from ccproxy.demo.ollama_requests import GenerationCall, RunnerOptions
     from tests.support.llamacpp_server import LlamaServer
 
@@ -218,26 +220,34 @@ class EngineOllama:
                 if "exceed_context_size_error" in words:
                     return words
                 raise OllamaError(response.status_code, words)
-            streamed = answer.call.stream
             began = False
-            async for line in response.aiter_lines():
-                if not line.startswith("data: {"):
+            async for record in self._records(response, answer):
+                if not answer.call.stream:
                     continue
-                for record in answer.feed(orjson.loads(line[6:])):
-                    if streamed and not began:
-                        # Nothing before the first token, headers included.
-                        began = True
-                        await exchange.start(200, NDJSON)
-                    if streamed:
-                        await exchange.write(orjson.dumps(record) + b"\n")
-                        exchange.request.records_sent += 1
-        self.cached_tokens.append(answer.cached_tokens)
-        self.final_records.append(answer.last)
-        if streamed:
+                if not began:
+                    # Nothing before the first token, headers included.
+                    began = True
+                    await exchange.start(200, NDJSON)
+                await exchange.write(orjson.dumps(record) + b"\n")
+                exchange.request.records_sent += 1
+        if answer.call.stream:
             await exchange.end()
         else:
             await exchange.reply(200, orjson.dumps(answer.whole()), JSON)
         return None
+
+    async def _records(
+        self, response: httpx.Response, answer: _Answer
+    ) -> AsyncIterator[dict[str, Any]]:
+        """Yield the records of an answer; its end is noted before whoever reads it may leave."""
+        async for line in response.aiter_lines():
+            if not line.startswith("data: {"):
+                continue
+            for record in answer.feed(orjson.loads(line[6:])):
+                if record["done"]:
+                    self.cached_tokens.append(answer.cached_tokens)
+                    self.final_records.append(record)
+                yield record
 
 
 class _Answer:
