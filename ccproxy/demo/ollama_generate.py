@@ -11,6 +11,7 @@ import math
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from ccproxy.demo.ollama_faults import FaultKind
+from ccproxy.demo.ollama_habits import with_habit
 from ccproxy.demo.ollama_models import common_prefix_chars, count_tokens, normalised
 from ccproxy.demo.ollama_prompt import Prompt, fit_prompt
 from ccproxy.demo.ollama_records import Generation, RecordWriter, Timing, cut_answer
@@ -23,13 +24,15 @@ from ccproxy.demo.ollama_requests import (
 )
 from ccproxy.demo.ollama_script import decide
 from ccproxy.demo.ollama_trouble import break_stream, break_whole
-from ccproxy.demo.ollama_wire import JSON, NDJSON, Exchange
+from ccproxy.demo.ollama_wire import JSON, NDJSON, Exchange, SimRequest
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
+    from ccproxy.demo.ollama_habits import Habits
     from ccproxy.demo.ollama_memory import Lease, Memory
     from ccproxy.demo.ollama_models import SimModel
+    from ccproxy.demo.ollama_script import Answer
 
 Step = dict[str, Any] | bytes | float | asyncio.Event
 """One step of a fixed answer; see `SimulatedOllama.answer_with`."""
@@ -47,6 +50,7 @@ class Machine(Protocol):
     speed: float
     default_num_ctx: int
     scripts: list[tuple[Step, ...]]
+    habits: Habits
 
     def find(self, name: str) -> SimModel:
         """Return a pulled model, or raise `OllamaError` 404."""
@@ -91,14 +95,23 @@ class Generator:
             if prompt.error is not None:
                 raise prompt.error
             cached = prompt.text
-            generation = cut_answer(decide(call, thinks=thinks), call, options, prompt)
+            answer = self._misspoken(decide(call, thinks=thinks), call, request)
+            generation = cut_answer(answer, call, options, prompt)
             timing = await self._prefill(exchange, lease, prompt, generation)
             answered = _Answering(self._machine, exchange, call, model, writer)
             await answered.send(generation, prompt, timing)
-            answer = {"role": "assistant", "content": generation.text}
-            cached = prompt.text + rendered(answer)
+            said = {"role": "assistant", "content": generation.text}
+            cached = prompt.text + rendered(said)
         finally:
             machine.memory.release(lease, cached or lease.slot.cached_prompt, call.keep_alive_s)
+
+    def _misspoken(self, answer: Answer, call: GenerationCall, request: SimRequest) -> Answer:
+        """Return the answer as this machine's model gives it, with a bad habit or without."""
+        habit = self._machine.habits.take(answer, call)
+        if habit is None:
+            return answer
+        request.habit = habit
+        return with_habit(answer, habit, call)
 
     async def _prefill(
         self, exchange: Exchange, lease: Lease, prompt: Prompt, generation: Generation

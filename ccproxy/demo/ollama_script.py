@@ -2,16 +2,18 @@
 
 The text that counts is the last user message without `<system-reminder>` blocks (clients and
 proxies add those). In order:
-1. The conversation ends in tool results: a final text that quotes them.
-2. `use the NAME tool` with an offered NAME: a call of it. With `with {JSON}` after it those are
-   the arguments, else they are made up from the tool's schema and quoted or backticked words.
-   Several names, or `N times`, give parallel calls.
-3. `run` or `execute` before backticks, and a tool that takes a `command` (e.g. `Bash`) is
+1. It asks to `Respond with TEXT ONLY`, as Claude Code does when it compacts: a `<summary>`.
+2. The conversation ends in tool results: a final text that quotes them; but a call whose result
+   begins with `Error:` and that was not what 3 to 5 make of the text is made again, as they do.
+3. `use the NAME tool` with an offered NAME: a call of it. With `with {JSON}` right after it those
+   are the arguments, else the first `with {JSON}` there is, else they are made up from the tool's
+   schema and quoted or backticked words. Several names, or `N times`, give parallel calls.
+4. `run` or `execute` before backticks, and a tool that takes a `command` (e.g. `Bash`) is
    offered: a call with the backticked command.
-4. `must call the tool NAME` or `must call one of the ... tools`: a call as in 2.
-5. `format` asks for JSON: JSON that fits the schema.
-6. `N words` (or tokens): a text of that many words.
-7. Anything else: a short text that varies with the question and is the same every time.
+5. `must call the tool NAME` or `must call one of the ... tools`: a call as in 3.
+6. `format` asks for JSON: JSON that fits the schema.
+7. `N words` (or tokens): a text of that many words.
+8. Anything else: a short text that varies with the question and is the same every time.
 Every text starts with `[simulated MODEL]`, because nobody shall mistake it for a model's.
 With thinking switched on, a line of it comes first.
 """
@@ -19,6 +21,7 @@ With thinking switched on, a line of it comes first.
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
@@ -38,6 +41,9 @@ _USE_TOOL: Final = re.compile(
 )
 _ALSO_TOOL: Final = re.compile(r"\band (?:the |an? )?`?([\w.:-]+)`? tool", re.IGNORECASE)
 _RUN_COMMAND: Final = re.compile(r"\b(?:run|execute)\b[^`]{0,200}`+([^`]+)`+", re.IGNORECASE)
+_TEXT_ONLY: Final = "Respond with TEXT ONLY"
+_SUMMARY: Final = "<summary>The task is under way; what was done so far is done.</summary>"
+_WITH: Final = " with "
 _FORCED: Final = re.compile(r"\bmust call (?:the tool ([\w-]+)|one of the (?:\w+ )?tools)")
 _LENGTH: Final = re.compile(r"\b(\d{1,6}) (?:words|tokens)\b")
 _QUOTED: Final = re.compile(r"`([^`]+)`|\"([^\"]+)\"")
@@ -82,22 +88,26 @@ def decide(call: GenerationCall, *, thinks: bool) -> Answer:
     thinking = f"The user wants: {_excerpt(text, 80)} I will answer briefly." if thinks else ""
     results = _trailing_tool_results(call.messages)
     label = f"[simulated {call.model}]"
-    if results:  # (1)
-        quoted = " | ".join(_excerpt(result, _QUOTE_CHARS) for result in results)
-        return Answer(f"{label} The tool returned: {quoted}", thinking)
-    calls = _asked_calls(text, call.tools) or _shell_call(text, call.tools)  # (2), (3)
-    calls = calls or _forced_call(text, call.tools)  # (4)
+    if _TEXT_ONLY in text:  # (1)
+        return Answer(f"{label} {_SUMMARY}", thinking)
+    calls = _asked_calls(text, call.tools) or _shell_call(text, call.tools)  # (3), (4)
+    calls = calls or _forced_call(text, call.tools)  # (5)
+    if results:  # (2)
+        calls = _corrected(calls, call.messages, results)
     if calls:
         return Answer("", thinking, calls)
-    if call.format:  # (5)
+    if results:
+        quoted = " | ".join(_excerpt(result, _QUOTE_CHARS) for result in results)
+        return Answer(f"{label} The tool returned: {quoted}", thinking)
+    if call.format:  # (6)
         schema = call.format if isinstance(call.format, dict) else {"type": "object"}
         value = example(schema, (f"{label} {_excerpt(text, 40)}",))
         return Answer(orjson.dumps(value).decode(), thinking)
     length = _LENGTH.search(text)
-    if length:  # (6)
+    if length:  # (7)
         words = (_WORDS[index % len(_WORDS)] for index in range(int(length[1])))
         return Answer(f"{label} {' '.join(words)}", thinking)
-    return Answer(f"{label} {_plain(text)}", thinking)  # (7)
+    return Answer(f"{label} {_plain(text)}", thinking)  # (8)
 
 
 def last_user_text(messages: Sequence[JsonObject]) -> str:
@@ -163,20 +173,53 @@ def _asked_calls(text: str, tools: Sequence[JsonObject]) -> tuple[AnswerCall, ..
     first = _USE_TOOL.search(text)
     if first is None:
         return ()
-    found = [match for match in _USE_TOOL.finditer(text) if match[1] in offered]
-    wanted = [match[1] for match in found for _ in range(int(match[2] or 1))]
-    wanted += [match[1] for match in _ALSO_TOOL.finditer(text, first.end()) if match[1] in offered]
     words = [left or right for left, right in _QUOTED.findall(text)]
     words = [word for word in words if word not in offered]
-    explicit = given_input(text)
+    anywhere = given_input(text)
+    calls: list[AnswerCall] = []
+    read_up_to = 0
+    for match in _tools_named(text, first.end()):
+        name = match[1]
+        if name not in offered or match.start() < read_up_to:
+            continue
+        own, read_up_to = _input_at(text, match.end())
+        arguments = anywhere if own is None else own
+        if arguments is None:
+            arguments = example(offered[name].get("parameters"), words) or {}
+        calls += [AnswerCall(name, arguments)] * int((match.re is _USE_TOOL and match[2]) or 1)
+    return tuple(calls[:_MAX_PARALLEL_CALLS])
+
+
+def _tools_named(text: str, first_ends: int) -> list[re.Match[str]]:
+    named = [*_USE_TOOL.finditer(text), *_ALSO_TOOL.finditer(text, first_ends)]
+    return sorted(named, key=lambda match: match.start())
+
+
+def _input_at(text: str, position: int) -> tuple[JsonObject | None, int]:
+    """Return the JSON object behind ` with ` at a position, and where it ends."""
+    start = position + len(_WITH)
+    if text[position:start] != _WITH or text[start : start + 1] != "{":
+        return None, position
+    try:
+        value, end = json.JSONDecoder().raw_decode(text, start)
+    except ValueError:
+        return None, position
+    return value, end
+
+
+def _corrected(
+    right: Sequence[AnswerCall], messages: Sequence[JsonObject], results: Sequence[str]
+) -> tuple[AnswerCall, ...]:
+    """Return the calls that were refused because they were not made as they should have been."""
+    made: Sequence[JsonObject] = next(
+        (message["tool_calls"] for message in reversed(messages) if message.get("tool_calls")), ()
+    )
+    functions = [item.get("function") or {} for item in made]
     return tuple(
-        AnswerCall(
-            name,
-            explicit
-            if explicit is not None
-            else example(offered[name].get("parameters"), words) or {},
-        )
-        for name in wanted[:_MAX_PARALLEL_CALLS]
+        call
+        for call, function, result in zip(right, functions, results, strict=False)
+        if result.startswith("Error:")
+        and (function.get("name"), function.get("arguments")) != (call.name, call.arguments)
     )
 
 

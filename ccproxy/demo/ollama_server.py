@@ -7,13 +7,15 @@ Endpoints as in Ollama v0.33: `GET /`, `/api/version`, `/api/tags`, `/api/ps`; `
 It behaves like one machine: a memory budget with loading and eviction (`ollama_memory`), prompt
 and token rates, slots with a bounded queue, contexts that overflow (`ollama_prompt`), a KV prefix
 per slot. What it answers follows from the conversation (`ollama_script`) or from the next script
-given to `answer_with`. Trouble is ordered by `add_fault` (`ollama_faults`).
+given to `answer_with`. Trouble is ordered by `add_fault` (`ollama_faults`), answers that are badly
+said by `misbehave` (`ollama_habits`).
 
 For tests and tools on the same port, as JSON:
 - `GET /_sim/log`: `{"requests": [...], "open_streams", "loads", "evictions", "resident"}`.
 - `POST /_sim/faults`: one fault or a list of them; see `ollama_faults`.
-- `POST /_sim/reset`: forget requests, faults, scripts and counters, unload everything, bring
-  deleted models back.
+- `POST /_sim/habits`: bad habits of the model; see `ollama_habits`.
+- `POST /_sim/reset`: forget requests, faults, habits, scripts and counters, unload everything,
+  bring deleted models back.
 """
 
 from __future__ import annotations
@@ -34,6 +36,7 @@ from ccproxy.demo.ollama_faults import (
     take_fault,
 )
 from ccproxy.demo.ollama_generate import Generator, Step
+from ccproxy.demo.ollama_habits import Habit, Habits, habits_from_json
 from ccproxy.demo.ollama_listing import process, pull_lines, show, tag
 from ccproxy.demo.ollama_memory import Memory
 from ccproxy.demo.ollama_models import SimModel, default_fleet, normalised
@@ -91,6 +94,7 @@ class SimulatedOllama:
         self.open_streams = 0
         self.faults: list[Fault] = []
         self.scripts: list[tuple[Step, ...]] = []
+        self.habits = Habits([], [])
         self.memory = Memory(int(memory_gib * 2**30), num_parallel, max_queue, self.pause)
         self._tags_capabilities = tags_capabilities
         self._keep_requests = keep_requests
@@ -134,6 +138,11 @@ class SimulatedOllama:
         """Order trouble for the next matching requests; `settings` are the fields of `Fault`."""
         self.faults.append(Fault(FaultKind(kind), **settings))
 
+    def misbehave(self, *habits: Habit | str, always: bool = False) -> None:
+        """Give the next answers that they fit these habits, one each; or all, `always`."""
+        names = [Habit(habit) for habit in habits]
+        (self.habits.always if always else self.habits.once).extend(names)
+
     def answer_with(self, *steps: Step) -> None:
         """Fix the answer to the next generating request that has none yet.
 
@@ -172,10 +181,11 @@ class SimulatedOllama:
             await asyncio.wait(self._timers)
 
     def reset(self) -> None:
-        """Forget requests, faults, scripts and counters; unload; bring deleted models back."""
+        """Forget what was asked and ordered; unload; bring deleted models back."""
         self.requests.clear()
         self.faults.clear()
         self.scripts.clear()
+        self.habits.clear()
         self._numbers = 0
         self.models = dict(self._catalogue)
         for name in list(self.memory.residents):
@@ -284,8 +294,19 @@ class SimulatedOllama:
                 await exchange.json(200, {"ok": True})
             case ("POST", "/_sim/faults"):
                 await self._order_faults(exchange)
+            case ("POST", "/_sim/habits"):
+                await self._order_habits(exchange)
             case _:
-                await exchange.json(404, {"error": "known: /_sim/log, /_sim/faults, /_sim/reset"})
+                known = ", ".join(f"/_sim/{name}" for name in ("log", "faults", "habits", "reset"))
+                await exchange.json(404, {"error": f"known: {known}"})
+
+    async def _order_habits(self, exchange: Exchange) -> None:
+        try:
+            habits, always = habits_from_json(exchange.request.body)
+        except ValueError as exc:
+            raise OllamaError(400, str(exc)) from exc
+        self.misbehave(*habits, always=always)
+        await exchange.json(200, {"ok": True, "pending": len(self.habits.once)})
 
     async def _order_faults(self, exchange: Exchange) -> None:
         body = exchange.request.body

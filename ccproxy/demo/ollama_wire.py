@@ -50,6 +50,7 @@ class SimRequest:
     """0 until the status line is sent."""
     records_sent: int = 0
     fault: str = ""
+    habit: str = ""
     prompt_tokens: int = 0
     cached_tokens: int = 0
     """Prompt tokens found in the slot's KV cache."""
@@ -78,6 +79,7 @@ class SimRequest:
             "status": self.status,
             "records_sent": self.records_sent,
             "fault": self.fault,
+            "habit": self.habit,
             "prompt_tokens": self.prompt_tokens,
             "cached_tokens": self.cached_tokens,
             "dropped_messages": self.dropped_messages,

@@ -80,15 +80,51 @@ async def run_claude_code(
     Raises:
         AssertionError: It did not end in time, or printed something that is no event.
     """
+    environment = client_environment(folder / "home", base_url, token, model)
+    work = working_folder(folder, agent_files)
+    ended = await run_program(
+        [
+            installed_program(),
+            "-p",
+            prompt,
+            "--output-format",
+            "stream-json",
+            "--verbose",
+            *extra_arguments,
+        ],
+        environment={**environment, **(extra_environment or {})},
+        folder=work,
+        timeout_s=timeout_s,
+    )
+    events = [event_of(line) for line in filter(None, ended.stdout.splitlines())]
+    return ClaudeCodeRun(ended.exit_code, events, ended.stderr)
+
+
+def installed_program() -> Path:
+    """Return the native program.
+
+    Raises:
+        AssertionError: It is missing, and the test does not say that it needs it.
+    """
     program = claude_code_program()
     assert program is not None, "mark the test with needs('claude-code')"
-    home, work = folder / "home", folder / "work"
-    home.mkdir(parents=True)
+    return program
+
+
+def working_folder(folder: Path, agent_files: Sequence[Path] = ()) -> Path:
+    """Make `home` and `work` below an empty folder, give `work` its agents, and return it."""
+    work = folder / "work"
+    (folder / "home").mkdir(parents=True)
     work.mkdir()
     for file in agent_files:
         agents = work / ".claude/agents"
         agents.mkdir(parents=True, exist_ok=True)
         (agents / file.name).write_bytes(file.read_bytes())
+    return work
+
+
+def client_environment(home: Path, base_url: str, token: str, model: str | None) -> dict[str, str]:
+    """Return the variables of a run that reaches nothing but the base URL."""
     environment = {
         "PATH": "/usr/local/bin:/usr/bin:/bin",
         "HOME": str(home),
@@ -99,25 +135,19 @@ async def run_claude_code(
         "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
         "CLAUDE_CODE_MAX_RETRIES": "1",
         "NO_PROXY": "*",
-        **(extra_environment or {}),
     }
-    if model is not None:
-        environment["ANTHROPIC_MODEL"] = model
-    ended = await run_program(
-        [program, "-p", prompt, "--output-format", "stream-json", "--verbose", *extra_arguments],
-        environment=environment,
-        folder=work,
-        timeout_s=timeout_s,
-    )
-    return ClaudeCodeRun(ended.exit_code, _events(ended.stdout), ended.stderr)
+    return environment if model is None else {**environment, "ANTHROPIC_MODEL": model}
 
 
-def _events(stdout: str) -> list[JsonObject]:
-    events: list[JsonObject] = []
-    for line in filter(None, stdout.splitlines()):
-        try:
-            event = json.loads(line)
-        except ValueError:
-            raise AssertionError(f"Claude Code printed no event: {line[:500]}") from None
-        events.append(event)
-    return events
+def event_of(line: str) -> JsonObject:
+    """Return the stream-json event on a line.
+
+    Raises:
+        AssertionError: There is none.
+    """
+    try:
+        event = json.loads(line)
+    except ValueError:
+        raise AssertionError(f"Claude Code printed no event: {line[:500]}") from None
+    assert isinstance(event, dict), line[:500]
+    return event

@@ -1,12 +1,16 @@
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 import orjson
 import pytest
 
 from ccproxy.demo.ollama_requests import GenerationCall, parse_call
 from ccproxy.demo.ollama_script import AnswerCall, decide, pieces_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
 
 
 def tool(name: str, **properties: Any) -> dict[str, Any]:
@@ -44,6 +48,10 @@ def asked(text: str, **fields: Any) -> GenerationCall:
                 AnswerCall("Bash", {"command": "simulated"}),
             ],
         ),
+        (
+            'use the Bash tool with {"command": "use the Bash tool"} and the Bash tool with {"a": 1}',
+            [AnswerCall("Bash", {"command": "use the Bash tool"}), AnswerCall("Bash", {"a": 1})],
+        ),
         ("use the Bash tool 2 times", [AnswerCall("Bash", {"command": "simulated"})] * 2),
         ("use the unknown tool", []),
         ("<system-reminder>run `rm`, use the Bash tool</system-reminder>hello", []),
@@ -52,6 +60,36 @@ def asked(text: str, **fields: Any) -> GenerationCall:
 def test_calls_the_tools_it_is_asked_to(text: str, calls: list[AnswerCall]) -> None:
     """Tool calls follow from the user's words, never from reminders."""
     assert calls == list(decide(asked(text, tools=TOOLS), thinks=False).calls)
+
+
+def after(*results: str, made: Sequence[Mapping[str, Any]]) -> list[AnswerCall]:
+    """Return the calls that follow results of the calls that were made."""
+    call = asked(
+        'use the Bash tool with {"command": "a"} and the Bash tool with {"command": "b"}',
+        tools=TOOLS,
+    )
+    functions = [{"function": {"name": "Bash", "arguments": each}} for each in made]
+    told = [{"role": "tool", "content": result} for result in results]
+    said = {"role": "assistant", "content": "", "tool_calls": functions}
+    return list(decide(replace(call, messages=(*call.messages, said, *told)), thinks=False).calls)
+
+
+def test_makes_again_what_was_wrong() -> None:
+    """Of calls that were refused the wrong ones are made again; a right one's error is a result."""
+    wrong, right = {"comand": "a"}, [{"command": "a"}, {"command": "b"}]
+
+    assert [AnswerCall("Bash", right[0])] == after("Error: no", "Fine.", made=[wrong, right[1]])
+    assert [] == after("no error", "Fine.", made=[wrong, right[1]])
+    assert [] == after("Error: exit code 1", "Fine.", made=right)
+
+
+def test_a_summary_is_text() -> None:
+    """Claude Code's request to sum a conversation up gets no call, whatever was asked before it."""
+    text = "use the Bash tool\n\nCRITICAL: Respond with TEXT ONLY. Do NOT call any tools."
+    answer = decide(asked(text, tools=TOOLS), thinks=False)
+
+    assert not answer.calls
+    assert answer.text.startswith("[simulated m] <summary>")
 
 
 def test_plain_answers_vary_with_the_question_and_repeat_with_it() -> None:
