@@ -150,7 +150,7 @@ def build_proxy(
     if log_requests:
         sinks.append(RequestLog())
     sink = _Sinks(sinks)
-    router = Router(live, fleet)
+    router = Router(live, fleet, fleet.prefixes.read_tokens)
     authenticate = _authenticator(settings)
 
     exchange = Exchange(

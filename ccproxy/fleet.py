@@ -6,6 +6,7 @@ import asyncio
 import logging
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from random import random
 from time import monotonic, time
 from typing import TYPE_CHECKING, Any, Final
@@ -13,7 +14,9 @@ from typing import TYPE_CHECKING, Any, Final
 from ccproxy.config.settings import to_routing_deployment
 from ccproxy.health.monitor import OllamaMonitor
 from ccproxy.health.seen import seen_model
+from ccproxy.pipeline.paces import Paces
 from ccproxy.pipeline.passthrough import PassthroughDeployment
+from ccproxy.pipeline.prefix_watch import PrefixWatch
 from ccproxy.pipeline.slots import Slots
 from ccproxy.pipeline.translated import ModelLimits, TranslatedDeployment
 from ccproxy.ports import ModelFacts
@@ -31,6 +34,7 @@ if TYPE_CHECKING:
     from ccproxy.pipeline.token_ratios import TokenRatios
     from ccproxy.ports import MessagesUpstream
     from ccproxy.upstreams.ollama import OllamaControl
+    from routing.pace import Occupancy
 
 _log = logging.getLogger(__name__)
 
@@ -50,6 +54,10 @@ class Fleet:
     ollama: Mapping[str, DeploymentSettings]
     """The deployments on an Ollama, by name."""
     token_ratios: TokenRatios
+    prefixes: PrefixWatch
+    paces: Paces
+    slots: Mapping[str, Slots]
+    """Of the translated deployments, by name."""
     _runtime: LiteLLMRuntime | None
     _controls: Sequence[OllamaControl]
     _snapshot: FleetSnapshot = field(default_factory=FleetSnapshot)
@@ -79,8 +87,17 @@ class Fleet:
                     if facts is not None
                 },
                 token_ratios=self.token_ratios.snapshot(),
+                paces=self.paces.snapshot(),
+                occupancy={name: self._occupancy(name) for name in self.slots},
             )
         return self._snapshot
+
+    def _occupancy(self, name: str) -> Occupancy:
+        ollama = self.ollama.get(name)
+        if ollama is None:
+            return self.slots[name].occupancy()
+        loaded = self.monitor.is_loaded(ollama.api_base or "", ollama.upstream_model)
+        return replace(self.slots[name].occupancy(), loaded=loaded)
 
     async def settle(self) -> bool:
         """Wait, once in a process's life and 1 s at most, until every model has been looked at.
@@ -119,6 +136,15 @@ class Fleet:
             yield
 
 
+@dataclass(frozen=True, slots=True)
+class _Learners:
+    """What learns from the answers of the translated deployments."""
+
+    token_ratios: TokenRatios
+    prefixes: PrefixWatch
+    paces: Paces
+
+
 def build_fleet(settings: Settings, *, patience_s: float, token_ratios: TokenRatios) -> Fleet:
     """Wire the deployments; nothing is connected until the fleet runs.
 
@@ -142,6 +168,14 @@ def build_fleet(settings: Settings, *, patience_s: float, token_ratios: TokenRat
     runtime = None if all(d.is_claude for d in usable) else LiteLLMRuntime()
     claude = _claude_pools([d for d in usable if d.is_claude])
     served: dict[str, Served] = {}
+    local = [d for d in usable if not d.is_claude]
+    prefixes = PrefixWatch({d.name: d.max_parallel_requests or 1 for d in local})
+    paces = Paces()
+    learners = _Learners(token_ratios, prefixes, paces)
+    slots = {
+        d.name: Slots(d.max_parallel_requests, on_release=partial(paces.held, d.name))
+        for d in local
+    }
     for deployment in usable:
         if deployment.is_claude:
             served[deployment.name] = _passthrough(deployment, claude[deployment.name])
@@ -150,11 +184,23 @@ def build_fleet(settings: Settings, *, patience_s: float, token_ratios: TokenRat
                 deployment,
                 runtime,
                 monitor,
-                token_ratios=token_ratios,
+                slots=slots[deployment.name],
+                learners=learners,
                 patience_s=patience_s,
                 strict=settings.strict,
             )
-    return Fleet(served, claude, monitor, ollama, token_ratios, runtime, tuple(controls.values()))
+    return Fleet(
+        served,
+        claude,
+        monitor,
+        ollama,
+        token_ratios,
+        prefixes,
+        paces,
+        slots,
+        runtime,
+        tuple(controls.values()),
+    )
 
 
 def _claude_pools(deployments: Sequence[DeploymentSettings]) -> dict[str, MessagesUpstream]:
@@ -188,7 +234,8 @@ def _translated(
     runtime: LiteLLMRuntime,
     monitor: OllamaMonitor,
     *,
-    token_ratios: TokenRatios,
+    slots: Slots,
+    learners: _Learners,
     patience_s: float,
     strict: bool,
 ) -> TranslatedDeployment:
@@ -212,8 +259,10 @@ def _translated(
         limits=ModelLimits(
             deployment.num_ctx, deployment.max_output_tokens, deployment.max_input_tokens
         ),
-        slots=Slots(deployment.max_parallel_requests),
-        token_ratios=token_ratios,
+        slots=slots,
+        token_ratios=learners.token_ratios,
+        prefixes=learners.prefixes,
+        paces=learners.paces,
         patience_s=patience_s,
         strict=strict,
     )

@@ -346,6 +346,9 @@ class Outcome:
     tool_calls: dict[str, Counter[str]] = field(default_factory=dict)
     """By deployment: what happened to its tool calls, in the words of `wire.turn`; attempts that
     failed included."""
+    prompt_tokens: dict[str, Counter[str]] = field(default_factory=dict)
+    """By deployment: prompt tokens of local models that were `reused` from what they had read
+    before, or `evaluated` anew."""
 
 
 @dataclass(frozen=True, slots=True)

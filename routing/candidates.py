@@ -6,6 +6,8 @@ Rules:
 2. A safety call (Claude Code asking whether a tool call is dangerous) is Claude's, as the client
    sent it, unless the rule that gave the route names the class. Where the route has no such
    deployment, every other Claude deployment of the table is a candidate too.
+3. A candidate that would keep the client waiting beyond its limit comes after those that would not.
+   It is never skipped for that: what is left of a route still serves.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ from routing.capabilities import longest_prompt_tokens, missing_ability
 from routing.cost import too_dear
 from routing.errors import NoAttempt
 from routing.fit import beyond_training
+from routing.pace import CLIENT_LIMIT_S, IDLE, UNKNOWN_PACE, predicted_wait
 from routing.policies import OnOverflow
 from routing.pricing import NO_PRICES
 from routing.types import ANY_UPSTREAM_MODEL, Privacy, Side, TraceEntry
@@ -25,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from routing.capabilities import FleetSnapshot
+    from routing.pace import Wait
     from routing.pricing import PriceList
     from routing.types import ContentFacts, Deployment
 
@@ -52,6 +56,10 @@ class Terms(NamedTuple):
     requested_model: str = ""
     max_cost_microusd: int | None = None
     prices: PriceList = NO_PRICES
+    limit_s: float = CLIENT_LIMIT_S
+    """How long a client may wait for the first token."""
+    read_tokens: Mapping[str, int] | None = None
+    """As `RequestFacts.read_tokens`."""
 
 
 class Verdict(NamedTuple):
@@ -66,12 +74,16 @@ class Verdict(NamedTuple):
     """In tokens; set exactly where the prompt is longer than that."""
     prompt_tokens: int = 0
     """The prompt as this candidate will count it; set together with `longest_prompt`."""
+    late: str | None = None
+    """Why its first token would come too late, or None."""
 
     def entry(self) -> TraceEntry:
         """Return the verdict as a step of the trace."""
         reason = self.skipped or "usable"
         if self.skipped is None and self.longest_prompt is not None:
             reason = f"on_overflow is error: it will say that {self.longest_prompt} tokens is all"
+        elif self.skipped is None and self.late is not None:
+            reason = f"usable after those that are in time: {self.late}"
         return TraceEntry("candidate", self.name, kept=self.skipped is None, reason=reason)
 
 
@@ -91,6 +103,13 @@ def judge_all(route: Sequence[str], terms: Terms) -> tuple[Verdict, ...]:
             too_small = name
         verdicts.append(verdict)
     return tuple(verdicts)
+
+
+def in_order(verdicts: Sequence[Verdict]) -> tuple[str, ...]:
+    """Return the attempts: what was not skipped, in the route's order, what is late at the end."""
+    kept = [verdict for verdict in verdicts if verdict.skipped is None]
+    kept.sort(key=lambda verdict: verdict.late is not None)
+    return tuple(verdict.name for verdict in kept)
 
 
 def refusal(verdicts: Sequence[Verdict], terms: Terms, trace: Sequence[TraceEntry]) -> NoAttempt:
@@ -189,7 +208,33 @@ def _judge_room(verdict: Verdict, deployment: Deployment, terms: Terms) -> Verdi
     unavailable = deployment.unavailable or terms.fleet.unavailable.get(deployment.name)
     if unavailable is not None:
         return Verdict(verdict.name, f"unavailable: {unavailable}", outage=True)
-    return verdict
+    if verdict.longest_prompt is not None:
+        return verdict
+    return verdict._replace(late=_too_late(deployment.name, terms))
+
+
+def _too_late(name: str, terms: Terms) -> str | None:
+    """Return why a deployment's first token would come too late, or None.
+
+    A prompt that would be in time even if it were as long as its body allows is not estimated.
+    """
+    pace, content = terms.fleet.paces.get(name, UNKNOWN_PACE), terms.content
+    if not pace.is_known or content is None or terms.counting:
+        return None
+    occupancy = terms.fleet.occupancy.get(name, IDLE)
+    read_tokens = (terms.read_tokens or {}).get(name, 0)
+
+    def wait_for(estimated_tokens: int) -> Wait | None:
+        tokens = terms.fleet.prompt_tokens(name, estimated_tokens)
+        return predicted_wait(pace, occupancy, tokens - read_tokens)
+
+    at_most = content.input_tokens_at_most
+    wait = wait_for(at_most) if at_most is not None else None
+    if wait is None or wait.total_s > terms.limit_s:
+        wait = wait_for(content.input_tokens)
+    if wait is None or wait.total_s <= terms.limit_s:
+        return None
+    return f"{wait.told()}; the limit is {terms.limit_s:g} s"
 
 
 def _tokens_above(longest: int | None, deployment: str, terms: Terms) -> int | None:

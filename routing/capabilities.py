@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from routing.calibration import TokenRatio
     from routing.fit import SeenModel
+    from routing.pace import Occupancy, Pace
     from routing.types import ContentFacts, Deployment
 
 ANSWER_SHARE: Final = 8
@@ -68,6 +69,10 @@ class FleetSnapshot:
     """Length and size of the models, as their upstreams say."""
     token_ratios: Mapping[str, TokenRatio] = field(default_factory=dict)
     """How the models' own token counts differ from estimates; 1 for those not in it."""
+    paces: Mapping[str, Pace] = field(default_factory=dict)
+    """How fast the deployments were; those not in it predict nothing."""
+    occupancy: Mapping[str, Occupancy] = field(default_factory=dict)
+    """What goes on at them; idle where it is not said."""
 
     def prompt_tokens(self, deployment: str, estimated_tokens: int) -> int:
         """Return an estimate as a deployment's model will count it."""

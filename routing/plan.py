@@ -19,7 +19,9 @@ Rules:
 7. A candidate that cannot do what the content needs, or is too small for it, is skipped like one
    that privacy forbids; that is no outage.
 8. A safety call is Claude's, unchanged, unless the rule that gives the route names its class.
-9. Every rule, level and candidate appears in the trace, kept or skipped, with the reason.
+9. A candidate that is predicted to say its first word after 300 s, or after the deadline, comes
+   after those that are not.
+10. Every rule, level and candidate appears in the trace, kept or skipped, with the reason.
 """
 
 from __future__ import annotations
@@ -27,10 +29,11 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from routing.candidates import SafetyCall, Terms, judge_all, refusal
+from routing.candidates import SafetyCall, Terms, in_order, judge_all, refusal
 from routing.capabilities import NOTHING_KNOWN
 from routing.conditions import Subject
 from routing.errors import UnknownModel
+from routing.pace import CLIENT_LIMIT_S
 from routing.policies import KEEP_THINKING, OnOverflow
 from routing.requested_model import RequestedKind, classify_requested_model
 from routing.route import decide, privacy_without_content
@@ -87,10 +90,12 @@ def build_plan(
         requested_model=facts.requested_model,
         max_cost_microusd=policies.max_cost_microusd,
         prices=table.prices,
+        limit_s=min(CLIENT_LIMIT_S, policies.deadline_s or CLIENT_LIMIT_S),
+        read_tokens=facts.read_tokens,
     )
     verdicts = judge_all(decision.route or (), terms)
     tell = partial(_told, decision, verdicts)
-    attempts = tuple(verdict.name for verdict in verdicts if verdict.skipped is None)
+    attempts = in_order(verdicts)
     if not attempts:
         raise refusal(verdicts, terms, tell())
     return Plan(

@@ -228,6 +228,8 @@ class RequestFacts:
     """None where the body is not known; then no rule that asks about it applies."""
     local_minute: tuple[int, int] | None = None
     """Local weekday (0 is Monday) and minute of the day; None means unknown."""
+    read_tokens: Mapping[str, int] | None = None
+    """By deployment: what its model has read of this conversation and should still hold."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -114,6 +114,14 @@ class OllamaMonitor:
         known = backend.models.get(_tagged(model)) if backend else None
         return known.facts if known else None
 
+    def is_loaded(self, api_base: str, model: str) -> bool | None:
+        """Return whether a model was in memory when last looked; None if nobody could look."""
+        backend = self._backends.get(_key(api_base))
+        known = backend.models.get(_tagged(model)) if backend else None
+        if backend is None or known is None or not backend.reachable:
+            return None
+        return known.loaded is not None
+
     def reachable(self, api_base: str) -> bool | None:
         """Return whether a backend answers; None if nobody has asked yet, or nobody watches it."""
         backend = self._backends.get(_key(api_base))

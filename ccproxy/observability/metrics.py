@@ -92,6 +92,14 @@ class Metrics:
                 registry=self.registry,
             ).labels
         )
+        self._prompt_tokens = _Labelled(
+            Counter(
+                "ccproxy_prompt_tokens",
+                "Prompt tokens of local models, reused from their cache or evaluated anew.",
+                ("agent", "deployment", "kind"),
+                registry=self.registry,
+            ).labels
+        )
         self._ttft = _Labelled(
             Histogram(
                 "ccproxy_ttft_seconds",
@@ -134,6 +142,9 @@ class Metrics:
         for name, counts in outcome.tool_calls.items():
             for event, count in counts.items():
                 self._tool_calls.at(outcome.agent, name, event).inc(count)
+        for name, counts in outcome.prompt_tokens.items():
+            for kind, count in counts.items():
+                self._prompt_tokens.at(outcome.agent, name, kind).inc(count)
         if outcome.ttft_s is not None:
             self._ttft.at(deployment).observe(outcome.ttft_s)
         self._duration.at(deployment).observe(outcome.total_s)

@@ -104,14 +104,14 @@ class Answer:
         input_tokens: int,
         num_ctx: int | None,
         *,
-        on_count: Callable[[int | None], None],
+        on_done: Callable[[ModelDone], None],
     ) -> None:
-        """`input_tokens` stands until the model has counted, which `on_count` hears of."""
+        """`input_tokens` stands until the model has counted, as `on_done` hears."""
         body = request.body
         self.complete = False
         self.arrived_at = request.arrived_at
         self._notes = request.notes
-        self._on_count = on_count
+        self._on_done = on_done
         self._collector = Collector()
         self._folding = not request.stream
         tool_choice = body.get("tool_choice") or {}
@@ -139,7 +139,7 @@ class Answer:
         if isinstance(item, ModelDone):
             events = assembler.finish(item)
             self.complete = True
-            self._on_count(item.input_tokens)
+            self._on_done(item)
         else:
             events = assembler.feed(item)
             if assembler.stopped:

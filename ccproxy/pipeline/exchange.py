@@ -118,6 +118,7 @@ class Exchange:
             stream=outcome.stream,
             notes=outcome.notes,
             tool_calls=outcome.tool_calls,
+            prompt_tokens=outcome.prompt_tokens,
             arrived_at=outcome.arrived_at,
         )
 

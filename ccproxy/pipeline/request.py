@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
+from ccproxy.pipeline.prefix_watch import Conversation
 from routing.policies import KEEP_THINKING
 
 if TYPE_CHECKING:
@@ -45,6 +46,10 @@ class MessagesRequest:
     """What an attempt did silently to the eye: the outcome and a header name it."""
     tool_calls: dict[str, Counter[str]] = field(default_factory=dict)
     """By deployment: what happened to the model's tool calls, in the words of `wire.turn`."""
+    prompt_tokens: dict[str, Counter[str]] = field(default_factory=dict)
+    """As `Outcome.prompt_tokens`."""
+    conversation: Conversation = field(default_factory=Conversation)
+    """Who asks, for what a local model has read of the same before."""
     arrived_at: float = field(default_factory=monotonic)
     """Monotonic seconds; a client's patience counts from here, whatever was tried since."""
     local_only: bool = False

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from time import localtime, monotonic
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from ccproxy.pipeline.decide import Circumstances, decide, gather_facts
+from ccproxy.pipeline.prefix_watch import Conversation
 from ccproxy.pipeline.refusals import routing_refusal
 from ccproxy.ports import Routed
 from ccproxy.wire.content_facts import BodyFacts
 from ccproxy.wire.validate import validate_request
-from routing.bindings import Bindings, binding_key
+from routing.bindings import MAX_ID_CHARS, Bindings, binding_key
 from routing.errors import NoAttempt, RoutingError
 from routing.requested_model import is_claude_model
 from routing.types import Privacy
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
     from ccproxy.auth import Principal
     from ccproxy.pipeline.decide import RoutingState
     from ccproxy.pipeline.request import MessagesRequest
@@ -23,6 +27,9 @@ if TYPE_CHECKING:
     from routing.bindings import BindingKey
     from routing.capabilities import FleetSnapshot
     from routing.types import Plan
+
+
+_CONVERSATION_HEADERS: Final = (b"x-claude-code-session-id", b"x-claude-code-agent-id")
 
 
 class RoutingSource(Protocol):
@@ -46,11 +53,21 @@ class KnownFleet(Protocol):
         ...
 
 
+def _nothing_read(_conversation: Conversation) -> Mapping[str, int]:
+    return {}
+
+
 class Router:
     """Asks `decide` for each request, and remembers which client agent turned out to be whom."""
 
-    def __init__(self, source: RoutingSource, fleet: KnownFleet) -> None:
-        """Begin without any binding."""
+    def __init__(
+        self,
+        source: RoutingSource,
+        fleet: KnownFleet,
+        read_tokens: Callable[[Conversation], Mapping[str, int]] = _nothing_read,
+    ) -> None:
+        """Begin without any binding; `read_tokens` is `PrefixWatch.read_tokens`."""
+        self._read_tokens = read_tokens
         self._source = source
         self._fleet = fleet
         self._bindings = Bindings()
@@ -73,6 +90,9 @@ class Router:
         facts = gather_facts(
             incoming, request.body, state, around, counting=request.counting, body_bytes=body_bytes
         )
+        request.conversation = _conversation(incoming, principal, facts.request_class)
+        if read_tokens := self._read_tokens(request.conversation):
+            facts = replace(facts, read_tokens=read_tokens)
         routed = Routed(facts, state.table.version, body_bytes=body_bytes)
         outcome.routed, outcome.request_class = routed, facts.request_class
         try:
@@ -135,11 +155,14 @@ def _leave_evidence(routed: Routed, outcome: Outcome) -> None:
 
 
 def _binding_key(incoming: Incoming, principal: Principal) -> BindingKey | None:
-    return binding_key(
-        principal.name,
-        _header(incoming, b"x-claude-code-session-id"),
-        _header(incoming, b"x-claude-code-agent-id"),
-    )
+    session_id, agent_id = (_header(incoming, name) for name in _CONVERSATION_HEADERS)
+    return binding_key(principal.name, session_id, agent_id)
+
+
+def _conversation(incoming: Incoming, principal: Principal, request_class: str) -> Conversation:
+    ids = (_header(incoming, name) or "" for name in _CONVERSATION_HEADERS)
+    session_id, agent_id = (each if len(each) <= MAX_ID_CHARS else "" for each in ids)
+    return Conversation(principal.name, session_id, agent_id, request_class)
 
 
 def _header(incoming: Incoming, name: bytes) -> str | None:

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import aclosing
+from time import monotonic
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from ccproxy.ports import AttemptFailed
 from routing.failures import FailureClass
+from routing.pace import Occupancy
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
+    from collections.abc import AsyncGenerator, Callable
 
 Item = TypeVar("Item")
 
@@ -22,13 +24,34 @@ QUEUE_TIMEOUT_S: Final = 120.0
 """The longest wait for a slot; then another deployment is tried or the client hears 529."""
 
 
+def _ignore(_held_s: float) -> None:
+    """Tell nobody."""
+
+
 class Slots:
     """The slots of one deployment; without a limit everybody is admitted at once."""
 
-    def __init__(self, limit: int | None, *, queue_timeout_s: float = QUEUE_TIMEOUT_S) -> None:
-        """`limit` is `max_parallel_requests` of the config file."""
+    def __init__(
+        self,
+        limit: int | None,
+        *,
+        queue_timeout_s: float = QUEUE_TIMEOUT_S,
+        on_release: Callable[[float], None] = _ignore,
+    ) -> None:
+        """`limit` is `max_parallel_requests` of the config file.
+
+        `on_release` hears how many seconds a request of `admitted` kept its slot.
+        """
+        self._limit = limit
         self._semaphore = None if limit is None else asyncio.Semaphore(limit)
         self._queue_timeout_s = queue_timeout_s
+        self._on_release = on_release
+        self._waiting = 0
+        self._busy = 0
+
+    def occupancy(self) -> Occupancy:
+        """Return who waits and who is served."""
+        return Occupancy(self._waiting, self._busy, self._limit)
 
     async def acquire(self) -> None:
         """Wait for a slot; `release` gives it back.
@@ -38,6 +61,7 @@ class Slots:
         """
         if self._semaphore is None:
             return
+        self._waiting += 1
         try:
             async with asyncio.timeout(self._queue_timeout_s):
                 await self._semaphore.acquire()
@@ -45,6 +69,8 @@ class Slots:
             raise AttemptFailed(
                 FailureClass.OVERLOADED, "All slots of this deployment are busy; try again soon."
             ) from exc
+        finally:
+            self._waiting -= 1
 
     def release(self) -> None:
         """Give a slot back."""
@@ -58,9 +84,13 @@ class Slots:
             AttemptFailed: OVERLOADED, when no slot came free in time.
         """
         await self.acquire()
+        admitted_at = monotonic()
+        self._busy += 1
         try:
             async with aclosing(source):
                 async for item in source:
                     yield item
         finally:
+            self._busy -= 1
+            self._on_release(monotonic() - admitted_at)
             self.release()

@@ -19,7 +19,9 @@ from ccproxy.wire.errors import UnsupportedLocally
 from ccproxy.wire.estimate import estimate_prompt
 from ccproxy.wire.normalise import normalise
 from ccproxy.wire.normalise_tools import choice_instruction
+from ccproxy.wire.notes import note
 from ccproxy.wire.offered_tools import OfferedTools
+from ccproxy.wire.prompt_prefix import prompt_parts
 from ccproxy.wire.thinking import limited_body
 from ccproxy.wire.tool_changes import with_tool_changes
 from ccproxy.wire.turn import Wanted
@@ -29,10 +31,12 @@ from routing.failures import FailureClass
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
+    from ccproxy.pipeline.paces import Paces
+    from ccproxy.pipeline.prefix_watch import PrefixWatch, Seen
     from ccproxy.pipeline.request import MessagesRequest, WholeReply
     from ccproxy.pipeline.slots import Slots
     from ccproxy.pipeline.token_ratios import TokenRatios
-    from ccproxy.ports import ModelCall, ModelFacts, ModelUpstream
+    from ccproxy.ports import ModelCall, ModelDone, ModelFacts, ModelUpstream
     from ccproxy.wire.estimate import PromptEstimate
     from routing.types import Side
 
@@ -71,6 +75,8 @@ class TranslatedDeployment:
         limits: ModelLimits,
         slots: Slots,
         token_ratios: TokenRatios,
+        prefixes: PrefixWatch,
+        paces: Paces,
         patience_s: float = PATIENCE_S,
         strict: bool = False,
     ) -> None:
@@ -82,6 +88,8 @@ class TranslatedDeployment:
         self._limits = limits
         self._slots = slots
         self._token_ratios = token_ratios
+        self._prefixes = prefixes
+        self._paces = paces
         self._patience_s = patience_s
         self._strict = strict
 
@@ -103,15 +111,18 @@ class TranslatedDeployment:
                 FailureClass.CAPABILITY_MISSING, exc.message, error_code=exc.error_code
             ) from exc
 
-        def learn(counted_tokens: int | None) -> None:
+        def learn(done: ModelDone) -> None:
             verdict = self._token_ratios.learn(
-                self.name, estimate, counted_tokens, request_id=request.request_id
+                self.name, estimate, done.input_tokens, request_id=request.request_id
             )
             request.notes.extend(verdict.notes)
+            counts = request.prompt_tokens.setdefault(self.name, Counter())
+            self._paces.learn(self.name, seen, done, counts, request_id=request.request_id)
 
-        answer = Answer(request, call, input_tokens, self._limits.num_ctx, on_count=learn)
+        answer = Answer(request, call, input_tokens, self._limits.num_ctx, on_done=learn)
         if request.body["max_tokens"] == 0:
             return json_reply(*answer.empty())
+        seen = await self._seen(request, call, input_tokens)
         counts = request.tool_calls.setdefault(self.name, Counter())
         turn = checked_turn(
             self.upstream, call, _wanted(request.body, call), counts=counts, notes=request.notes
@@ -120,6 +131,14 @@ class TranslatedDeployment:
         if request.stream:
             return await open_stream(answer, source, patience_s=self._patience_s)
         return await whole_answer(answer, source)
+
+    async def _seen(self, request: MessagesRequest, call: ModelCall, input_tokens: int) -> Seen:
+        """Return what the model has read of a prompt, and note where its prefix broke."""
+        parts = await off_loop(len(request.decoded_body), prompt_parts, call)
+        seen = self._prefixes.look(self.name, request.conversation, parts, input_tokens)
+        if seen.place:
+            request.notes.append(note("prefix_broken", seen.place))
+        return seen
 
     def _checked(self, request: MessagesRequest) -> PromptEstimate:
         """Return the estimate of a request that a local model may be asked."""

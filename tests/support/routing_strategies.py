@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from routing.capabilities import Capabilities, FleetSnapshot
 from routing.conditions import DAYS
 from routing.content import StatedContent
+from routing.pace import Occupancy, Pace
 from routing.types import Privacy, RequestClass, RequestFacts, Tier
 
 if TYPE_CHECKING:
@@ -85,6 +86,29 @@ def fleet_snapshots(deployments: Collection[str]) -> st.SearchStrategy[FleetSnap
         FleetSnapshot,
         unavailable=st.dictionaries(names, st.just("down"), max_size=2),
         capabilities=st.dictionaries(names, seen, max_size=3),
+        paces=st.dictionaries(names, _paces(), max_size=2),
+        occupancy=st.dictionaries(names, _occupancies(), max_size=2),
+    )
+
+
+def _paces() -> st.SearchStrategy[Pace]:
+    """Return paces by which requests of some thousand tokens are in time, or late."""
+    return st.builds(
+        Pace,
+        prefill_tokens_per_s=st.sampled_from([0.01, 10.0, 1000.0]),
+        load_s=st.none() | st.just(200.0),
+        request_s=st.none() | st.just(100.0),
+        prefills=st.integers(1, 3),
+    )
+
+
+def _occupancies() -> st.SearchStrategy[Occupancy]:
+    return st.builds(
+        Occupancy,
+        waiting=st.integers(0, 3),
+        busy=st.integers(0, 2),
+        slots=st.none() | st.just(2),
+        loaded=st.none() | st.booleans(),
     )
 
 

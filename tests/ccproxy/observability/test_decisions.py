@@ -44,6 +44,7 @@ SAMPLES = {
     "RequestClass": RequestClass.TITLE,
     "Privacy": Privacy.LOCAL_ONLY,
     "Mapping[str, str]": {"x-team": "blue"},
+    "Mapping[str, int] | None": {"qwen-fast": 1200},
     "ContentFacts | None": StatedContent(5, tool_names=frozenset({"Read", "Bash"})),
     "bool": True,
     "int": 7,

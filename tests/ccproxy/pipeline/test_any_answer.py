@@ -10,6 +10,8 @@ import orjson
 from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
+from ccproxy.pipeline.paces import Paces
+from ccproxy.pipeline.prefix_watch import PrefixWatch
 from ccproxy.pipeline.request import MessagesRequest
 from ccproxy.pipeline.slots import Slots
 from ccproxy.pipeline.token_ratios import TokenRatios
@@ -141,6 +143,8 @@ def _deployment(model: _Model, facts: ModelFacts) -> TranslatedDeployment:
         facts=known,
         limits=ModelLimits(65536),
         slots=Slots(1),
+        prefixes=PrefixWatch(),
+        paces=Paces(),
         token_ratios=TokenRatios({}),
         patience_s=60,
     )
