@@ -67,6 +67,8 @@ class Habit(StrEnum):
     """The same with a sentence before it."""
     THINKS_UNASKED = "thinks_unasked"
     """Thinking in its own field, though it was not switched on."""
+    THINKS_ALOUD = "thinks_aloud"
+    """Thinking in `<think>` at the beginning of the text."""
 
 
 @dataclass(slots=True)
@@ -130,6 +132,8 @@ def with_habit(answer: Answer, habit: Habit, call: GenerationCall) -> Answer:
             return replace(answer, text=f"```json\n{answer.text}\n```\n")
         case Habit.EXPLAINED_ANSWER:
             return replace(answer, text=f"{BEFORE}\n\n```json\n{answer.text}\n```\n")
+        case Habit.THINKS_ALOUD:
+            return replace(answer, text=f"<think>\n{THOUGHT}\n</think>\n\n{answer.text}")
         case _:
             return replace(answer, thinking=THOUGHT)
     return replace(answer, calls=wrong)
@@ -143,7 +147,7 @@ def _fits(habit: Habit, answer: Answer, call: GenerationCall) -> bool:
     match habit:
         case Habit.FENCED_ANSWER | Habit.EXPLAINED_ANSWER:
             return bool(call.format and answer.text)
-        case Habit.THINKS_UNASKED:
+        case Habit.THINKS_UNASKED | Habit.THINKS_ALOUD:
             return not answer.thinking
         case Habit.IN_A_ROW:
             return len(calls) > 1

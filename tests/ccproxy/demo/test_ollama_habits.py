@@ -91,11 +91,14 @@ def test_calls_become_wrong(habit: Habit, first: tuple[str, dict[str, Any]]) -> 
 
 
 def test_other_answers_become_wrong() -> None:
-    """JSON gets a fence, with a sentence before it or not; thinking comes unasked."""
+    """JSON gets a fence, with a sentence before it or not; thinking comes unasked, or in tags."""
     json = given(Habit.THINKS_UNASKED, "name it", format=SCHEMA)
     fence = f"```json\n{json.text}\n```\n"
 
+    aloud = given(Habit.THINKS_ALOUD)
+
     assert THOUGHT == json.thinking
+    assert (f"<think>\n{THOUGHT}\n</think>\n\n", (RIGHT,)) == (aloud.text, aloud.calls)
     assert fence == given(Habit.FENCED_ANSWER, "name it", format=SCHEMA).text
     assert f"{BEFORE}\n\n{fence}" == given(Habit.EXPLAINED_ANSWER, "name it", format=SCHEMA).text
 
