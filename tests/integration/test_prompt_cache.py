@@ -151,7 +151,9 @@ async def test_who_would_be_too_late_is_tried_last():
             return told if told["attempts"][0]["deployment"] != local else None
 
         told = await until_found(moved)  # a snapshot of the fleet serves for a second
-        answer = await send(proxy, asked, str(uuid.uuid4()))
+        answer = await send(proxy, asked, "new")
+        await send(proxy, {**asked, "model": local}, "read")
+        again = await send(proxy, asked, "read")
 
     (why,) = (step["reason"] for step in told["trace"] if step["name"] == local)
     assert why.startswith("usable after those that are in time: would take about ")
@@ -159,3 +161,4 @@ async def test_who_would_be_too_late_is_tried_last():
     assert told["attempts"][-1]["deployment"] == local
     assert answer.header("x-ccproxy-deployment") == told["attempts"][0]["deployment"]
     assert answer.header("x-ccproxy-route") == "claude"
+    assert again.header("x-ccproxy-deployment") == local, "it has read that conversation"

@@ -107,6 +107,9 @@ def test_what_should_still_be_held() -> None:
     assert watch.read_tokens(ALICE) == {"two": 1000}
     assert watch.read_tokens(BOB) == {"one": 500, "two": 500}
 
+    watch.look("one", ALICE, prompt(LONG), 1100)
+    assert watch.read_tokens(ALICE) == {"one": 1100, "two": 1000}
+
 
 def test_only_recent_prompts_may_still_be_held() -> None:
     """One that was read long ago is not counted on."""
