@@ -29,6 +29,7 @@ class AttemptFailed(Exception):
         message: For the client: no URL of ours, no traceback, no library's words.
         retry_after_s: What the upstream asked for, in whole seconds, or None.
         error_code: Documented `error.details.error_code`, or None.
+        error_type: An upstream's own `error.type` that the client is to hear, or None.
         detail: For the log only.
     """
 
@@ -39,6 +40,7 @@ class AttemptFailed(Exception):
         *,
         retry_after_s: int | None = None,
         error_code: str | None = None,
+        error_type: str | None = None,
         detail: str = "",
     ) -> None:
         """See the class."""
@@ -47,6 +49,7 @@ class AttemptFailed(Exception):
         self.message = message
         self.retry_after_s = retry_after_s
         self.error_code = error_code
+        self.error_type = error_type
         self.detail = detail
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
 
@@ -15,15 +14,13 @@ from ccproxy.wire.assemble import Assembler, ThinkingDisplay, error_event
 from ccproxy.wire.collect import Collector
 from ccproxy.wire.events import encode
 from ccproxy.wire.ids import mint_message_id, mint_tool_id
-from routing.failures import CONSEQUENCES, FailureClass
+from routing.failures import FailureClass
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping
 
     from ccproxy.pipeline.request import MessagesRequest
     from ccproxy.ports import ModelCall, ModelDelta, Usage
-
-_log = logging.getLogger(__name__)
 
 _SSE_HEADERS: Final = (
     (b"content-type", b"text/event-stream; charset=utf-8"),
@@ -39,6 +36,7 @@ class StreamReply:
     status = 200
     headers = _SSE_HEADERS
     needs_pings = True
+    failure: FailureClass | None = None
 
     def __init__(
         self,
@@ -50,7 +48,6 @@ class StreamReply:
         self._answer = answer
         self._source = source
         self._first = first
-        self.failure: FailureClass | None = None
 
     @property
     def content_started(self) -> bool:
@@ -63,27 +60,25 @@ class StreamReply:
         return self._answer.assembler.usage()
 
     async def chunks(self) -> AsyncIterator[bytes]:
-        """Yield SSE bytes; a stream that breaks off ends in an error event."""
+        """Yield SSE bytes, `message_start` first.
+
+        Raises:
+            AttemptFailed: It broke off. What becomes of that is `LateFallback`'s business.
+        """
         answer = self._answer
         yield answer.start()
-        try:
-            piece = answer.feed(await self._first)
-            if piece:
-                yield piece
-            if not answer.complete:
-                async for item in self._source:
-                    piece = answer.feed(item)
-                    if piece:
-                        yield piece
-                    if answer.complete:
-                        break
-            if not answer.complete:
-                raise _broke_off()
-        except AttemptFailed as failed:
-            self.failure = failed.failure
-            _log.warning("answer broke off: %s: %s", failed.failure, failed.detail[:500])
-            consequence = CONSEQUENCES[failed.failure]
-            yield encode(error_event(consequence.error_type, failed.message))
+        piece = answer.feed(await self._first)
+        if piece:
+            yield piece
+        if not answer.complete:
+            async for item in self._source:
+                piece = answer.feed(item)
+                if piece:
+                    yield piece
+                if answer.complete:
+                    break
+        if not answer.complete:
+            raise _broke_off()
 
     def farewell(self, error_type: str, message: str) -> bytes:
         """Return an error event: what was sent ends on a frame boundary."""

@@ -12,6 +12,7 @@ from ccproxy.pipeline.off_loop import off_loop
 from ccproxy.pipeline.slots import Slots
 from ccproxy.ports import AttemptFailed, ForwardedRequest
 from ccproxy.wire.assemble import error_event
+from ccproxy.wire.decoding import DecodingFailed, decoder_for
 from ccproxy.wire.events import encode
 from ccproxy.wire.frame_tail import FrameTail
 from ccproxy.wire.history import strip_local_blocks
@@ -120,6 +121,7 @@ class PassthroughReply:
         self.failure: FailureClass | None = classify_status(reply.status)
         content_type = _header(reply.headers, b"content-type")
         content_encoding = _header(reply.headers, b"content-encoding")
+        self._content_encoding = content_encoding
         self._tap = UsageTap(content_type, content_encoding)
         is_event_stream = content_type.startswith(b"text/event-stream")
         # An error event has no room in an encoded body, nor in one of a stated length.
@@ -157,6 +159,24 @@ class PassthroughReply:
             consequence = CONSEQUENCES[failed.failure]
             yield tail.closing() + encode(error_event(consequence.error_type, failed.message))
 
+    async def decoded(self) -> AsyncIterator[bytes]:
+        """Yield the body without its content coding, instead of `chunks`.
+
+        Raises:
+            AttemptFailed: It broke off; MALFORMED_OUTPUT, its coding is unknown or broken.
+        """
+        is_plain = self._content_encoding in (b"", b"identity")
+        decoder = None if is_plain else decoder_for(self._content_encoding)
+        if decoder is None and not is_plain:
+            raise _unreadable()
+        async for chunk in self._reply.chunks():
+            self._tap.feed(chunk)
+            try:
+                plain = chunk if decoder is None else decoder.decode(chunk)
+            except DecodingFailed as exc:
+                raise _unreadable() from exc
+            yield plain
+
     def farewell(self, error_type: str, message: str) -> bytes:
         """Return an error event on a frame boundary; nothing for JSON and for encoded streams."""
         if not self._takes_events:
@@ -171,6 +191,11 @@ class PassthroughReply:
         finally:
             if release is not None:
                 release()
+
+
+def _unreadable() -> AttemptFailed:
+    message = "Claude's answer has a content coding that cannot be read."
+    return AttemptFailed(FailureClass.MALFORMED_OUTPUT, message)
 
 
 def _header(headers: Sequence[tuple[bytes, bytes]], name: bytes) -> bytes:

@@ -27,7 +27,7 @@ def refusal_after(failed: AttemptFailed) -> ApiError:
     return ApiError(
         consequence.status,
         failed.message,
-        error_type=consequence.error_type,
+        error_type=failed.error_type or consequence.error_type,
         error_code=failed.error_code,
         should_retry=consequence.should_retry,
         retry_after_s=retry_after_s,

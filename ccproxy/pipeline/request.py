@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
@@ -58,6 +58,12 @@ class MessagesRequest:
     """What the routing table allows of thinking."""
     names_claude_model: bool = True
     """The requested model is one of Claude's own ids, not a name of ours or of somebody else."""
+
+    def for_plain_answer(self) -> MessagesRequest:
+        """Return the same request, asking for an answer without content coding."""
+        headers = [pair for pair in self.incoming.headers if pair[0] != b"accept-encoding"]
+        headers.append((b"accept-encoding", b"identity"))
+        return replace(self, incoming=replace(self.incoming, headers=headers))
 
 
 class Reply(Protocol):
