@@ -124,6 +124,7 @@ lock: $(UV) ## Compile requirements.lock again and check its wheels (ARGS=--upgr
 docs: setup ## Write the generated pages of docs/ anew
 	@.venv/bin/ccproxy routes show --config config/ccproxy.yaml --markdown > docs/ROUTING_TABLE.md 2>/dev/null
 	@.venv/bin/python -m tests.support.conformance > docs/conformance.md
+	@.venv/bin/python -m tests.support.reliability
 
 .PHONY: clean
 clean: ## Remove everything that the other commands built
