@@ -51,7 +51,9 @@ class Cursor:
     def __init__(self, emit: Callable[[str], None]) -> None:
         """`emit` gets what was taken and is text, in order."""
         self.cut_off = False
-        """The model was stopped by its token limit; known at the end only."""
+        """The text's end is not where the model meant to end it; known at the end only."""
+        self.goes_on = False
+        """The text's end is that of a stretch; more may come behind something that is no text."""
         self._emit = emit
         self._ended = False
         self._text = ""
@@ -66,10 +68,15 @@ class Cursor:
         self._text = self._text[self._at :] + text
         self._at = 0
 
-    def end(self, *, cut_off: bool) -> None:
-        """No more will come."""
+    def end(self, *, cut_off: bool, goes_on: bool = False) -> None:
+        """No more will come, or not before `resume`."""
         self._ended = True
         self.cut_off = cut_off
+        self.goes_on = goes_on
+
+    def resume(self) -> None:
+        """More will come."""
+        self._ended = self.cut_off = self.goes_on = False
 
     # --- seeing --------------------------------------------------------------------------------
 

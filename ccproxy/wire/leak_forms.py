@@ -152,7 +152,7 @@ class CallGroup:
     def _close_fence(self) -> Scan[None]:
         marks = yield from self._cursor.take_run(_MARKS[self._fence[0]])
         at_end = not (yield from self._cursor.peek())
-        if not marks.startswith(self._fence) and not at_end:
+        if not marks.startswith(self._fence) and (not at_end or self._cursor.goes_on):
             raise NotACall
         self._fence = ""
 
@@ -168,6 +168,8 @@ class CallGroup:
             gap = yield from cursor.take_run(SPACE)
             char = yield from cursor.peek()
             if not char:
+                if self._fence and cursor.goes_on:
+                    raise NotACall
                 return False
             if char == ",":
                 cursor.take(1)

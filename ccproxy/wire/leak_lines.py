@@ -70,6 +70,11 @@ class Lines:
             self._end_line()
         self._extend(rest)
 
+    def interrupted(self) -> None:
+        """Something other than text has gone by; a line of nothing but a fence ends there."""
+        if _FENCE.match(self._head.rstrip()):
+            self._end_line()
+
     def call_removed(self) -> None:
         """A call has gone by, which is no text; the place is the beginning of a line."""
         self._prose = self._last = ""

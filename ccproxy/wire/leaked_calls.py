@@ -16,7 +16,10 @@ Rules:
    it: where its arguments end is unknown, and what they contain must not be called.
 6. At the end of the answer, tags, a fence or brackets may lack their end, unless the token limit
    cut the answer off: then only a body that is whole is a call.
-7. The result does not depend on where the text was cut into pieces.
+7. Something other than text between two pieces (a call that the model made, thinking) ends what
+   was held, with no more forgiveness than a token limit, and an open fence is not closed by it.
+   The line goes on behind it: code, a quotation, an introduction stay what they were.
+8. The result does not depend on where the text was cut into pieces.
 """
 
 from __future__ import annotations
@@ -62,6 +65,15 @@ class LeakFilter:
         """Return what is certain by now, in order: text that is not empty, and calls without id."""
         self._cursor.append(text)
         return self._advance()
+
+    def interrupt(self) -> list[str | ToolCall]:
+        """Return what was held, where something other than text comes; text may follow (rule 7)."""
+        self._cursor.end(cut_off=True, goes_on=True)
+        parts = self._advance()
+        self._lines.interrupted()
+        self._cursor.resume()
+        self._scan = self._run()
+        return parts
 
     def finish(self, *, cut_off: bool = False) -> list[str | ToolCall]:
         """Return the rest, once the answer has ended.

@@ -80,10 +80,10 @@ def _splits(way, text, chance):
         yield list(text)
     elif way == "two pieces":
         places = range(1, len(text))
-        for place in sorted(chance.sample(places, min(len(places), count(2, 40, 10**9)))):
+        for place in sorted(chance.sample(places, min(len(places), count(2, 8, 10**9)))):
             yield [text[:place], text[place:]]
     else:
-        for _ in range(count(1, 20, 100)):
+        for _ in range(count(1, 4, 100)):
             marks = sorted(chance.randrange(len(text) + 1) for _ in range(chance.randrange(2, 12)))
             yield [text[a:b] for a, b in zip([0, *marks], [*marks, len(text)], strict=True)]
 
@@ -119,7 +119,7 @@ _FRAGMENTS = [
 ]
 
 
-@settings(max_examples=count(100, 1500, 20_000), deadline=None)
+@settings(max_examples=count(60, 300, 20_000), deadline=None)
 @given(st.lists(st.sampled_from(_FRAGMENTS), max_size=14), st.data())
 @example([LS, "\n", "}"], None)
 def test_any_text_at_any_split(fragments, data):
@@ -183,6 +183,64 @@ def test_the_end_releases_what_was_held():
     assert leaks.finish() == []
 
 
+FENCED = f"```json\n{LS}\n```"
+
+
+@pytest.mark.parametrize(
+    ("before", "behind", "parts"),
+    [
+        (LS, "\nDone", [LS_CALL, "\nDone"]),
+        (f"<tool_call>\n{LS}", "", [LS_CALL]),
+        (FENCED, "\nDone", [LS_CALL, "\nDone"]),
+        ("Ok.\n<tool_call>\n{", "}", ["Ok.\n", "<tool_call>\n{", "}"]),
+        ("a <", "b", ["a ", "<", "b"]),
+        (LS[:-1], "}", [LS[:-1], "}"]),
+        (READ_XML.removesuffix("</function>"), "", [READ_XML.removesuffix("</function>")]),
+        (FENCED[:-4], "\n```", [FENCED[:-4], "\n```"]),
+        (FENCED[:-1], f"`\n{LS}", [FENCED[:-1], "`\n", LS_CALL]),
+        ("```python\nx = 1\n", LS, ["```python\nx = 1\n", LS]),
+        ("```python", LS, ["```python", LS]),
+        ("```\nx = 1\n```", LS, ["```\nx = 1\n```", LS_CALL]),
+        ("Say `", f"<tool_call>\n{LS}`", ["Say `", f"<tool_call>\n{LS}`"]),
+        ("> He said. ", f"<tool_call>{LS}", ["> He said. ", f"<tool_call>{LS}"]),
+        ("For example:\n", LS, ["For example:\n", LS]),
+        ("For example:", f"\n{LS}", ["For example:", f"\n{LS}"]),
+        ('{"calls": [\n', LS, ['{"calls": [\n', LS]),
+        ("I sent ", LS, ["I sent ", LS]),
+    ],
+)
+def test_an_interrupt_ends_what_was_held_and_nothing_else(before, behind, parts):
+    """A native call or thinking releases what was held; the text around it stays what it was (212)."""
+    leaks = LeakFilter(TOOLS)
+    items = leaks.feed(before) + leaks.interrupt()
+    assert leaks.interrupt() == []
+    items += leaks.feed(behind) + leaks.finish()
+    assert _joined(items) == _joined(parts)
+    by_chars = LeakFilter(TOOLS)
+    items = [part for char in before for part in by_chars.feed(char)] + by_chars.interrupt()
+    items += [part for char in behind for part in by_chars.feed(char)] + by_chars.finish()
+    assert _joined(items) == _joined(parts)
+
+
+def _joined(parts):
+    """Return the parts with the text joined that is not parted by a call."""
+    joined = []
+    for part in parts:
+        if joined and isinstance(part, str) and isinstance(joined[-1], str):
+            joined[-1] += part
+        else:
+            joined.append(part)
+    return joined
+
+
+def test_an_interrupt_does_not_make_a_broken_call_harmless():
+    """What follows a call that cannot be read is text, also behind an interrupt."""
+    leaks = LeakFilter(TOOLS)
+    broken = LS.replace('"ls"', '"a"b"') + "\n"
+    assert leaks.feed(broken) + leaks.interrupt() == [broken]
+    assert leaks.feed(LS) + leaks.finish() == [LS]
+
+
 def test_behind_a_call_that_cannot_be_read_nothing_is_called():
     """Its arguments may go on anywhere: the rest stays text, and a note says so."""
     leaks = LeakFilter(TOOLS)
@@ -227,7 +285,7 @@ _SLOW = {
 @pytest.mark.parametrize("kind", _SLOW)
 def test_work_is_linear(kind):
     """Fed by single characters, twice the text costs twice the calls, and little is seen again."""
-    chars = count(3_000, 25_000, 100_000)
+    chars = count(3_000, 8_000, 100_000)
     head, unit = _SLOW[kind]
     small, large = (_calls_made(head + unit * (size // len(unit))) for size in (chars, 2 * chars))
     assert large < 2.3 * small + 2000
