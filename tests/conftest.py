@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import pytest
-from hypothesis import settings
+from hypothesis import Phase, settings
 
 from tests.support.live_url import live_url
 from tests.support.loopback import LoopbackGuard
@@ -28,10 +28,13 @@ def pytest_configure(config: pytest.Config) -> None:
         guard.allow(urlsplit(live_url(os.environ)).hostname or "")
     guard.install()
     config.stash[_guard] = guard
+    is_full = present_size() is Size.FULL
     settings.register_profile(
         "ccproxy",
-        max_examples=count(quick=30, ci=100, full=2000),
-        derandomize=present_size() is not Size.FULL,
+        max_examples=count(quick=25, ci=60, full=2000),
+        derandomize=not is_full,
+        # Shrinking takes minutes, which a run with a time limit does not have.
+        phases=[phase for phase in Phase if is_full or phase is not Phase.shrink],
         deadline=None,
         database=None,
     )

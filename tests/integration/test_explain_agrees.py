@@ -156,7 +156,7 @@ def test_explain_and_reality_agree(caplog):
     kinds: Counter[str] = Counter()
     with asyncio.Runner() as runner:
 
-        @settings(max_examples=count(quick=200, ci=1000, full=10_000))
+        @settings(max_examples=count(quick=100, ci=300, full=10_000))
         @given(
             wire_requests(CAPABLE_DEPLOYMENTS, ROSTER, PROMPTS),
             table_mappings(CAPABLE_DEPLOYMENTS, ROSTER).map(with_default),

@@ -163,7 +163,7 @@ def _deployment(model: _Model, facts: ModelFacts) -> TranslatedDeployment:
     ),
 )
 @settings(
-    max_examples=count(150, 400, 10_000),
+    max_examples=count(80, 200, 10_000),
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow],
 )

@@ -343,7 +343,7 @@ ROOT_SCHEMAS = st.fixed_dictionaries(
 
 
 @given(ROOT_SCHEMAS)
-@settings(max_examples=count(200, 1000, 10_000), deadline=None)
+@settings(max_examples=count(60, 200, 10_000), deadline=None)
 def test_ollama_takes_it_and_keeps_it_whole(schema):
     """Nothing that is sent is refused by Ollama's parser or vanishes in it (183, 184)."""
     parameters = offered_schema(schema, "look").parameters
