@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
-from hypothesis import assume, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from routing.capabilities import FleetSnapshot
@@ -13,7 +13,7 @@ from routing.conditions import Subject, first_unmet
 from routing.errors import NoAttempt, RoutingError, UnknownAgent, UnknownModel
 from routing.identify import identify
 from routing.plan import build_plan, privacy_of
-from routing.policies import KEEP_THINKING, OnOverflow
+from routing.policies import KEEP_THINKING
 from routing.requested_model import classify_requested_model
 from routing.table import compile_table
 from routing.types import Plan, Privacy, RequestClass, RequestFacts, RoutingTable, Side
@@ -24,6 +24,8 @@ DEPLOYMENTS = CAPABLE_DEPLOYMENTS
 REQUESTS = request_facts(DEPLOYMENTS, ROSTER)
 TABLES = table_mappings(DEPLOYMENTS, ROSTER)
 FLEETS = fleet_snapshots(DEPLOYMENTS)
+MOSTLY_REFUSED = settings(suppress_health_check=[HealthCheck.filter_too_much])
+"""For what holds of plans only: three of four random requests get none."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,24 @@ def what_counts(verdict: Plan | RoutingError) -> object:
     return replace(verdict, table_version="")
 
 
+def with_rerouting(mapping: dict[str, Any]) -> dict[str, Any]:
+    """Return a table without `on_overflow`.
+
+    With `on_overflow: error` an outage may uncover more than it takes away: what is too small for a
+    prompt and down does not end the route.
+    """
+
+    def without(part: Any) -> Any:
+        if isinstance(part, list):
+            return [without(one) for one in part]
+        if not isinstance(part, dict):
+            return part
+        return {key: without(one) for key, one in part.items() if key != "on_overflow"}
+
+    rerouting: dict[str, Any] = without(mapping)
+    return rerouting
+
+
 @given(REQUESTS, TABLES, FLEETS)
 def test_every_request_gets_one_verdict(
     facts: RequestFacts, mapping: dict[str, Any], fleet: FleetSnapshot
@@ -78,6 +98,7 @@ def test_every_request_gets_one_verdict(
 
 
 @given(REQUESTS, TABLES, FLEETS)
+@MOSTLY_REFUSED
 def test_local_only_never_leaves_the_host(
     facts: RequestFacts, mapping: dict[str, Any], fleet: FleetSnapshot
 ) -> None:
@@ -109,6 +130,7 @@ def test_the_first_rule_that_applies_decides(
 
 
 @given(REQUESTS, TABLES, FLEETS, st.data())
+@MOSTLY_REFUSED
 def test_a_rule_that_does_not_apply_changes_nothing(
     facts: RequestFacts, mapping: dict[str, Any], fleet: FleetSnapshot, data: st.DataObject
 ) -> None:
@@ -129,6 +151,7 @@ def test_a_rule_that_does_not_apply_changes_nothing(
 
 
 @given(REQUESTS, TABLES, FLEETS)
+@MOSTLY_REFUSED
 def test_the_trace_names_every_rule_and_candidate(
     facts: RequestFacts, mapping: dict[str, Any], fleet: FleetSnapshot
 ) -> None:
@@ -146,6 +169,7 @@ def test_the_trace_names_every_rule_and_candidate(
 
 
 @given(REQUESTS, TABLES, FLEETS)
+@MOSTLY_REFUSED
 def test_a_safety_call_is_claudes(
     facts: RequestFacts, mapping: dict[str, Any], fleet: FleetSnapshot
 ) -> None:
@@ -160,26 +184,26 @@ def test_a_safety_call_is_claudes(
     assert plan.thinking == KEEP_THINKING
 
 
-@given(REQUESTS, TABLES, FLEETS, st.sampled_from(sorted(DEPLOYMENTS)))
+@given(REQUESTS, TABLES.map(with_rerouting), FLEETS, st.sampled_from(sorted(DEPLOYMENTS)))
 def test_an_outage_takes_away_one_attempt(
     facts: RequestFacts, mapping: dict[str, Any], fleet: FleetSnapshot, down: str
 ) -> None:
-    """Whatever goes down, the other attempts stay as they were."""
-    before = decide(facts, mapping, fleet).plan
-    assume(before.on_overflow is OnOverflow.REROUTE)
+    """Whatever goes down, the other attempts stay as they were, and a refusal stays one."""
+    before = decide(facts, mapping, fleet).verdict
     worse = replace(fleet, unavailable={**fleet.unavailable, down: "it is down"})
     after = decide(facts, mapping, worse).verdict
-    rest = tuple(name for name in before.attempts if name != down)
-    if rest:
-        assert isinstance(after, Plan)
-        assert after.attempts == rest
-    else:
+    if isinstance(before, RoutingError):
+        assert type(after) is type(before)
+    elif before.attempts == (down,):
         assert isinstance(after, NoAttempt)
         assert after.outage
+    else:
+        assert isinstance(after, Plan)
+        assert after.attempts == tuple(name for name in before.attempts if name != down)
 
 
 @given(REQUESTS, TABLES)
-@settings(max_examples=50)
+@settings(MOSTLY_REFUSED, max_examples=50)
 def test_what_nobody_looks_into_is_as_private_as_any_request(
     facts: RequestFacts, mapping: dict[str, Any]
 ) -> None:
