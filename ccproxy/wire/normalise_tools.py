@@ -5,6 +5,9 @@ Rules:
    is rewritten so that what Ollama drops of it is said otherwise (183-185, `tool_schema`).
 2. Ollama has no `tool_choice`: `none` offers no tools, `tool` offers one, and `any` and `tool`
    are said in words as well (187, 188). Whether the model obeyed is checked on its answer.
+3. Tools stand in the order of their names. Some clients gather them in another order for each
+   request, and a model would then read the whole conversation again
+   (https://github.com/openai/codex/pull/2611, https://github.com/coder/aibridge/pull/49).
 """
 
 from __future__ import annotations
@@ -19,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def offered_tools(body: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Return the tools the model is offered; `tool_choice` may leave none or one of them.
+    """Return the tools the model is offered, by name; `tool_choice` may leave none or one of them.
 
     Raises:
         UnsupportedLocally: A tool that Anthropic's servers run (`web_search_…`); a 400 where
@@ -29,11 +32,12 @@ def offered_tools(body: Mapping[str, Any]) -> list[dict[str, Any]]:
     if choice.get("type") == "none":
         return []
     only = choice.get("name") if choice.get("type") == "tool" else None
-    return [
+    offered = [
         _function(position, tool)
         for position, tool in enumerate(body.get("tools") or ())
         if only is None or tool.get("name") == only
     ]
+    return sorted(offered, key=lambda tool: tool["function"]["name"])
 
 
 def choice_instruction(body: Mapping[str, Any]) -> str:

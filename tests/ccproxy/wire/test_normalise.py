@@ -470,11 +470,11 @@ def test_what_the_root_says_is_said_of_the_function(given: Any, said: Any, expec
 @pytest.mark.parametrize(
     ("choice", "tools", "last"),
     [
-        ({"type": "auto"}, [LOOK, LIST], "a"),
+        ({"type": "auto"}, [LIST, LOOK], "a"),
         ({"type": "none"}, [], "a"),
         (
             {"type": "any"},
-            [LOOK, LIST],
+            [LIST, LOOK],
             "a\n\nYou must call one of the available tools now. Do not answer in plain text.",
         ),
         (
