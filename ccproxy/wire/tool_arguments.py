@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from ccproxy.wire.argument_errors import told
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     JsonValue = Any
     Violation = Any  # jsonschema's ValidationError, whose fields are typed as possibly unset
     Path = tuple[str | int, ...]
+    Place = tuple[int, type, JsonValue]
 
 PASSES_LIMIT: Final = 4
 """Rounds of putting right; what one uncovers (text that was an object) the next may put right."""
@@ -96,6 +97,8 @@ class _Mender:
 
     def __init__(self, check: SchemaCheck) -> None:
         self._check = check
+        self._tried: dict[Place, _Mended | None] = {}
+        self._kept: list[JsonValue] = []
 
     def mended(self, value: JsonValue, schema: JsonValue, depth: int) -> _Mended:
         """Return `value` put right for `schema` (None: the whole) as far as that goes."""
@@ -131,15 +134,27 @@ class _Mender:
         """Yield what a wrong value may mean, each checked against the schema it stands under."""
         if error.validator in {"anyOf", "oneOf"}:
             for form in error.validator_value:
-                trial = self.mended(found, form, depth + 1)
-                if not trial.errors and trial.changed:
-                    trial.errors = self._check.errors(trial.value, error.schema)
-                    yield trial
+                trial = self._trial(found, form, depth + 1)
+                if trial and not trial.errors and trial.changed:
+                    yield replace(trial, errors=self._check.errors(trial.value, error.schema))
             return
         for meant in _meanings(found, error):
-            trial = self.mended(meant, error.schema, depth + 1)
-            trial.changed = {}
-            yield trial
+            trial = self._trial(meant, error.schema, depth + 1)
+            if trial:
+                yield replace(trial, changed={})
+
+    def _trial(self, value: JsonValue, schema: JsonValue, depth: int) -> _Mended | None:
+        """Return `value` put right for `schema`, or None within the attempt to do just that.
+
+        Each is tried once: what contradicts itself (`const: 0` of type string) would otherwise have
+        its values turned into each other over and over.
+        """
+        place = id(schema), type(value), value if _is_scalar(value) else id(value)
+        if place not in self._tried:
+            self._kept += (value, schema)  # so that their ids stay theirs
+            self._tried[place] = None
+            self._tried[place] = self.mended(value, schema, depth)
+        return self._tried[place]
 
     def _leave_out(self, state: _Mended, path: Path, found: JsonValue, schema: JsonValue) -> None:
         """Rule 3: without the property there must be less to complain of."""
@@ -198,6 +213,10 @@ def _meant_names(found: Mapping[str, JsonValue], wanted: Sequence[str]) -> dict[
         and missing[fold] == 1
         and unknown[fold] == 1
     }
+
+
+def _is_scalar(value: JsonValue) -> bool:
+    return not isinstance(value, dict | list)
 
 
 def _folded(name: str) -> str:
