@@ -211,4 +211,5 @@ def _wanted(body: Mapping[str, Any], call: ModelCall) -> Wanted:
         demand=choice_instruction(body) if names else "",
         max_calls=1 if choice.get("disable_parallel_tool_use") else None,
         response_schema=call.response_schema,
+        stop_sequences=body.get("stop_sequences") or (),
     )

@@ -1,54 +1,68 @@
 """A local model's turn, held back and checked before a client acts on it. Pure.
 
-Rules:
+What flows and what is held:
 1. Text and thinking flow. From the first tool call on everything is held until the turn is over:
    a call is relayed only when every call of its turn is known to be allowed and valid.
 2. With a forced call (`tool_choice` any or tool) or a wanted JSON answer everything is held from
-   the start. Text beside a forced call is dropped, since Claude writes none there.
-3. A call's name must be an offered one; a name that is an offered one but for letter case and
-   punctuation, and of one tool only, is taken for it. Its input is checked and coerced by
-   `wire.tool_arguments`.
-4. Calls beyond `max_calls` are dropped unchecked.
-5. A turn that the token limit cut off is not to blame: calls that are invalid then are dropped, a
-   forced call may be missing, and JSON may be half; the client is told `max_tokens`.
-6. Otherwise invalid calls, a missing forced call and a JSON answer that does not fit its schema are
-   a `Complaint`: what the model is shown in its one repair turn. Of that turn only the calls, or
-   the JSON, are used: its calls take the place of the invalid ones. Where nothing but calls of
-   tools that do not exist was wrong, words are an answer to that, and are used as well.
-7. Without any offered tool calls are let through, and the assembler tells them as text; beside a
-   wanted JSON answer they are dropped.
+   the start. Text beside a forced call is dropped, since Claude writes none there; it is not
+   looked at for stop sequences either.
+3. A stop sequence in held text ends the turn behind it: what the model said or called after that
+   does not exist. In text that flows it is the assembler's to find.
+
+What is right, when the turn is over (`settle`):
+4. Calls, by the rules of `turn_calls`. Without any offered tool they are let through, and the
+   assembler tells them as text; beside a wanted JSON answer they are dropped.
+5. A turn that the token limit cut off is not to blame, nor is one that a stop sequence ended for
+   the words it lacks: JSON may be half, and at the token limit invalid calls are dropped and a
+   forced call may be missing; the client is told `max_tokens`.
+6. Otherwise invalid calls, a forced call that is missing, JSON that does not fit its schema and
+   a turn without call or word after an unclosed `<think>` are a `Complaint`: what the model is
+   shown in its one repair turn.
+7. A JSON answer is one text, with the thinking before it.
+
+What a repair turn may bring (`mend`); its thinking is not used, and it must end by itself:
+8. Calls: each takes the place of a wrong one, of the same tool first. They must be right; repeats
+   of a call that was right, and words beside calls, are ignored. A wrong call that nothing takes
+   the place of is dropped.
+9. Nothing new, where another call of the first turn was right: the wrong ones are dropped.
+10. Words, where there was nothing wrong but calls of tools that do not exist, or a `<think>`: they
+    take the place of all words that were held. JSON, where that is wanted; it must fit.
 """
 
 from __future__ import annotations
 
-import re
 from collections import Counter
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Final
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
-from ccproxy.ports import ModelDelta, ToolCall
+from ccproxy.ports import ModelDelta
+from ccproxy.wire.normalise_content import SEPARATOR
 from ccproxy.wire.notes import note
+from ccproxy.wire.repair import UNCLOSED, about_calls, about_words
 from ccproxy.wire.structured import structured_answer
+from ccproxy.wire.turn_calls import (
+    DROPPED,
+    INVALID,
+    LOST,
+    MADE,
+    MISSING,
+    NOT_OFFERED,
+    RECOVERED,
+    REPAIRED,
+    MadeCall,
+    SortedCalls,
+    heirs,
+    judged,
+    sort_calls,
+    without_repeats,
+)
+from ccproxy.wire.turn_steps import TurnSteps
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
+    from ccproxy.ports import ToolCall
     from ccproxy.wire.offered_tools import OfferedTools
-
-MADE: Final = "made"
-RECOVERED: Final = "recovered"
-RENAMED: Final = "renamed"
-COERCED: Final = "coerced"
-INVALID: Final = "invalid"
-NOT_OFFERED: Final = "not_offered"
-MISSING: Final = "missing"
-DROPPED: Final = "dropped"
-UNCHECKED: Final = "unchecked"
-REPAIRED: Final = "repaired"
-LOST: Final = "lost"
-"""What can be counted of a model's tool calls; docs/tool-calls.md says what each means."""
-
-_PUNCTUATION: Final = re.compile(r"[^a-z0-9]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +75,7 @@ class Wanted:
     """What the model was told where it must call a tool; empty where it need not."""
     max_calls: int | None = None
     response_schema: Mapping[str, Any] | None = None
+    stop_sequences: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,238 +86,241 @@ class Complaint:
 
 
 @dataclass(slots=True)
-class _Held:
-    """One held step of the answer: words, or one call and what is wrong with it."""
-
-    delta: ModelDelta
-    errors: tuple[str, ...] = ()
-    is_offered: bool = True
-
-    @property
-    def call(self) -> ToolCall | None:
-        return self.delta.tool_calls[0] if self.delta.tool_calls else None
-
-
-@dataclass(slots=True)
 class Turn:
     """One turn of a model as it comes in; used once.
 
     Attributes:
-        counts: How often what happened to its tool calls.
+        counts: How often what happened to its tool calls, in the words of `turn_calls`; gained when
+            the turn is settled and when it is mended.
         notes: `name=tool` for what was changed or left out.
-        holds_all: Nothing is relayed before the turn is over; so it is for a repair turn.
+        holds_all: Nothing is relayed before the turn is over; so it is for a repair turn, whose
+            counts and notes are its own until `mend` takes over what holds for both.
+        unclosed: What the model thought behind a `<think>` in its text that it never closed.
     """
 
     wanted: Wanted
     counts: Counter[str] = field(default_factory=Counter)
     notes: list[str] = field(default_factory=list)
     holds_all: bool = False
-    _held: list[_Held] = field(default_factory=list)
-    _texts: list[str] = field(default_factory=list)
-    _calls: int = 0
+    unclosed: str | None = None
+    _held: TurnSteps = field(init=False)
+    _relayed: list[str] = field(default_factory=list)
+    """The text that flowed, where a complaint about a later call may have to show it."""
+    _has_relayed: bool = False
+    """Words that are not all whitespace."""
+    _wrong: list[MadeCall] = field(default_factory=list)
+    _is_missing: bool = False
+    """A forced call was not made."""
 
     def __post_init__(self) -> None:
         """Hold everything where a call or JSON has to come of it (rule 2)."""
-        demands = bool(self.wanted.demand) or self.wanted.response_schema is not None
+        wanted = self.wanted
+        demands = bool(wanted.demand) or wanted.response_schema is not None
         self.holds_all = self.holds_all or demands
+        self._held = TurnSteps(() if wanted.demand else wanted.stop_sequences)
+
+    @property
+    def stopped(self) -> bool:
+        """True once a stop sequence was found in held text: the rest need not be read."""
+        return self._held.stopped
 
     def take(self, delta: ModelDelta) -> ModelDelta | None:
         """Take a step of the answer; return what of it may be relayed at once."""
-        words = replace(delta, tool_calls=()) if delta.tool_calls else delta
-        if words.text:
-            self._texts.append(words.text)
         passed = None
-        if words.text or words.thinking:
-            if self._held or self.holds_all:
-                self._held.append(_Held(words))
-            else:
-                passed = words
+        if self._held or self.holds_all:
+            self._held.add_words(delta)
+        elif delta.thinking or delta.text:
+            passed = ModelDelta(delta.thinking, delta.text)
+            self._has_relayed = self._has_relayed or bool(delta.text.strip())
+            if delta.text and self.wanted.tools.names:
+                self._relayed.append(delta.text)
         for call in delta.tool_calls:
-            self._take_call(call)
+            self.take_call(call)
         return passed
 
-    def complaint(self, *, cut_off: bool) -> Complaint | None:
-        """Return what is wrong with the turn, or None; asked once, when the turn is over.
+    def take_call(self, call: ToolCall, *, is_recovered: bool = False) -> None:
+        """Take one call.
+
+        Args:
+            call: As the model made it.
+            is_recovered: It was written as text.
+        """
+        if self.stopped:
+            return
+        tools = self.wanted.tools
+        made = judged(call, tools, is_recovered=is_recovered) if tools.names else MadeCall(call)
+        self._held.add_call(made)
+
+    def settle(self, *, cut_off: bool) -> Complaint | None:
+        """Decide what counts, and return what is wrong, or None; once, when the turn is over.
 
         Args:
             cut_off: The model ran into its token limit (rule 5).
         """
+        wanted, held = self.wanted, self._held
+        calls = self._sorted_calls(held.calls, wanted.max_calls)
+        half = held.last_call if cut_off else None
+        self._tally(calls, [each for each in calls.wrong if each is not half])
+        self._drop(calls.dropped)
         if cut_off:
-            self._drop_invalid()
+            self._drop(calls.wrong)
+        elif calls.wrong:
+            self._wrong = calls.wrong
+            return Complaint(about_calls(self._said(), held.calls, wanted.tools.names))
+        if calls.kept:
             return None
-        if any(held.errors for held in self._held):
-            return Complaint((self._said(), *self._results()))
-        wanted = self.wanted
-        if self._calls:
+        if cut_off or self.stopped:
+            if wanted.response_schema is not None:
+                held.say_only(held.text)
             return None
-        if wanted.demand:
-            self.counts[MISSING] += 1
-            words = f"You answered without calling a tool. {wanted.demand}"
-            return Complaint((self._said(), {"role": "user", "content": words}))
-        if wanted.response_schema is not None:
-            error = self._settle_json(wanted.response_schema)
-            if error:
-                words = f"{error} Answer again, with nothing but JSON that fits the schema."
-                return Complaint((self._said(), {"role": "user", "content": words}))
-        return None
+        told = self._complaint_about_words()
+        return Complaint(about_words(self._said(), told)) if told else None
 
     def mend(self, repair: Turn, *, cut_off: bool) -> bool:
-        """Put what the repair turn did right in the place of what this turn did wrong.
+        """Put what the repair turn brought in the place of what this turn did wrong.
 
         Returns False where the repair turn is wrong as well, or brought nothing.
+
+        Args:
+            repair: A turn that holds all; it is not settled.
+            cut_off: The repair turn ran into its token limit.
         """
-        wrong = [held for held in self._held if held.errors]
-        is_right = not cut_off and repair.complaint(cut_off=False) is None
-        if not wrong and self.wanted.response_schema is not None and is_right:
-            self._held = repair._held
-            self.notes.append("structured_output_repaired")
-            return True
-        words_do = bool(wrong) and not any(held.is_offered for held in wrong)
-        kept = {_same(held.call) for held in self._held if held.call and not held.errors}
-        mended = [
-            held
-            for held in repair._held
-            if (_same(held.call) not in kept if held.call else words_do)
-        ]
-        if not is_right or not mended:
-            self.counts[LOST] += 1
+        if cut_off or not self._take_over(repair):
+            self.give_up()
             return False
-        self._replace_invalid(mended)
-        for held in mended:
-            if held.call is not None:
-                self._count(REPAIRED, held.call.name)
+        self.notes.extend(repair.notes)
         return True
 
-    def release(self) -> Iterable[ModelDelta]:
-        """Yield what was held, in order; the turn is known to be right, or was cut off."""
-        forced = bool(self.wanted.demand)
-        for held in self._held:
-            if forced and held.delta.text:
-                continue
-            yield held.delta
+    def give_up(self) -> None:
+        """Count the calls that no repair turn brought."""
+        if lost := len(self._wrong) or int(self._is_missing):
+            self.counts[LOST] += lost
 
-    # --- calls ---------------------------------------------------------------------------------
+    def release(self) -> Iterator[ModelDelta]:
+        """Yield what was held, in order, neighbouring words in one piece; the turn is settled."""
+        if self.wanted.demand:
+            self._held.drop_text()
+        return self._held.deltas()
 
-    def _take_call(self, call: ToolCall) -> None:
-        self.counts[MADE] += 1
+    def _said(self) -> str:
+        """Return the turn's text as the model wrote it."""
+        thought = "" if self.unclosed is None else f"<think>{self.unclosed}"
+        return "".join((thought, *self._relayed, self._held.text))
+
+    # --- what is right -------------------------------------------------------------------------
+
+    def _sorted_calls(self, calls: Sequence[MadeCall], room: int | None) -> SortedCalls:
         wanted = self.wanted
-        if wanted.max_calls is not None and self._calls >= wanted.max_calls:
-            self._count(DROPPED, call.name)
-            return
-        offered = wanted.tools.names
-        if not offered:
-            self._take_unasked_call(call)
-            return
-        self._calls += 1
-        name = _offered_name(call.name, offered)
-        if name is None:
-            self.counts[NOT_OFFERED] += 1
-            error = f"there is no tool of this name; the tools are: {', '.join(offered)}"
-            self._held.append(_Held(ModelDelta(tool_calls=(call,)), (error,), is_offered=False))
-            return
-        if name != call.name:
-            self._count(RENAMED, name)
-            call = replace(call, name=name)
-        checked = wanted.tools.check(call)
-        if checked.errors:
-            self.counts[INVALID] += 1
-        elif checked.unchecked:
-            self._count(UNCHECKED, name)
-        elif checked.coerced:
-            self._count(COERCED, name)
-            call = replace(call, arguments=checked.arguments)
-        self._held.append(_Held(ModelDelta(tool_calls=(call,)), checked.errors))
+        if wanted.tools.names:
+            return sort_calls(calls, room)
+        if wanted.response_schema is not None:
+            return SortedCalls([], [], list(calls))
+        return SortedCalls(list(calls), [], [])
 
-    def _take_unasked_call(self, call: ToolCall) -> None:
-        if self.wanted.response_schema is not None:
-            self._count(DROPPED, call.name)
-        else:
-            self._held.append(_Held(ModelDelta(tool_calls=(call,))))
+    def _complaint_about_words(self) -> str:
+        """Return what the model is told of a turn without calls; empty if nothing is wrong."""
+        wanted, told = self.wanted, ""
+        if self.unclosed is not None and not (self._has_relayed or self._held.text.strip()):
+            told = UNCLOSED
+        if wanted.demand:
+            self._is_missing = True
+            self.counts[MISSING] += 1
+            return f"{told or 'You answered without calling a tool.'} {wanted.demand}"
+        if wanted.response_schema is not None:
+            error = self._settle_json(self._held.text, wanted.response_schema)
+            if not error:
+                return ""
+            return f"{told or error} Answer again, with nothing but JSON that fits the schema."
+        return told and f"{told} Answer now, without <think>."
 
-    def _replace_invalid(self, mended: Sequence[_Held]) -> None:
-        first = next((at for at, held in enumerate(self._held) if held.errors), len(self._held))
-        before = [held for held in self._held[:first] if not held.errors]
-        after = [held for held in self._held[first:] if not held.errors]
-        self._held = [*before, *mended, *after]
-        self._calls = sum(held.call is not None for held in self._held)
-
-    def _drop_invalid(self) -> None:
-        for held in self._held:
-            if held.call is not None and held.errors:
-                self._count(DROPPED, held.call.name)
-        self._replace_invalid(())
-
-    def _count(self, what: str, name: str) -> None:
-        self.counts[what] += 1
-        self.notes.append(note(f"tool_call_{what}", name))
-
-    # --- structured output ---------------------------------------------------------------------
-
-    def _settle_json(self, schema: Mapping[str, Any]) -> str:
-        """Return what is wrong with the JSON answer; bring it to its plain form if nothing is."""
-        text = "".join(self._texts)
+    def _settle_json(self, text: str, schema: Mapping[str, Any]) -> str:
+        """Make a JSON text the answer; return what is wrong with it, and change nothing then."""
         answer = structured_answer(text, schema)
-        if answer.error:
-            return answer.error
-        if answer.text != text:
-            self.notes.append("structured_output_unwrapped")
-            thinking = [held for held in self._held if held.delta.thinking]
-            thoughts = [_Held(replace(held.delta, text="")) for held in thinking]
-            self._held = [*thoughts, _Held(ModelDelta(text=answer.text))]
-        return ""
+        if not answer.error:
+            if answer.text != text:
+                self.notes.append("structured_output_unwrapped")
+            self._held.say_only(answer.text)
+        return answer.error
 
-    # --- what the model is shown ---------------------------------------------------------------
+    # --- what a repair turn brought ------------------------------------------------------------
 
-    def _said(self) -> dict[str, Any]:
-        """Return the turn as an assistant's message."""
-        message: dict[str, Any] = {"role": "assistant", "content": "".join(self._texts)}
-        calls = [
-            {
-                "id": _call_id(position, held),
-                "type": "function",
-                "function": {
-                    "name": held.delta.tool_calls[0].name,
-                    "arguments": dict(held.delta.tool_calls[0].arguments),
-                },
-            }
-            for position, held in self._called()
-        ]
-        if calls:
-            message["tool_calls"] = calls
-        return message
+    def _take_over(self, repair: Turn) -> bool:
+        wrong = set(self._wrong)
+        kept = [each for each in self._held.calls if each not in wrong]
+        limit = self.wanted.max_calls
+        room = None if limit is None else limit - len(kept)
+        brought = self._sorted_calls(without_repeats(repair._held.calls, kept), room)
+        if brought.wrong:
+            return False
+        if brought.kept:
+            self._replace_wrong(brought.kept)
+        elif not (self._words_do() and self._answer_in_words(repair, has_calls=bool(kept))):
+            if not kept:
+                return False
+            self._drop(self._wrong)
+        self._drop(brought.dropped)
+        return True
 
-    def _results(self) -> Iterable[dict[str, Any]]:
-        for position, held in self._called():
-            name = held.delta.tool_calls[0].name
-            if held.errors:
-                told = f"Error: {'; '.join(held.errors)}. The call was not made: make it again, "
-                told += "corrected. Do not repeat the other calls."
-            else:
-                told = "Accepted. Do not repeat this call."
-            yield {
-                "role": "tool",
-                "content": told,
-                "tool_call_id": _call_id(position, held),
-                "tool_name": name,
-            }
+    def _words_do(self) -> bool:
+        """Return whether the model may answer its complaint in words (rule 10)."""
+        return not self.wanted.demand and not any(each.is_offered for each in self._wrong)
 
-    def _called(self) -> list[tuple[int, _Held]]:
-        calls = [held for held in self._held if held.call is not None]
-        return list(enumerate(calls))
+    def _replace_wrong(self, brought: Sequence[MadeCall]) -> None:
+        if not self._wrong:
+            self._held.drop_text()
+        found, others = heirs(self._wrong, brought)
+        self._held.replace(found, others)
+        self._drop([each for each in self._wrong if each not in found])
+        for each in brought:
+            self._count(REPAIRED, each)
+            self._count_recovered(each)
+            self._count_changes(each)
 
+    def _answer_in_words(self, repair: Turn, *, has_calls: bool) -> bool:
+        """Put the repair turn's words in the place of what was held; False if they are none."""
+        text, schema = repair._held.text, self.wanted.response_schema
+        if schema is not None and not has_calls:
+            if repair.stopped:
+                self._held.say_only(text)
+            elif self._settle_json(text, schema):
+                return False
+            self.notes.append("structured_output_repaired")
+        elif text.strip():
+            glue = SEPARATOR if self._has_relayed else ""
+            self._held.say_instead(text, self._wrong, glue=glue)
+            if not self._wrong:
+                self.notes.append("unclosed_thinking_repaired")
+        else:
+            return False
+        self._drop(self._wrong)
+        return True
 
-def _call_id(position: int, held: _Held) -> str:
-    return held.delta.tool_calls[0].id or f"call_{position}"
+    # --- what is counted -----------------------------------------------------------------------
 
+    def _tally(self, calls: SortedCalls, wrong: Sequence[MadeCall]) -> None:
+        """Count a turn's calls, of the wrong ones those that the model is to blame for."""
+        for each in (*calls.kept, *calls.dropped, *wrong):
+            self.counts[MADE] += 1
+            self._count_recovered(each)
+        for each in wrong:
+            self.counts[INVALID if each.is_offered else NOT_OFFERED] += 1
+        for each in calls.kept:
+            self._count_changes(each)
 
-def _same(call: ToolCall) -> tuple[str, str]:
-    return call.name, repr(call.arguments)
+    def _count_recovered(self, made: MadeCall) -> None:
+        if made.is_recovered:  # the filter that found it has noted it
+            self.counts[RECOVERED] += 1
 
+    def _count_changes(self, made: MadeCall) -> None:
+        for change in made.changes:
+            self._count(change, made)
 
-def _offered_name(name: str, offered: Sequence[str]) -> str | None:
-    """Return the offered tool that a name means, or None."""
-    if name in offered:
-        return name
-    folded = _PUNCTUATION.sub("", name.lower())
-    meant = [each for each in offered if _PUNCTUATION.sub("", each.lower()) == folded]
-    return meant[0] if len(meant) == 1 and folded else None
+    def _drop(self, calls: Collection[MadeCall]) -> None:
+        """Take calls out of the turn."""
+        for each in calls:
+            self._count(DROPPED, each)
+        self._held.drop(calls)
+
+    def _count(self, what: str, made: MadeCall) -> None:
+        self.counts[what] += 1
+        self.notes.append(note(f"tool_call_{what}", made.call.name))

@@ -228,6 +228,62 @@ async def test_a_turn_that_was_cut_off(proxy):
     assert "max_tokens" == bare.json()["stop_reason"]
 
 
+STOPPED = {
+    "behind a call": (
+        [said(tool_calls=calls(GOOD)), said("That was it. EN"), said("D. Or "), called(GOOD)],
+        {"tools": TOOLS},
+        [GOOD, "That was it. "],
+        ("tool_use", None),
+    ),
+    "in JSON": (
+        [said('{"title":"A'), said('END"}'), said("Well."), end()],
+        {"output_config": {"format": {"type": "json_schema", "schema": TITLE}}},
+        ['{"title":"A'],
+        ("stop_sequence", "END"),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", STOPPED)
+async def test_a_stop_sequence_in_held_text(name, proxy):
+    """A stop sequence ends the turn also where its text was held (conformance 192).
+
+    What comes behind it is neither said nor called.
+    """
+    records, asked, content, reason = STOPPED[name]
+    body = turn(**ALONE, stop_sequences=["END"], **asked)
+    for _ in range(2):
+        proxy.ollama.answer_with(*records)
+
+    whole = (await post(proxy, body)).json()
+    streamed = (await stream(proxy, body)).message
+
+    for message in (whole, streamed):
+        assert content == blocks(message)
+        assert reason == (message["stop_reason"], message["stop_sequence"])
+
+
+async def test_thinking_without_end(proxy):
+    """An answer that is nothing but an open `<think>` is asked for again (conformance 212).
+
+    Then it is left for the next attempt; none of it was content.
+    """
+    for second in ("42", "<think>Well.", "<think>Well."):
+        proxy.ollama.answer_with(said("<think>Hm. 42."), end())
+        proxy.ollama.answer_with(said(second), end())
+    either = {"model": "claude-sonnet-4-5"}
+
+    mended = await post(proxy, turn(**ALONE))
+    passed_on = await post(proxy, turn(**either))
+    streamed = await stream(proxy, turn(**either))
+
+    assert ["42"] == blocks(mended.json())
+    assert "unclosed_thinking_repaired" in mended.header("x-ccproxy-notes")
+    assert "qwen-coder:malformed_output,claude-sonnet:ok" == passed_on.header("x-ccproxy-attempts")
+    assert None is streamed.error
+    assert blocks(passed_on.json()) == blocks(streamed.message)
+
+
 async def test_text_flows_until_the_first_call(proxy):
     """Words reach the client before the model has finished its call (design 5)."""
     released = asyncio.Event()
@@ -256,6 +312,6 @@ async def test_reliability_is_counted(proxy):
     scraped = await ask(proxy.base_url, "/metrics", headers=proxy.headers, method="GET")
     metrics = scraped.body.decode()
 
-    for event, count in (("made", 2.0), ("invalid", 1.0), ("repaired", 1.0)):
+    for event, count in (("made", 1.0), ("invalid", 1.0), ("repaired", 1.0)):
         labels = f'agent="code-reviewer",deployment="qwen-coder",event="{event}"'
         assert f"ccproxy_tool_calls_total{{{labels}}} {count}" in metrics
