@@ -17,7 +17,7 @@ from ccproxy.health.seen import seen_model
 from ccproxy.pipeline.paces import Paces
 from ccproxy.pipeline.passthrough import PassthroughDeployment
 from ccproxy.pipeline.prefix_watch import PrefixWatch
-from ccproxy.pipeline.slots import Slots
+from ccproxy.pipeline.slots import Occupancies, Slots
 from ccproxy.pipeline.translated import ModelLimits, TranslatedDeployment
 from ccproxy.ports import ModelFacts
 from ccproxy.upstreams.anthropic import AnthropicUpstream
@@ -34,12 +34,12 @@ if TYPE_CHECKING:
     from ccproxy.pipeline.token_ratios import TokenRatios
     from ccproxy.ports import MessagesUpstream
     from ccproxy.upstreams.ollama import OllamaControl
-    from routing.pace import Occupancy
 
 _log = logging.getLogger(__name__)
 
 SNAPSHOT_FOR_S: Final = 1.0
-"""How long a snapshot serves; what it is made of changes every ten seconds at most."""
+"""How long a snapshot serves; what it is made of changes every ten seconds at most, but for who is
+served, which is looked up when it is asked for."""
 
 
 @dataclass(slots=True)
@@ -88,16 +88,15 @@ class Fleet:
                 },
                 token_ratios=self.token_ratios.snapshot(),
                 paces=self.paces.snapshot(),
-                occupancy={name: self._occupancy(name) for name in self.slots},
+                occupancy=Occupancies(self.slots, self._is_loaded),
             )
         return self._snapshot
 
-    def _occupancy(self, name: str) -> Occupancy:
+    def _is_loaded(self, name: str) -> bool | None:
         ollama = self.ollama.get(name)
         if ollama is None:
-            return self.slots[name].occupancy()
-        loaded = self.monitor.is_loaded(ollama.api_base or "", ollama.upstream_model)
-        return replace(self.slots[name].occupancy(), loaded=loaded)
+            return None
+        return self.monitor.is_loaded(ollama.api_base or "", ollama.upstream_model)
 
     async def settle(self) -> bool:
         """Wait, once in a process's life and 1 s at most, until every model has been looked at.

@@ -110,6 +110,7 @@ def build_plan(
         thinking=KEEP_THINKING if safety is not None else policies.thinking or KEEP_THINKING,
         on_overflow=terms.on_overflow,
         rule=decision.rule.name if decision.rule is not None else None,
+        late=tuple(verdict.name for verdict in verdicts if verdict.late and not verdict.skipped),
     )
 
 

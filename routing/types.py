@@ -346,6 +346,8 @@ class Plan:
     on_overflow: OnOverflow = OnOverflow.REROUTE
     rule: str | None = None
     """Name of the rule that gave the route, or None if something else did."""
+    late: tuple[str, ...] = ()
+    """Those of the attempts whose first token is predicted to come too late."""
 
     @property
     def trace(self) -> tuple[TraceEntry, ...]:

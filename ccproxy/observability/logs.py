@@ -57,6 +57,7 @@ class RequestLog:
             "stream": outcome.stream,
             "input_tokens": usage.input_tokens,
             "output_tokens": usage.output_tokens,
+            "prompt_tokens": outcome.prompt_tokens,
             "ttft_s": outcome.ttft_s and round(outcome.ttft_s, 4),
             "total_s": round(outcome.total_s, 4),
             "notes": outcome.notes,

@@ -11,6 +11,7 @@ from ccproxy.pipeline.prefix_watch import Conversation
 from ccproxy.pipeline.refusals import routing_refusal
 from ccproxy.ports import Routed
 from ccproxy.wire.content_facts import BodyFacts
+from ccproxy.wire.notes import note
 from ccproxy.wire.validate import validate_request
 from routing.bindings import MAX_ID_CHARS, Bindings, binding_key
 from routing.errors import NoAttempt, RoutingError
@@ -104,9 +105,11 @@ class Router:
             raise routing_refusal(exc) from exc
         finally:
             _leave_evidence(routed, outcome)
+        outcome.notes.extend(note("late", name) for name in plan.late)
         self._bindings.learn(key, plan.match, now)
         request.local_only = plan.privacy is Privacy.LOCAL_ONLY
         request.thinking = plan.thinking
+        request.asks = plan.asks
         request.names_claude_model = is_claude_model(
             request.requested_model, state.roster, state.table.deployments
         )

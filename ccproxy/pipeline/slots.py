@@ -7,7 +7,9 @@ can end in a fallback.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from contextlib import aclosing
+from dataclasses import replace
 from time import monotonic
 from typing import TYPE_CHECKING, Final, TypeVar
 
@@ -16,7 +18,7 @@ from routing.failures import FailureClass
 from routing.pace import Occupancy
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable
+    from collections.abc import AsyncGenerator, Callable, Iterator
 
 Item = TypeVar("Item")
 
@@ -94,3 +96,30 @@ class Slots:
             self._busy -= 1
             self._on_release(monotonic() - admitted_at)
             self.release()
+
+
+class Occupancies(Mapping[str, Occupancy]):
+    """What goes on at each deployment at the moment of the question.
+
+    A burst of agents comes within milliseconds: a copy would show each of them an idle machine.
+    """
+
+    def __init__(
+        self, slots: Mapping[str, Slots], is_loaded: Callable[[str], bool | None]
+    ) -> None:
+        """Both by deployment; `is_loaded` is None for a model that nobody could look at."""
+        self._slots = slots
+        self._is_loaded = is_loaded
+
+    def __getitem__(self, deployment: str) -> Occupancy:
+        """Return who waits and is served, and whether the model is in memory."""
+        occupancy = self._slots[deployment].occupancy()
+        return replace(occupancy, loaded=self._is_loaded(deployment))
+
+    def __iter__(self) -> Iterator[str]:
+        """Name the deployments."""
+        return iter(self._slots)
+
+    def __len__(self) -> int:
+        """Count them."""
+        return len(self._slots)

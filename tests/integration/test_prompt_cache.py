@@ -161,4 +161,5 @@ async def test_who_would_be_too_late_is_tried_last():
     assert told["attempts"][-1]["deployment"] == local
     assert answer.header("x-ccproxy-deployment") == told["attempts"][0]["deployment"]
     assert answer.header("x-ccproxy-route") == "claude"
+    assert f"late={local}" in answer.header("x-ccproxy-notes").split(",")
     assert again.header("x-ccproxy-deployment") == local, "it has read that conversation"

@@ -156,7 +156,7 @@ def test_who_would_be_late_comes_last() -> None:
     """It stays an attempt, and the trace says why it is the last one."""
     plan = plan_of(FLEET)
 
-    assert plan.attempts == ("claude", "local")
+    assert (plan.attempts, plan.late) == (("claude", "local"), ("local",))
     assert reasons(plan) == {"local": TOLD, "claude": "usable"}
 
 
@@ -173,7 +173,8 @@ def test_who_would_be_late_comes_last() -> None:
 )
 def test_who_is_in_time_keeps_its_place(fleet, facts, policies) -> None:
     """Nothing is moved without a reason."""
-    assert plan_of(fleet, facts=facts, **policies).attempts == ("local", "claude")
+    plan = plan_of(fleet, facts=facts, **policies)
+    assert (plan.attempts, plan.late) == (("local", "claude"), ())
 
 
 def test_a_deadline_is_a_limit_too() -> None:

@@ -4,9 +4,10 @@ import asyncio
 
 import pytest
 
-from ccproxy.pipeline.slots import Slots
+from ccproxy.pipeline.slots import Occupancies, Slots
 from ccproxy.ports import AttemptFailed
 from routing.failures import FailureClass
+from routing.pace import Occupancy
 
 
 class Source:
@@ -100,3 +101,20 @@ async def test_a_slot_comes_back_whatever_happens(phase):
     async with asyncio.timeout(1):
         assert ["first", "last"] == await drained(slots, last)
     assert first.closed
+
+
+async def test_what_goes_on_is_told_at_the_moment_of_the_question():
+    """Who came after the first look is seen by the second: agents come in bursts."""
+    slots, sources = {"qwen": Slots(1)}, [Source(), Source()]
+    seen = Occupancies(slots, {"qwen": False}.get)
+    assert (list(seen), len(seen)) == (["qwen"], 1)
+    assert Occupancy(0, 0, 1, loaded=False) == seen["qwen"]
+
+    tasks = [asyncio.create_task(drained(slots["qwen"], source)) for source in sources]
+    await sources[0].started.wait()
+    assert Occupancy(1, 1, 1, loaded=False) == seen["qwen"]
+
+    for source in sources:
+        source.gate.set()
+    await asyncio.gather(*tasks)
+    assert Occupancy(0, 0, 1, loaded=False) == seen["qwen"]
