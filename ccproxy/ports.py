@@ -257,6 +257,11 @@ class Client(Protocol):
         ...
 
     @property
+    def gone(self) -> bool:
+        """True once the client is known to have left before its answer was complete."""
+        ...
+
+    @property
     def last_sent_at(self) -> float:
         """Monotonic seconds of the last byte given to the client."""
         ...
@@ -312,6 +317,8 @@ class Ending(StrEnum):
     BROKEN = "broken"
     """Broke off after the first byte; the client saw an error event or a closed connection."""
     CLIENT_GONE = "client_gone"
+    TAKEN_OVER = "taken_over"
+    """The client sent the same turn again, and that one was served."""
 
 
 @dataclass(slots=True)

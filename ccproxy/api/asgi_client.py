@@ -29,11 +29,11 @@ class AsgiClient:
     __slots__ = (
         "_body_timeout_s",
         "_finished",
-        "_gone",
         "_receive",
         "_scope",
         "_send",
         "_upload_over",
+        "gone",
         "last_sent_at",
         "started",
     )
@@ -46,7 +46,7 @@ class AsgiClient:
         self._receive = receive
         self._send = send
         self._body_timeout_s = body_timeout_s
-        self._gone = False
+        self.gone = False
         self._finished = False
         self._upload_over: asyncio.Event | None = None
         self.started = False
@@ -92,7 +92,7 @@ class AsgiClient:
             except TimeoutError as exc:
                 raise _too_slow(self._body_timeout_s) from exc
             if message["type"] == "http.disconnect":
-                self._gone = True
+                self.gone = True
                 raise ClientGone
             more = message.get("more_body", False)
             chunk: bytes = message.get("body", b"")
@@ -106,7 +106,7 @@ class AsgiClient:
     async def _chunks_from(self, message: Message) -> AsyncIterator[bytes]:
         while True:
             if message["type"] == "http.disconnect":
-                self._gone = True
+                self.gone = True
                 raise ClientGone
             if chunk := message.get("body", b""):
                 yield chunk
@@ -128,7 +128,7 @@ class AsgiClient:
         try:
             yield
         except asyncio.CancelledError:
-            if not self._gone:
+            if not self.gone:
                 raise
             task.uncancel()
             raise ClientGone from None
@@ -143,7 +143,7 @@ class AsgiClient:
             if message["type"] == "http.disconnect":
                 break
         if not self._finished:
-            self._gone = True
+            self.gone = True
             task.cancel()
 
     async def start(self, status: int, headers: Sequence[tuple[bytes, bytes]]) -> None:

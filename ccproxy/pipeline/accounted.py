@@ -7,6 +7,7 @@ import logging
 from time import monotonic
 from typing import TYPE_CHECKING
 
+from ccproxy.pipeline.duplicates import TakenOver
 from ccproxy.pipeline.refusals import refusal_after, send_refusal
 from ccproxy.pipeline.request import BUG, STOPPING
 from ccproxy.ports import AttemptFailed, ClientGone, Ending
@@ -55,6 +56,9 @@ class Accounted:
                 return False
             case ClientGone():
                 self._outcome.ending = Ending.CLIENT_GONE
+            case TakenOver():
+                await self._refuse(exc)
+                self._outcome.ending = Ending.TAKEN_OVER
             case ApiError():
                 await self._refuse(exc)
             case AttemptFailed():

@@ -17,6 +17,7 @@ from ccproxy.pipeline.deadline import (
     DeadlineMissed,
     deadline_refusal,
 )
+from ccproxy.pipeline.duplicates import Duplicates, turn_of
 from ccproxy.pipeline.off_loop import LARGE_BYTES, off_loop
 from ccproxy.pipeline.refusals import reply_headers
 from ccproxy.pipeline.relay import PING_AFTER_S, relay
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from ccproxy.auth import Principal
+    from ccproxy.pipeline.duplicates import Turn
     from ccproxy.pipeline.request import Reply, Served
     from ccproxy.ports import Client, Incoming, OutcomeSink
     from routing.types import Plan
@@ -43,7 +45,7 @@ MESSAGES_LIMIT_BYTES: Final = 32 * 1024 * 1024
 
 
 class Exchange:
-    """Serves Messages requests; holds no state of its own between them."""
+    """Serves Messages requests; knows of no more than those that are being served."""
 
     def __init__(
         self,
@@ -59,6 +61,7 @@ class Exchange:
         self._router = router
         self._deployments = deployments
         self._sink = sink
+        self._duplicates = Duplicates()
         self._ping_after_s = ping_after_s
 
     async def serve(self, incoming: Incoming, client: Client, *, counting: bool) -> None:
@@ -78,13 +81,15 @@ class Exchange:
                 )
                 plan = await self._router.plan(request, principal, outcome)
                 deadline = Deadline.of(plan, outcome)
-                reply = await self._attempt(plan, request, outcome, deadline)
-                # A stream may last for minutes: it must not hold on to a long conversation.
-                let_go_of_body(outcome)
-                del raw_body, request, plan
-                outcome.status = reply.status
-                headers = reply_headers(reply, outcome)
-                await relay(reply, client, headers, outcome, self._ping_after_s, deadline)
+                turn = await self._turn(request)
+                async with self._duplicates.alone(turn, client, outcome):
+                    reply = await self._attempt(plan, request, outcome, deadline)
+                    # A stream may last for minutes: it must not hold on to a long conversation.
+                    let_go_of_body(outcome)
+                    del raw_body, request, plan
+                    outcome.status = reply.status
+                    headers = reply_headers(reply, outcome)
+                    await relay(reply, client, headers, outcome, self._ping_after_s, deadline)
 
     def _admit(self, incoming: Incoming, outcome: Outcome) -> Principal:
         principal = self._authenticate(incoming.headers)
@@ -122,6 +127,12 @@ class Exchange:
             arrived_at=outcome.arrived_at,
         )
 
+    async def _turn(self, request: MessagesRequest) -> Turn | None:
+        if request.counting:
+            return None
+        size_bytes = len(request.decoded_body)
+        return await off_loop(size_bytes, turn_of, request.conversation, request.body)
+
     async def _attempt(
         self, plan: Plan, request: MessagesRequest, outcome: Outcome, deadline: Deadline
     ) -> Reply:
@@ -130,7 +141,9 @@ class Exchange:
             names = names[:1]  # its error is the client's; an estimate must not take its place
         try:
             async with deadline.running():
-                return await first_answer(names, self._deployments, request, outcome)
+                return await first_answer(
+                    names, self._deployments, request, outcome, plan.only_after
+                )
         except DeadlineMissed as exc:
             outcome.attempts.append(f"{outcome.deployment}:{FailureClass.TIMEOUT_FIRST_BYTE}")
             outcome.notes.append(DEADLINE_NOTE)

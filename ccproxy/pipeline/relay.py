@@ -8,6 +8,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Final
 
 from ccproxy.pipeline.deadline import DEADLINE_NOTE, Deadline, DeadlineMissed
+from ccproxy.pipeline.duplicates import TAKEN_OVER
 from ccproxy.pipeline.request import BUG, STOPPING
 from ccproxy.ports import AttemptFailed, ClientGone, Ending
 from ccproxy.wire.events import PING
@@ -61,9 +62,12 @@ async def relay(
         farewell = ("timeout_error", str(exc))
         raise AttemptFailed(FailureClass.TIMEOUT_BETWEEN_BYTES, str(exc)) from exc
     except asyncio.CancelledError:
-        # Either the client left, which is found out further up, or the server stops.
-        outcome.ending = Ending.BROKEN
-        farewell = STOPPING
+        # The client left, which is found out further up, or its turn came again, or we stop.
+        if outcome.ending is Ending.TAKEN_OVER:
+            farewell = TAKEN_OVER
+        else:
+            outcome.ending = Ending.BROKEN
+            farewell = STOPPING
         raise
     except ClientGone:
         raise

@@ -28,10 +28,10 @@ class Client:
         self.headers = []
         self.body = b""
         self._request_body = body
-        self._gone = gone
+        self.gone = gone
 
     async def read_body(self, _limit_bytes):
-        if self._gone:
+        if self.gone:
             raise ClientGone
         return self._request_body
 
