@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
     from contextlib import AbstractAsyncContextManager
 
+    from routing.breaker import Lease
     from routing.failures import FailureClass
     from routing.types import AgentMatch, Plan, RequestFacts
 
@@ -387,6 +388,33 @@ class Routed:
     """None where the decision went against the request."""
     body_bytes: int = 0
     """Length of the request's JSON."""
+
+
+class DeploymentHealth(Protocol):
+    """Whoever keeps the deployments' health; called on the event loop, answers at once."""
+
+    def admit(self, deployment: str) -> Lease | None:
+        """Return leave to make one attempt; None where the deployment is to be left alone."""
+        ...
+
+    def report(
+        self,
+        deployment: str,
+        lease: Lease,
+        failure: FailureClass | None,
+        *,
+        why: str = "",
+        wait_s: float | None = None,
+    ) -> None:
+        """Take note of how an attempt ended; None is an answer.
+
+        `why` is for people, `wait_s` the upstream's own `retry-after`.
+        """
+        ...
+
+    def withdraw(self, deployment: str, lease: Lease) -> None:
+        """Take a lease back whose attempt says nothing of the deployment."""
+        ...
 
 
 class OutcomeSink(Protocol):

@@ -1,0 +1,80 @@
+"""The leave of one request to use a deployment, and what the deployment's health hears of it.
+
+Rules:
+1. An attempt is made with leave, and its end is told once.
+2. A trial is told of as soon as an answer's content begins, so that a long answer does not keep a
+   deployment on trial; what breaks later is then no news.
+3. A client that leaves, a deadline of the table's and a fault of our own say nothing.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Self
+
+from ccproxy.pipeline.deadline import DeadlineMissed
+from ccproxy.ports import AttemptFailed
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from ccproxy.pipeline.request import Reply
+    from ccproxy.ports import DeploymentHealth
+    from routing.breaker import Lease
+    from routing.failures import FailureClass
+
+
+class Leave:
+    """`with` around the attempts of one request and the relay of what answers."""
+
+    def __init__(self, health: DeploymentHealth) -> None:
+        """Begin without any."""
+        self._health = health
+        self._held: tuple[str, Lease] | None = None
+        self.reply: Reply | None = None
+        """What is relayed, once there is anything."""
+
+    def __enter__(self) -> Self:
+        """Begin."""
+        return self
+
+    def __exit__(
+        self,
+        _kind: type[BaseException] | None,
+        exc: BaseException | None,
+        _traceback: TracebackType | None,
+    ) -> None:
+        """Tell how the relay ended."""
+        if exc is None:
+            self.ended(None if self.reply is None else self.reply.failure)
+        elif isinstance(exc, AttemptFailed) and not isinstance(exc.__cause__, DeadlineMissed):
+            self.failed(exc)
+        else:
+            self._withdraw()
+
+    def take(self, deployment: str) -> bool:
+        """Ask for leave to make an attempt; False where the deployment is to be left alone."""
+        lease = self._health.admit(deployment)
+        self._held = None if lease is None else (deployment, lease)
+        return lease is not None
+
+    def answering(self) -> None:
+        """Content of its answer has begun."""
+        if self._held is not None and self._held[1].trial is not None:
+            self._health.report(*self._held, None)
+
+    def failed(self, failed: AttemptFailed) -> None:
+        """Tell how the attempt failed."""
+        self.ended(failed.failure, why=failed.message, wait_s=failed.retry_after_s)
+
+    def ended(
+        self, failure: FailureClass | None, *, why: str = "", wait_s: float | None = None
+    ) -> None:
+        """Tell how the attempt ended; None is an answer."""
+        if self._held is not None:
+            self._health.report(*self._held, failure, why=why or failure or "", wait_s=wait_s)
+            self._held = None
+
+    def _withdraw(self) -> None:
+        if self._held is not None:
+            self._health.withdraw(*self._held)
+            self._held = None
