@@ -43,7 +43,7 @@ class HealthRules:
     """How an opinion is formed, and how often somebody asks; docs/reliability.md has the sources.
 
     Raises:
-        ValueError: Nothing could ever be published, or probes would be too close to count.
+        ValueError: Nothing could ever be published, or the stated times would not hold.
     """
 
     failures_to_down: int = 3
@@ -76,6 +76,8 @@ class HealthRules:
             raise ValueError("needs 1 <= failures_to_down <= of_last, and 1 <= successes_to_up")
         if not 0 <= self.apart_s <= min(self.doubtful_s, self.down_first_s, self.interval_s):
             raise ValueError("apart_s must not be longer than a pause between two probes")
+        if self.doubtful_s > min(self.interval_s, self.down_longest_s):
+            raise ValueError("doubtful_s must not be longer than the pauses that it shortens")
         if self.down_factor < 1 or self.down_longest_s < self.down_first_s:
             raise ValueError("pauses while down must not become shorter")
 
