@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from ccproxy.wire.coercion import json_type
+from ccproxy.wire.coercion import is_of_type, json_type
+from ccproxy.wire.json_text import encodable
 from ccproxy.wire.schema_words import in_words, shown
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     JsonValue = Any
     Violation = Any  # jsonschema's ValidationError, whose fields are typed as possibly unset
@@ -21,8 +22,39 @@ LENGTH_LIMIT_CHARS: Final = 200
 
 def told(errors: Iterable[Violation]) -> tuple[str, ...]:
     """Return the errors as `path: what is wrong`, each once."""
-    said = dict.fromkeys(_cut(text) for error in errors for text in _said(error))
-    return tuple(said)[:TOLD_LIMIT]
+    return _bounded(text for error in errors for text in _said(error))
+
+
+def told_of_outermost(
+    arguments: Mapping[str, JsonValue], schema: Mapping[str, Any]
+) -> tuple[str, ...]:
+    """Return what is wrong on the outermost level: required properties and bare types; linear.
+
+    It is all that is checked of arguments that are too large for more, in the words of `told`.
+    """
+    return _bounded(_said_of_outermost(arguments, schema))
+
+
+def _bounded(texts: Iterable[str]) -> tuple[str, ...]:
+    said: dict[str, None] = {}
+    for text in texts:
+        said[encodable(_cut(text))] = None
+        if len(said) == TOLD_LIMIT:
+            break
+    return tuple(said)
+
+
+def _said_of_outermost(
+    arguments: Mapping[str, JsonValue], schema: Mapping[str, Any]
+) -> Iterator[str]:
+    required, properties = schema.get("required"), schema.get("properties")
+    for name in required if isinstance(required, list) else ():
+        if name not in arguments:
+            yield f"{name}: is required"
+    for name, one in properties.items() if isinstance(properties, dict) else ():
+        kinds = one.get("type") if isinstance(one, dict) else None
+        if name in arguments and kinds and not is_of_type(arguments[name], kinds):
+            yield f"{name}: {_of_type(kinds, arguments[name])}"
 
 
 def _said(error: Violation) -> Iterator[str]:
@@ -44,8 +76,8 @@ def _missing(error: Violation, path: str) -> Iterator[str]:
 
 
 def _unknown(error: Violation, path: str) -> Iterator[str]:
-    known = list(error.schema.get("properties") or ())
-    names = ", ".join(known) or "none"
+    known = error.schema.get("properties") or {}
+    names = ", ".join(known)[:LENGTH_LIMIT_CHARS] or "none"
     for name in error.instance:
         if name not in known:
             yield f"{path}/{name}: there is no such property; there are: {names}".lstrip("/")
@@ -55,8 +87,7 @@ def _wanted(error: Violation, value: JsonValue) -> str:
     """Return what a value should have been, by the keyword that it fails and that one's value."""
     match error.validator:
         case "type":
-            wanted = " or ".join([value] if isinstance(value, str) else value)
-            return f"must be of type {wanted}, not {json_type(error.instance)}"
+            return _of_type(value, error.instance)
         case "enum":
             return f"must be one of {', '.join(shown(one) for one in value[:20])}"
         case "const":
@@ -66,6 +97,11 @@ def _wanted(error: Violation, value: JsonValue) -> str:
         case "not" if value == {}:
             return "must be left out"
     return f"does not keep to: {in_words(str(error.validator), value)}"
+
+
+def _of_type(kinds: str | Sequence[str], value: JsonValue) -> str:
+    wanted = " or ".join([kinds] if isinstance(kinds, str) else kinds)
+    return f"must be of type {wanted}, not {json_type(value)}"
 
 
 def _innermost(error: Violation) -> Violation:

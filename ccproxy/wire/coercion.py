@@ -17,9 +17,10 @@ The rules, by what was given and what is wanted; a result is only ever used wher
 from __future__ import annotations
 
 import re
+from math import isfinite
 from typing import TYPE_CHECKING, Any, Final
 
-import orjson
+from ccproxy.wire.json_text import json_bytes, read_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -48,13 +49,24 @@ def json_type(value: JsonValue) -> str:
     return next((name for kind, name in _NAMES if isinstance(value, kind)), "null")
 
 
+def is_of_type(value: JsonValue, kinds: str | Sequence[str]) -> bool:
+    """Return whether a value is of one of JSON Schema's types."""
+    kind = json_type(value)
+    wanted = (kinds,) if isinstance(kinds, str) else kinds
+    if kind in wanted:
+        return True
+    if "number" in wanted and kind == "integer":
+        return True
+    return "integer" in wanted and kind == "number" and value.is_integer()
+
+
 def coercions(value: JsonValue, types: Sequence[str]) -> Iterator[JsonValue]:
     """Yield what `value` may mean as one of `types`, in their order."""
     for kind in types:
         if isinstance(value, str):
             yield from _from_text(value.strip(), kind)
-        elif kind == "string" and isinstance(value, bool | int | float):
-            yield orjson.dumps(value).decode()
+        elif kind == "string" and _is_number(value):
+            yield json_bytes(value).decode()
         if kind == "array" and not (value is None or isinstance(value, list) or _is_listed(value)):
             yield [value]
 
@@ -68,6 +80,11 @@ def allowed_values(value: JsonValue, allowed: Iterable[JsonValue]) -> Iterator[J
         if len(alike) == 1:
             yield alike[0]
     yield from coercions(value, list(dict.fromkeys(json_type(one) for one in members)))
+
+
+def _is_number(value: JsonValue) -> bool:
+    """Return whether JSON can write a value as a number or boolean; it cannot write infinity."""
+    return isinstance(value, int) or (isinstance(value, float) and isfinite(value))
 
 
 def _is_listed(value: JsonValue) -> bool:
@@ -93,8 +110,8 @@ def _parsed(text: str, kind: type) -> Iterator[JsonValue]:
     if text[:1] not in {"{", "["}:
         return
     try:
-        value = orjson.loads(text)
-    except orjson.JSONDecodeError:
+        value = read_json(text)
+    except ValueError:
         return
     if isinstance(value, kind):
         yield value

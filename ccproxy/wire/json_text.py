@@ -56,6 +56,27 @@ def json_bytes(value: object) -> bytes:
     return raw if raw.isascii() else _one_line(raw)
 
 
+def read_json(text: str) -> Any:  # noqa: ANN401 - any JSON value
+    """Return the value of a JSON text, which may hold lone surrogates as itself or as escapes.
+
+    Raises:
+        ValueError: It is no JSON; the message says where, for people. Or it is nested more than
+            some hundred levels deep.
+    """
+    try:
+        return orjson.loads(text)
+    except orjson.JSONDecodeError as exc:
+        refused = exc
+    try:
+        return json.loads(text, parse_constant=_refuse)
+    except (ValueError, RecursionError):
+        raise refused from None
+
+
+def _refuse(word: str) -> Any:  # noqa: ANN401 - never returns
+    raise ValueError(word)
+
+
 def _one_line(raw: bytes) -> bytes:
     # These byte sequences are whole characters wherever they occur in valid UTF-8.
     return (

@@ -11,7 +11,9 @@ Rules:
    where the schema is closed: to drop `dry_run: true` would be another call than was meant.
 5. The order of properties is kept. Defaults are not filled in: that is the client's.
 6. Where something cannot be put right, the model's arguments are returned with what it should be
-   told. Where the schema cannot be applied (`schema_check`), they are returned unchecked.
+   told. So are arguments nested more than `LEVELS_LIMIT` levels deep.
+7. Where the schema cannot be applied (`schema_check`), the arguments are returned unchecked. Where
+   it could be but for what the model wrote (`check_budget`), its outermost level is still checked.
 """
 
 from __future__ import annotations
@@ -21,18 +23,24 @@ from collections import Counter
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
-from ccproxy.wire.argument_errors import told
+from ccproxy.wire.argument_errors import told, told_of_outermost
+from ccproxy.wire.check_budget import Budget, TooMuch, Unchecked, extent
 from ccproxy.wire.coercion import allowed_values, coercions
-from ccproxy.wire.schema_check import SchemaCheck, Unchecked
+from ccproxy.wire.schema_check import SchemaCheck
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+
+    from ccproxy.wire.check_budget import Extent
 
     JsonValue = Any
     Violation = Any  # jsonschema's ValidationError, whose fields are typed as possibly unset
     Path = tuple[str | int, ...]
     Place = tuple[int, type, JsonValue]
 
+LEVELS_LIMIT: Final = 100
+"""Containers inside containers of one call's arguments."""
+TOO_DEEP: Final = f"is nested more than {LEVELS_LIMIT} levels deep"
 PASSES_LIMIT: Final = 4
 """Rounds of putting right; what one uncovers (text that was an object) the next may put right."""
 TRIALS_DEPTH_LIMIT: Final = 6
@@ -62,25 +70,55 @@ def check_arguments(arguments: Mapping[str, Any], schema: Mapping[str, Any]) -> 
 class ArgumentCheck:
     """The check of one tool's arguments."""
 
-    def __init__(self, schema: Mapping[str, Any]) -> None:
-        """Keep the schema; it is made ready on the first check."""
+    def __init__(self, schema: Mapping[str, Any], budget: Budget | None = None) -> None:
+        """Keep the schema; it is made ready on the first check.
+
+        Args:
+            schema: The tool's, as the client sent it.
+            budget: Shared with the other tools of the request; None: one of its own.
+        """
         self._schema = schema
+        self._budget = budget or Budget()
         self._ready: SchemaCheck | None = None
+        self._unusable = ""
 
     def check(self, arguments: Mapping[str, Any]) -> CheckedArguments:
         """Return the arguments to use; see the rules of the module."""
         given = arguments if isinstance(arguments, dict) else dict(arguments)
+        size = extent(given)
+        if size.levels > LEVELS_LIMIT:
+            return CheckedArguments(arguments, errors=(f"input: {TOO_DEEP}",))
+        if self._unusable:
+            return CheckedArguments(arguments, unchecked=self._unusable)
         try:
-            self._ready = self._ready or SchemaCheck(self._schema)
-            self._ready.begin(given)
-            mended = _Mender(self._ready).mended(given, None, 0)
+            mended = self._mended(given, size)
+        except TooMuch as exc:
+            if exc.blames_value:
+                errors = told_of_outermost(given, self._schema)
+                return CheckedArguments(
+                    arguments, errors=errors, unchecked="" if errors else str(exc)
+                )
+            self._unusable = str(exc)
+            return CheckedArguments(arguments, unchecked=str(exc))
         except Unchecked as exc:
             return CheckedArguments(arguments, unchecked=str(exc))
         if mended.errors:
             return CheckedArguments(arguments, errors=told(mended.errors))
         if not mended.changed:
             return CheckedArguments(arguments)
+        if extent(mended.value).levels > LEVELS_LIMIT:
+            return CheckedArguments(arguments, errors=(f"input: {TOO_DEEP}",))
         return CheckedArguments(mended.value, coerced=_pointers(mended.changed))
+
+    def _mended(self, given: JsonValue, size: Extent) -> _Mended:
+        if self._ready is None:
+            try:
+                self._ready = SchemaCheck(self._schema, self._budget)
+            except Unchecked as exc:
+                self._unusable = str(exc)
+                raise
+        self._ready.begin(size)
+        return _Mender(self._ready).all_mended(given)
 
 
 @dataclass(slots=True)
@@ -100,9 +138,22 @@ class _Mender:
         self._tried: dict[Place, _Mended | None] = {}
         self._kept: list[JsonValue] = []
 
-    def mended(self, value: JsonValue, schema: JsonValue, depth: int) -> _Mended:
-        """Return `value` put right for `schema` (None: the whole) as far as that goes."""
-        state = _Mended(value, self._check.errors(value, schema))
+    def all_mended(self, value: JsonValue) -> _Mended:
+        """Return `value` put right for the whole schema as far as that goes.
+
+        Raises:
+            Unchecked: What is wrong with the value cannot be told. Where that can be, and only
+                putting it right takes too much, it is as it was.
+        """
+        wrong = _Mended(value, self._check.errors(value))
+        if not wrong.errors:
+            return wrong
+        try:
+            return self._put_right(replace(wrong), None, 0)
+        except Unchecked:
+            return wrong
+
+    def _put_right(self, state: _Mended, schema: JsonValue, depth: int) -> _Mended:
         if depth > TRIALS_DEPTH_LIMIT:
             return state
         for _ in range(PASSES_LIMIT):
@@ -153,7 +204,8 @@ class _Mender:
         if place not in self._tried:
             self._kept += (value, schema)  # so that their ids stay theirs
             self._tried[place] = None
-            self._tried[place] = self.mended(value, schema, depth)
+            begun = _Mended(value, self._check.errors(value, schema))
+            self._tried[place] = self._put_right(begun, schema, depth)
         return self._tried[place]
 
     def _leave_out(self, state: _Mended, path: Path, found: JsonValue, schema: JsonValue) -> None:

@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from ccproxy.ports import ToolCall
+from ccproxy.wire.check_budget import STEPS_LIMIT
 from ccproxy.wire.offered_tools import OfferedTools
 from ccproxy.wire.plain_pattern import TEXT_LIMIT_CHARS, plain_pattern
-from ccproxy.wire.schema_check import STEPS_LIMIT
 from ccproxy.wire.tool_arguments import check_arguments
 from tests.support.claude_code_tools import AGENT, BASH, CLAUDE_CODE_TOOLS, READ, TODO_WRITE
 from tests.support.sizes import count
@@ -278,7 +278,7 @@ HOSTILE = {
     ),
     "doubling": (_doubling(30), LONG),
     "deep": (_nested(120), DEEP),
-    "many forms of a long text": ({"properties": {"a": {"anyOf": [INTEGER] * 2000}}}, LONG),
+    "many forms": ({"properties": {"a": {"anyOf": [INTEGER] * 8000}}}, LONG),
     "no type": ({"properties": {"a": {"type": "word"}}}, ODD),
     "not a length": ({"properties": {"a": {"minLength": "x"}}}, ODD),
     "multiple of nothing": ({"properties": {"n": {"multipleOf": 0}}}, ODD),
@@ -291,7 +291,7 @@ HOSTILE = {
 @pytest.mark.parametrize(("schema", "reason"), HOSTILE.values(), ids=HOSTILE.keys())
 def test_a_schema_that_cannot_be_applied(schema, reason):
     """Such a schema neither raises nor hangs; the arguments pass as they are, and it is said."""
-    given_ = {"a": "x" * 1_000_000, "n": 5}
+    given_ = {"a": "x" * 400_000, "n": 5}
     started = time.process_time()
 
     checked = check_arguments(given_, schema)
@@ -300,15 +300,6 @@ def test_a_schema_that_cannot_be_applied(schema, reason):
     assert given_ is checked.arguments
     assert ((), ()) == (checked.coerced, checked.errors)
     assert checked.unchecked.startswith(f"the tool's schema {reason}")
-
-
-def test_arguments_nested_too_deeply_are_not_checked():
-    """What cannot be written as JSON again is not looked into."""
-    deep: dict = {}
-    for _ in range(300):
-        deep = {"a": deep}
-
-    assert "the arguments are nested too deeply" == check_arguments(deep, {}).unchecked
 
 
 def test_a_schema_that_nothing_fits():
