@@ -28,8 +28,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from routing.capabilities import FleetSnapshot
+    from routing.failures import FailureClass
     from routing.pace import Wait
     from routing.pricing import PriceList
+    from routing.roster_fallback import RosterFallback
     from routing.types import ContentFacts, Deployment
 
 
@@ -60,6 +62,8 @@ class Terms(NamedTuple):
     """How long a client may wait for the first token."""
     read_tokens: Mapping[str, int] | None = None
     """As `RequestFacts.read_tokens`."""
+    fallback: RosterFallback | None = None
+    """What the agent's block in the roster adds to the route."""
 
 
 class Verdict(NamedTuple):
@@ -76,6 +80,14 @@ class Verdict(NamedTuple):
     """The prompt as this candidate will count it; set together with `longest_prompt`."""
     late: str | None = None
     """Why its first token would come too late, or None."""
+    behind: bool = False
+    """It is no candidate of the route: the roster's fallback adds it."""
+    only_after: frozenset[FailureClass] = frozenset()
+    """If any: it may be tried once an attempt failed in one of these ways."""
+    triggers: str = ""
+    """The same in the roster's words; set together with `only_after`."""
+    asks: str | None = None
+    """The model id that Claude is asked for instead of the requested one."""
 
     def entry(self) -> TraceEntry:
         """Return the verdict as a step of the trace."""
@@ -84,6 +96,13 @@ class Verdict(NamedTuple):
             reason = f"on_overflow is error: it will say that {self.longest_prompt} tokens is all"
         elif self.skipped is None and self.late is not None:
             reason = f"usable after those that are in time: {self.late}"
+        if self.behind:
+            reason = f"fallback of the roster: {reason}"
+        if self.skipped is None and self.only_after:
+            reason = f"{reason}, but only after {self.triggers}"
+        if self.skipped is None and self.asks is not None:
+            by_roster = "" if self.behind else ", by the roster's fallback"
+            reason = f"{reason}; asks for {self.asks}{by_roster}"
         return TraceEntry("candidate", self.name, kept=self.skipped is None, reason=reason)
 
 
@@ -91,7 +110,8 @@ def judge_all(route: Sequence[str], terms: Terms) -> tuple[Verdict, ...]:
     """Return one verdict for each candidate, in order."""
     verdicts: list[Verdict] = []
     too_small: str | None = None
-    for name in _candidates(route, terms):
+    fallback = terms.fallback
+    for name in (*_candidates(route, terms), *(fallback.behind if fallback is not None else ())):
         if any(verdict.name == name for verdict in verdicts):
             verdicts.append(Verdict(name, "the route names it twice"))
             continue
@@ -102,13 +122,16 @@ def judge_all(route: Sequence[str], terms: Terms) -> tuple[Verdict, ...]:
         elif verdict.skipped is None and verdict.longest_prompt is not None:
             too_small = name
         verdicts.append(verdict)
-    return tuple(verdicts)
+    return fallback.judged(verdicts) if fallback is not None else tuple(verdicts)
 
 
 def in_order(verdicts: Sequence[Verdict]) -> tuple[str, ...]:
-    """Return the attempts: what was not skipped, in the route's order, what is late at the end."""
+    """Return the attempts: what was not skipped, in the route's order, what is late at its end.
+
+    What the roster's fallback adds comes after all of the route, in the same order.
+    """
     kept = [verdict for verdict in verdicts if verdict.skipped is None]
-    kept.sort(key=lambda verdict: verdict.late is not None)
+    kept.sort(key=lambda verdict: (verdict.behind, verdict.late is not None))
     return tuple(verdict.name for verdict in kept)
 
 
@@ -196,9 +219,10 @@ def _judge_room(verdict: Verdict, deployment: Deployment, terms: Terms) -> Verdi
             reason = f"holds {longest} tokens, and the prompt has about {tokens}"
             return verdict._replace(skipped=reason)
     if terms.max_cost_microusd is not None and content is not None and not terms.counting:
+        asks = terms.fallback.asks if terms.fallback is not None else {}
         dear = too_dear(
             deployment,
-            terms.requested_model,
+            asks.get(deployment.name, terms.requested_model),
             content,
             terms.prices,
             terms.max_cost_microusd,

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from routing.errors import NoAttempt, Problem, UnknownModel
 from routing.extends import tightest
-from routing.lint_fleet import lint_claude_ids, lint_memory, lint_wishes, shown
+from routing.lint_fleet import lint_claude_ids, lint_fallbacks, lint_memory, lint_wishes, shown
 from routing.lint_rules import lint_rules
 from routing.plan import build_plan
 from routing.types import AgentMatch, AgentSource, Privacy, RequestFacts
@@ -49,6 +49,7 @@ def lint_table(
     findings.extend(lint_rules(table, roster))
     findings.extend(lint_claude_ids(own, table.deployments))
     findings.extend(lint_wishes(table, roster))
+    findings.extend(lint_fallbacks(table, roster))
     findings.extend(lint_memory(table))
     findings.extend(_useless_any(table, explicit_any))
     return findings

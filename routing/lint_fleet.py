@@ -11,13 +11,14 @@ from routing.errors import Problem
 from routing.fit import size_gib, size_told
 from routing.implication import WILDCARDS
 from routing.requested_model import TIER_WORDS
+from routing.roster_fallback import can_ask, fallback_route
 from routing.types import ANY_UPSTREAM_MODEL, THIS_HOST, Side
 from routing.wishes import first_local_of, plain_model, route_of, serves
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from routing.types import Deployment, Profile, Roster, RoutingTable
+    from routing.types import Deployment, Profile, Roster, RoutingTable, Tier
 
 SHOWN: Final = 5
 """Slugs a warning names before it counts the rest."""
@@ -120,6 +121,30 @@ def lint_claude_ids(
                     "deployment with an id (anthropic/<id>)"
                 )
                 yield Problem(("profiles", profile.name, *place, "route", index), message)
+
+
+def lint_fallbacks(table: RoutingTable, roster: Roster) -> Iterator[Problem]:
+    """Warn where the roster's `fallback` of an agent would ask Claude for the very same model.
+
+    That is so of `anthropic/*` in the route of the block's tier, without an id of that tier to ask
+    for. Only blocks of another tier than the agent's own count.
+    """
+    for profile in table.profiles.values():
+        found: dict[tuple[Tier, str], list[str]] = {}
+        for agent in roster.agents.values():
+            block = agent.fallback
+            if block is None or block.tier is agent.tier:
+                continue
+            for name in fallback_route(block, profile):
+                keeps_id = table.deployments[name].upstream_model == ANY_UPSTREAM_MODEL
+                if keeps_id and not can_ask(table.deployments[name], block.tier):
+                    found.setdefault((block.tier, name), []).append(agent.slug)
+        for (tier, name), slugs in found.items():
+            message = (
+                f"the roster's fallback of {shown(slugs)} is {tier}, and {name!r} asks Claude for "
+                f"the client's own model; give it a model_info.base_model of tier {tier}"
+            )
+            yield Problem(("profiles", profile.name), message)
 
 
 def _is_foreign_id(pattern: str) -> bool:

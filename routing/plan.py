@@ -21,7 +21,9 @@ Rules:
 8. A safety call is Claude's, unchanged, unless the rule that gives the route names its class.
 9. A candidate that is predicted to say its first word after 300 s, or after the deadline, comes
    after those that are not.
-10. Every rule, level and candidate appears in the trace, kept or skipped, with the reason.
+10. Behind the route of an agent with a `fallback` block in the roster comes what the block adds
+    (`routing.roster_fallback` has the rules).
+11. Every rule, level and candidate appears in the trace, kept or skipped, with the reason.
 """
 
 from __future__ import annotations
@@ -36,6 +38,7 @@ from routing.errors import UnknownModel
 from routing.pace import CLIENT_LIMIT_S
 from routing.policies import KEEP_THINKING, OnOverflow
 from routing.requested_model import RequestedKind, classify_requested_model
+from routing.roster_fallback import roster_fallback
 from routing.route import decide, privacy_without_content
 from routing.types import Plan, Privacy, RequestClass, RequestFacts
 
@@ -45,8 +48,9 @@ if TYPE_CHECKING:
     from routing.candidates import Verdict
     from routing.capabilities import FleetSnapshot
     from routing.requested_model import RequestedModel
+    from routing.roster_fallback import RosterFallback
     from routing.route import Decision
-    from routing.types import AgentMatch, Roster, RoutingTable, TraceEntry
+    from routing.types import Agent, AgentMatch, Roster, RoutingTable, TraceEntry
 
 
 def build_plan(
@@ -93,11 +97,14 @@ def build_plan(
         limit_s=min(CLIENT_LIMIT_S, policies.deadline_s or CLIENT_LIMIT_S),
         read_tokens=facts.read_tokens,
     )
+    if safety is None and requested.deployment is None:
+        terms = terms._replace(fallback=_fallback(agent, table, decision.route or (), requested))
     verdicts = judge_all(decision.route or (), terms)
     tell = partial(_told, decision, verdicts)
     attempts = in_order(verdicts)
     if not attempts:
         raise refusal(verdicts, terms, tell())
+    kept = [verdict for verdict in verdicts if verdict.skipped is None]
     return Plan(
         match=match,
         tier=tier,
@@ -110,7 +117,9 @@ def build_plan(
         thinking=KEEP_THINKING if safety is not None else policies.thinking or KEEP_THINKING,
         on_overflow=terms.on_overflow,
         rule=decision.rule.name if decision.rule is not None else None,
-        late=tuple(verdict.name for verdict in verdicts if verdict.late and not verdict.skipped),
+        only_after={each.name: each.only_after for each in kept if each.only_after},
+        asks={each.name: each.asks for each in kept if each.asks is not None},
+        late=tuple(each.name for each in kept if each.late),
     )
 
 
@@ -145,6 +154,16 @@ def privacy_of(
     tier = agent.tier if agent is not None else None
     subject = Subject(facts or RequestFacts(requested_model=""), agent, tier)
     return privacy_without_content(table.active, subject)
+
+
+def _fallback(
+    agent: Agent | None, table: RoutingTable, route: Sequence[str], requested: RequestedModel
+) -> RosterFallback | None:
+    """Return what the agent's block in the roster adds to a route, or None where it has none."""
+    block = agent.fallback if agent is not None else None
+    if block is None:
+        return None
+    return roster_fallback(block, table.active, route, requested.tier, table.deployments)
 
 
 def _told(decision: Decision, verdicts: Sequence[Verdict]) -> tuple[TraceEntry, ...]:

@@ -77,11 +77,16 @@ def classify_requested_model(
     alias = roster.aliases.get(requested)
     if alias is not None and alias in roster.agents:
         return RequestedModel(RequestedKind.AGENT, agent=alias)
-    folded = requested.casefold()
-    for word, tier in TIER_WORDS:
-        if word in folded:
-            return RequestedModel(RequestedKind.TIER, tier=tier)
+    tier = tier_in(requested)
+    if tier is not None:
+        return RequestedModel(RequestedKind.TIER, tier=tier)
     return RequestedModel(RequestedKind.OTHER)
+
+
+def tier_in(model: str) -> Tier | None:
+    """Return the tier that a model id says, or None; case does not count."""
+    folded = model.casefold()
+    return next((tier for word, tier in TIER_WORDS if word in folded), None)
 
 
 def is_claude_model(requested: str, roster: Roster, deployments: Container[str] = ()) -> bool:

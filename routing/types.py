@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from routing.conditions import When
+    from routing.failures import FailureClass
 
 ANY_UPSTREAM_MODEL: Final = "*"
 """Upstream model of a Claude deployment that keeps whatever id the client asked for."""
@@ -60,6 +61,14 @@ class AgentSource(StrEnum):
     BINDING = "binding"
     TYPE = "type"
     NONE = "none"
+
+
+class FallbackTrigger(StrEnum):
+    """What lets the roster's `fallback` of an agent come in: see `routing.roster_fallback`."""
+
+    TOKEN_LIMIT = "token_limit"  # noqa: S105 - a word of the roster
+    RATE_LIMIT = "rate_limit"
+    AVAILABILITY = "availability"
 
 
 class RequestClass(StrEnum):
@@ -130,6 +139,15 @@ class ContentFacts(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class AgentFallback:
+    """The `fallback` block of an agent: as what tier it may be served where its own route fails."""
+
+    tier: Tier
+    triggers: tuple[FallbackTrigger, ...]
+    """Never empty, without duplicates."""
+
+
+@dataclass(frozen=True, slots=True)
 class Agent:
     """One agent of the roster."""
 
@@ -147,6 +165,7 @@ class Agent:
     """`ccproxyMapping.ollama`, the roster's wish; serving follows the table, not this."""
     further_categories: tuple[str, ...] = ()
     """Other lists that have it too; of their entries in the table only the privacy counts."""
+    fallback: AgentFallback | None = None
 
     @property
     def categories(self) -> tuple[str, ...]:
@@ -346,6 +365,13 @@ class Plan:
     on_overflow: OnOverflow = OnOverflow.REROUTE
     rule: str | None = None
     """Name of the rule that gave the route, or None if something else did."""
+    only_after: Mapping[str, frozenset[FailureClass]] = field(default_factory=dict)
+    """By attempt: it may be tried once an attempt before it failed in one of these ways.
+
+    Those that are not in it may be tried after whatever `routing.failures` lets fall back.
+    """
+    asks: Mapping[str, str] = field(default_factory=dict)
+    """By attempt at Claude: the model id to ask for instead of the requested one."""
     late: tuple[str, ...] = ()
     """Those of the attempts whose first token is predicted to come too late."""
 

@@ -35,6 +35,8 @@ class ResolvedRoute:
     thinking: str | None = None
     thinking_max_budget_tokens: int | None = None
     on_overflow: str | None = None
+    only_after: tuple[str, ...] = ()
+    """Deployments of the route that wait for a trigger of the roster's fallback."""
     problem: str | None = None
 
 
@@ -58,7 +60,7 @@ def stranger_routes(table: RoutingTable, roster: Roster) -> Iterator[ResolvedRou
 
 
 def policies_told(route: ResolvedRoute) -> str:
-    """Return what the table says besides route and privacy, in words; empty where nothing."""
+    """Return what there is to say besides route and privacy, in words; empty where nothing."""
     said = []
     if route.deadline_s is not None:
         said.append(f"deadline {route.deadline_s:g} s")
@@ -70,6 +72,8 @@ def policies_told(route: ResolvedRoute) -> str:
         said.append(f"thinking {route.thinking}{'' if budget is None else f' at {budget}'}")
     if route.on_overflow not in (None, "reroute"):
         said.append(f"overflow {route.on_overflow}")
+    if route.only_after:
+        said.append(f"{', '.join(route.only_after)} by the roster's fallback")
     return ", ".join(said)
 
 
@@ -104,6 +108,7 @@ def _planned(line: ResolvedRoute, plan: Plan) -> ResolvedRoute:
         thinking=plan.thinking.mode.value,
         thinking_max_budget_tokens=plan.thinking.max_budget_tokens,
         on_overflow=plan.on_overflow.value,
+        only_after=tuple(name for name in plan.attempts if name in plan.only_after),
     )
 
 

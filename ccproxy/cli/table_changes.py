@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 COMPARED: Final = (
     "route", "privacy", "deadline_s", "max_cost_microusd", "thinking",
-    "thinking_max_budget_tokens", "on_overflow", "problem",
+    "thinking_max_budget_tokens", "on_overflow", "only_after", "problem",
 )  # fmt: skip
 
 

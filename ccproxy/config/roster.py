@@ -21,10 +21,12 @@ from collections import Counter
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
+from ccproxy.config.fallback_block import EXAMPLE, read_triggers
 from ccproxy.config.json_places import JsonPlaces, find_places
 from ccproxy.config.problems import ConfigError, ConfigProblem, KeyPath, render_key
+from ccproxy.config.roster_document import read_document
 from routing.requested_model import TIER_WORDS
-from routing.types import Agent, Roster, Tier
+from routing.types import Agent, AgentFallback, Roster, Tier
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -67,8 +69,7 @@ def load_roster(path: Path) -> LoadedRoster:
         ConfigError: It is missing, not JSON, of another shape, or contradicts itself; every
             problem is listed.
     """
-    text = _read_text(path)
-    document = _parse_json(path, text)
+    text, document = read_document(path)
     reader = _Reader(path, find_places(text))
     reader.check_repeated_keys()
     entries = tuple(reader.entries(document))
@@ -234,6 +235,7 @@ class _Reader:
             ),
             api_alias=alias,
             wished_ollama_model=wish,
+            fallback=self._fallback(path, value),
         )
         file_key = _present_key(value, "agentFile", "agent_file")
         prompt = PromptSource(
@@ -253,6 +255,21 @@ class _Reader:
                 f"{what}: taken as sonnet. Known words: {known}.",
             )
         return tier or Tier.SONNET
+
+    def _fallback(self, path: KeyPath, value: Mapping[str, object]) -> AgentFallback | None:
+        """Return the `fallback` block; what cannot be understood of it is a warning."""
+        block, where = value.get("fallback"), (*path, "fallback")
+        if block is None:
+            return None
+        if not isinstance(block, dict):
+            self._warn(where, f"ignored: expected an object such as {EXAMPLE}.")
+            return None
+        triggers = read_triggers(block.get("triggers"))
+        if triggers.problem is not None:
+            self._warn((*where, "triggers"), triggers.problem)
+        if not triggers.known:
+            return None
+        return AgentFallback(self._tier(where, block), triggers.known)
 
     def _mapping(
         self, path: KeyPath, value: Mapping[str, object]
@@ -298,31 +315,6 @@ class _Reader:
         return ConfigProblem(str(self.file), line, column, render_key(path), message)
 
 
-def _read_text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as exc:
-        message = "this file is not UTF-8 text. Save it as UTF-8."
-        raise ConfigError((ConfigProblem(str(path), 1, 1, "", message),)) from exc
-    except OSError as exc:
-        reason = exc.strerror or str(exc)
-        message = f"cannot read the roster: {reason}. Name an orchestra-config.json that exists."
-        raise ConfigError((ConfigProblem.of_file(str(path), message),)) from exc
-
-
-def _parse_json(path: Path, text: str) -> object:
-    try:
-        document: object = json.loads(text)
-    except json.JSONDecodeError as exc:
-        message = f"not JSON: {exc.msg}. Mend the file at this place."
-        problem = ConfigProblem(str(path), exc.lineno, exc.colno, "", message)
-        raise ConfigError((problem,)) from exc
-    except RecursionError as exc:
-        problem = ConfigProblem(str(path), 1, 1, "", "nested too deeply to be a roster.")
-        raise ConfigError((problem,)) from exc
-    return document
-
-
 def _unique_aliases(entries: Sequence[_Entry]) -> Mapping[str, str]:
     """Return the aliases that stand at one agent only; a shared one names nobody."""
     holders: dict[str, set[str]] = {}
@@ -341,6 +333,7 @@ def _filled(entry: _Entry, other: _Entry) -> _Entry:
         description=agent.description or more.description,
         api_alias=agent.api_alias or more.api_alias,
         wished_ollama_model=agent.wished_ollama_model or more.wished_ollama_model,
+        fallback=agent.fallback or more.fallback,
         further_categories=tuple(dict.fromkeys((*agent.categories, more.category)))[1:],
     )
     prompt = PromptSource(

@@ -5,7 +5,8 @@ Rules:
 2. Whether a failure falls back is `routing.failures`' business, not this module's.
 3. An upstream's own error is relayed as it came when no further attempt is left.
 4. Otherwise a failure that will pass decides what the client is told.
-5. A committed local stream goes on by the same rules (`late_fallback`); its headers are out, so
+5. What only the roster's fallback adds to a route waits for its triggers (`Plan.only_after`).
+6. A committed local stream goes on by the same rules (`late_fallback`); its headers are out, so
    that an upstream's own error becomes an error event with its type and words.
 """
 
@@ -41,13 +42,16 @@ async def first_answer(
     deployments: Mapping[str, Served],
     request: MessagesRequest,
     outcome: Outcome,
+    only_after: Mapping[str, frozenset[FailureClass]] | None = None,
 ) -> Reply:
     """Return the reply of the first deployment that answers; notes every attempt in `outcome`.
+
+    `only_after` is that of the plan.
 
     Raises:
         ApiError: No attempt answered, or the request itself is at fault.
     """
-    attempts = Attempts(names, deployments, request, outcome)
+    attempts = Attempts(names, deployments, request, outcome, only_after)
     reply = await attempts.next_reply()
     return LateFallback(reply, attempts) if isinstance(reply, StreamReply) else reply
 
@@ -61,6 +65,7 @@ class Attempts:
         deployments: Mapping[str, Served],
         request: MessagesRequest,
         outcome: Outcome,
+        only_after: Mapping[str, frozenset[FailureClass]] | None = None,
     ) -> None:
         """`outcome` hears of every attempt, and of the deployment that is at it."""
         self._left = deque(names)
@@ -68,6 +73,9 @@ class Attempts:
         self._request = request
         self._outcome = outcome
         self._noted = 0
+        self._only_after = only_after or {}
+        self._seen: set[FailureClass] = set()
+        """Every way in which an attempt failed so far."""
         self._failures: list[AttemptFailed] = []
         self.last_failure: FailureClass | None = None
         """Why the latest attempt failed; None if it did not."""
@@ -79,8 +87,8 @@ class Attempts:
             ApiError: No attempt answered, or the request itself is at fault.
         """
         outcome = self._outcome
-        while self._left:
-            name = self._left.popleft()
+        while (name := self._next_name()) is not None:
+            self._left.remove(name)
             deployment = self._deployments[name]
             outcome.deployment, outcome.route = name, deployment.side
             self._noted = len(outcome.notes)
@@ -97,7 +105,7 @@ class Attempts:
                     raise
                 break
             self._note(reply.failure)
-            if reply.failure is None or not self._left or not _falls_back(reply.failure):
+            if reply.failure is None or not _falls_back(reply.failure) or not self._next_name():
                 return reply
             await reply.aclose()
             self._failures.append(_failure_of(name, reply, reply.failure))
@@ -110,7 +118,7 @@ class Attempts:
         """
         self._outcome.attempts.pop()
         self._note(failed.failure)
-        if not self._goes_on_after(failed) or not self._left:
+        if not self._goes_on_after(failed) or self._next_name() is None:
             return False
         self._outcome.notes.append(LATE_NOTE)
         self._request = self._request.for_plain_answer()
@@ -120,8 +128,18 @@ class Attempts:
         """Return what the client is told after the failures so far."""
         return refusal_after(_most_telling(self._failures))
 
+    def _next_name(self) -> str | None:
+        """Return which deployment may be tried next, or None."""
+        return next(filter(self._may_be_tried, self._left), None)
+
+    def _may_be_tried(self, name: str) -> bool:
+        failures = self._only_after.get(name)
+        return failures is None or not failures.isdisjoint(self._seen)
+
     def _note(self, failure: FailureClass | None) -> None:
         self.last_failure = failure
+        if failure is not None:
+            self._seen.add(failure)
         self._outcome.attempts.append(f"{self._outcome.deployment}:{failure or 'ok'}")
 
     def _goes_on_after(self, failed: AttemptFailed) -> bool:

@@ -41,10 +41,11 @@ def explain(
 
     Always has `agent` (a slug or `unknown`), `source`, `confidence`, `conflicts`, `facts`,
     `requested_model`, `request_class`, `profile`, `table_version`, `attempts` (objects with
-    `deployment`, `side` and `position` from 1, in order; empty where the request is refused) and
-    `trace` (objects with `kind`, `name`, `kept` and `reason`). A plan adds `tier`, `privacy`,
-    `rule` and `policies`; a refusal adds `refused` with the `status`, `type` and `message` that a
-    client would get.
+    `deployment`, `side` and `position` from 1, in order; `only_after`, the failure classes of which
+    one must have come up before, or none; `asks`, the id that Claude is asked for instead of the
+    requested one, or null; empty where the request is refused) and `trace` (objects with `kind`,
+    `name`, `kept` and `reason`). A plan adds `tier`, `privacy`, `rule` and `policies`; a refusal
+    adds `refused` with the `status`, `type` and `message` that a client would get.
 
     Args:
         incoming: The request; of its headers those count that count for traffic.
@@ -139,7 +140,13 @@ def _told_plan(plan: Plan, deployments: Mapping[str, Deployment]) -> dict[str, o
             "on_overflow": plan.on_overflow.value,
         },
         "attempts": [
-            {"deployment": name, "side": deployments[name].side.value, "position": position}
+            {
+                "deployment": name,
+                "side": deployments[name].side.value,
+                "position": position,
+                "only_after": sorted(plan.only_after.get(name, ())),
+                "asks": plan.asks.get(name),
+            }
             for position, name in enumerate(plan.attempts, 1)
         ],
         "trace": _told_trace(plan.trace),

@@ -94,6 +94,8 @@ class PassthroughDeployment:
     def _model_for(self, request: MessagesRequest) -> str:
         if self._upstream_model != ANY_MODEL:
             return self._upstream_model
+        if self.name in request.asks:
+            return request.asks[self.name]
         if request.names_claude_model:
             return request.requested_model
         if self._base_model is None:

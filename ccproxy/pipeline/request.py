@@ -45,7 +45,7 @@ class MessagesRequest:
     notes: list[str]
     """What an attempt did silently to the eye: the outcome and a header name it."""
     tool_calls: dict[str, Counter[str]] = field(default_factory=dict)
-    """By deployment: what happened to the model's tool calls, in the words of `wire.turn`."""
+    """By deployment: what happened to its tool calls, in the words of `wire.turn_calls`."""
     prompt_tokens: dict[str, Counter[str]] = field(default_factory=dict)
     """As `Outcome.prompt_tokens`."""
     conversation: Conversation = field(default_factory=Conversation)
@@ -58,6 +58,8 @@ class MessagesRequest:
     """What the routing table allows of thinking."""
     names_claude_model: bool = True
     """The requested model is one of Claude's own ids, not a name of ours or of somebody else."""
+    asks: Mapping[str, str] = field(default_factory=dict)
+    """As `Plan.asks`."""
 
     def for_plain_answer(self) -> MessagesRequest:
         """Return the same request, asking for an answer without content coding."""

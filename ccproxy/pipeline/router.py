@@ -109,6 +109,7 @@ class Router:
         self._bindings.learn(key, plan.match, now)
         request.local_only = plan.privacy is Privacy.LOCAL_ONLY
         request.thinking = plan.thinking
+        request.asks = plan.asks
         request.names_claude_model = is_claude_model(
             request.requested_model, state.roster, state.table.deployments
         )

@@ -14,6 +14,7 @@ from ccproxy.config.pricing_file import load_pricing
 from ccproxy.config.roster import load_roster
 from ccproxy.config.routing_file import parse_routing
 from ccproxy.config.settings import load_settings, routing_deployments
+from routing.capabilities import FleetSnapshot
 from routing.condition_reader import WHEN_KEYS
 from routing.conditions import DAYS
 from routing.content import StatedContent
@@ -21,7 +22,7 @@ from routing.errors import RoutingError
 from routing.identify import identify
 from routing.plan import build_plan
 from routing.policy_reader import POLICY_KEYS
-from routing.types import Plan, RequestClass, RequestFacts, Roster
+from routing.types import FallbackTrigger, Plan, RequestClass, RequestFacts, Roster
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs/routing.md").read_text()
@@ -89,13 +90,13 @@ def request_of(text: str) -> RequestFacts:
     return facts
 
 
-def decide(table_text: str, facts: RequestFacts) -> Plan | RoutingError:
+def decide(table_text: str, facts: RequestFacts, fleet: FleetSnapshot) -> Plan | RoutingError:
     """Return what the table says of a request."""
     parsed, _ = parse_routing(whole(table_text), "page", DEPLOYMENTS, ROSTER)
     table = replace(parsed, prices=load_pricing(ROOT / "config/pricing.yaml"))
     try:
         match = identify(facts, ROSTER, table.deployments)
-        return build_plan(facts, match, table, ROSTER)
+        return build_plan(facts, match, table, ROSTER, fleet)
     except RoutingError as error:
         return error
 
@@ -104,6 +105,10 @@ def policy(plan: Plan, name: str) -> str:
     """Return one policy of a plan, as the page writes it."""
     if name == "thinking":
         return str(plan.thinking.max_budget_tokens or plan.thinking.mode)
+    if name == "only_after":
+        return ",".join(plan.only_after)
+    if name == "asks":
+        return ",".join(f"{deployment}:{model}" for deployment, model in plan.asks.items())
     value = getattr(plan, name)
     return f"{value:g}" if isinstance(value, float) else str(value)
 
@@ -126,7 +131,9 @@ def test_a_request_goes_where_the_page_says(table: str, line: str) -> None:
     """The attempts, in order, or the refusal; and the policies where they are given."""
     parts = LINE.fullmatch(line)
     assert parts is not None, line
-    verdict = decide(table, request_of(parts["request"]))
+    request, _, down = parts["request"].partition(" down=")
+    fleet = FleetSnapshot(unavailable=dict.fromkeys(filter(None, down.split(",")), "down"))
+    verdict = decide(table, request_of(request), fleet)
     if parts["outcome"].startswith("refused: "):
         assert isinstance(verdict, RoutingError)
         assert parts["outcome"].removeprefix("refused: ") in str(verdict)
@@ -139,7 +146,9 @@ def test_a_request_goes_where_the_page_says(table: str, line: str) -> None:
         assert policy(verdict, name) == value
 
 
-@pytest.mark.parametrize("key", [*WHEN_KEYS, *POLICY_KEYS, "memory_gib", "extends", "unknown"])
+@pytest.mark.parametrize(
+    "key", [*WHEN_KEYS, *POLICY_KEYS, *FallbackTrigger, "memory_gib", "extends", "unknown"]
+)
 def test_every_key_is_taught(key: str) -> None:
     """Each key of the language is on the page."""
     assert f"`{key}`" in PAGE

@@ -8,7 +8,15 @@ from typing import Any
 import pytest
 
 from routing.table import compile_table
-from routing.types import Agent, Deployment, Roster, Side, Tier
+from routing.types import (
+    Agent,
+    AgentFallback,
+    Deployment,
+    FallbackTrigger,
+    Roster,
+    Side,
+    Tier,
+)
 from tests.support.routing_samples import table_of
 
 
@@ -171,3 +179,29 @@ def test_a_base_model_answers_for_foreign_ids() -> None:
     based = {**DEPLOYMENTS, "claude": replace(DEPLOYMENTS["claude"], base_model="claude-opus-5-5")}
     mapping = table_of({"default": {"route": ["claude"]}})
     assert compile_table(mapping, based, NO_WISHES)[1] == []
+
+
+@pytest.mark.parametrize(
+    ("base_model", "warned"),
+    [(None, True), ("claude-opus-5-5", True), ("claude-haiku-4-5", False)],
+)
+def test_a_fallback_that_would_ask_for_the_same_model(base_model: str | None, warned: bool) -> None:
+    """`anthropic/*` in the route of a fallback's tier needs a `base_model` of that tier."""
+    fallback = AgentFallback(Tier.HAIKU, (FallbackTrigger.RATE_LIMIT,))
+    roster = Roster({"a": Agent("a", "A", Tier.OPUS, "one", fallback=fallback)})
+    deployments = {
+        **DEPLOYMENTS,
+        "any": replace(DEPLOYMENTS["claude"], name="any", base_model=base_model),
+    }
+    profile = {
+        "tiers": {"opus": {"route": ["claude"]}, "haiku": {"route": ["claude-5", "any"]}},
+        "default": {"route": ["claude-5"]},
+    }
+
+    _, warnings = compile_table(table_of(profile), deployments, roster)
+
+    message = (
+        "profiles.main: the roster's fallback of a is haiku, and 'any' asks Claude for the client's "
+        "own model; give it a model_info.base_model of tier haiku"
+    )
+    assert list(map(str, warnings)) == [message] * warned

@@ -13,7 +13,7 @@ import pytest
 
 from ccproxy.config.problems import ConfigError
 from ccproxy.config.roster import LoadedRoster, load_roster, slug_of, summary, tier_of
-from routing.types import Agent, Tier
+from routing.types import Agent, AgentFallback, FallbackTrigger, Tier
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -108,11 +108,12 @@ def test_the_shipped_wishes_are_local_models() -> None:
 
 
 def test_the_shipped_architect_has_a_fallback() -> None:
-    """The architect names when to fall back, and to a sonnet tier model."""
-    fallback = shipped_entries()[0][1]["fallback"]
+    """It alone has a block, with a sonnet tier model and every trigger."""
+    agents = load_roster(SHIPPED).roster.agents.values()
 
-    assert fallback["triggers"] == ["token_limit", "rate_limit", "availability"]
-    assert tier_of(fallback["model"]) is Tier.SONNET
+    assert {agent.slug: agent.fallback for agent in agents if agent.fallback is not None} == {
+        "chief-architect": AgentFallback(Tier.SONNET, tuple(FallbackTrigger))
+    }
 
 
 # --- shapes ------------------------------------------------------------------------------------
@@ -448,6 +449,55 @@ def test_a_roster_that_is_no_text_is_a_config_error(tmp_path: Path) -> None:
 
     with pytest.raises(ConfigError, match="UTF-8"):
         load_roster(path)
+
+
+RATE = FallbackTrigger.RATE_LIMIT
+ALL = tuple(FallbackTrigger)
+
+
+@pytest.mark.parametrize(
+    ("block", "expected", "warning"),
+    [
+        ({"model": "haiku", "triggers": ["rate_limit"]}, AgentFallback(Tier.HAIKU, (RATE,)), None),
+        ({"model": "sonnet-4.5", "retries": 3}, AgentFallback(Tier.SONNET, ALL), None),
+        (None, None, None),
+        (
+            {"model": "opus", "triggers": ["rate_limit", "moonshine", "rate_limit", 7]},
+            AgentFallback(Tier.OPUS, (RATE,)),
+            (
+                "architect.fallback.triggers: unknown: 'moonshine', 7; the others count. "
+                "Known triggers: token_limit, rate_limit, availability."
+            ),
+        ),
+        (
+            {"model": "o3", "triggers": ["rate_limit"]},
+            AgentFallback(Tier.SONNET, (RATE,)),
+            "architect.fallback.model: the unknown model word 'o3': taken as sonnet.",
+        ),
+        (
+            {"triggers": ["rate_limit"]},
+            AgentFallback(Tier.SONNET, (RATE,)),
+            "architect.fallback: no `model`: taken as sonnet.",
+        ),
+        ({"model": "opus", "triggers": ["x"]}, None, "unknown: 'x'; the block is ignored."),
+        ({"model": "opus", "triggers": []}, None, "names no trigger: the block is ignored."),
+        ({"model": "opus", "triggers": "rate_limit"}, None, "expected a list of token_limit"),
+        ("sonnet", None, "architect.fallback: ignored: expected an object such as"),
+    ],
+)
+def test_the_fallback_block(
+    load: Callable[[object], LoadedRoster],
+    block: object,
+    expected: AgentFallback | None,
+    warning: str | None,
+) -> None:
+    """Tier and triggers; what cannot be understood is left out with a warning at its place."""
+    loaded = load({"architect": {"name": "Chief", "model": "opus", "fallback": block}})
+
+    assert loaded.roster.agents["chief"].fallback == expected
+    told = [f"{problem.key}: {problem.message}" for problem in loaded.warnings]
+    assert len(told) == (warning is not None)
+    assert warning is None or warning in told[0]
 
 
 @pytest.mark.parametrize(

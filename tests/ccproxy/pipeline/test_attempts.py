@@ -44,11 +44,11 @@ def fails(failure):
     return AttemptFailed(failure, f"words of {failure}", retry_after_s=3)
 
 
-async def run(*does):
+async def run(*does, only_after=None):
     deployments = {f"d{number}": Deployment(what) for number, what in enumerate(does)}
     outcome = Outcome("req_1", "messages", 0.0)
     try:
-        result = await first_answer(list(deployments), deployments, None, outcome)
+        result = await first_answer(list(deployments), deployments, None, outcome, only_after)
     except ApiError as refusal:
         result = refusal
     return result, outcome, list(deployments.values())
@@ -148,3 +148,36 @@ async def test_nothing_is_tried_twice():
 
     assert [1, 1, 1, 1] == [deployment.opened for deployment in tried]
     assert ["d0", "d1", "d2", "d3"] == [entry.partition(":")[0] for entry in outcome.attempts]
+
+
+AFTER = {"d1": frozenset({FailureClass.RATE_LIMIT, FailureClass.OVERLOADED})}
+
+
+@pytest.mark.parametrize("failure", FALLING)
+@pytest.mark.parametrize("answered", [False, True], ids=["no answer", "an error answer"])
+async def test_what_waits_for_a_trigger(failure, answered):
+    """A deployment with a condition is tried after such a failure only; the rest is told as ever."""
+    does = failure if answered else fails(failure)
+    reply, outcome, tried = await run(does, None, only_after=AFTER)
+
+    if failure in AFTER["d1"]:
+        assert [f"d0:{failure}", "d1:ok"] == outcome.attempts
+    else:
+        assert 0 == tried[1].opened
+        assert [f"d0:{failure}"] == outcome.attempts
+        assert (failure if answered else CONSEQUENCES[failure].status) == (
+            reply.failure if answered else reply.status
+        )
+
+
+async def test_a_trigger_that_has_come_up_stays_up():
+    """Whatever the attempt right before it failed with; and what is behind it waits for nothing."""
+    rate, missing = fails(FailureClass.RATE_LIMIT), fails(FailureClass.CAPABILITY_MISSING)
+    after = {"d2": AFTER["d1"]}
+    _, outcome, _ = await run(rate, missing, None, only_after=after)
+    _, skipping, _ = await run(
+        missing, missing, fails(FailureClass.RATE_LIMIT), None, only_after=after
+    )
+
+    assert ["d0:rate_limit", "d1:capability_missing", "d2:ok"] == outcome.attempts
+    assert ["d0:capability_missing", "d1:capability_missing", "d3:ok"] == skipping.attempts

@@ -48,9 +48,10 @@ def test_an_answer_has_everything_the_contract_names():
     told = explained(agent="coder", model="claude-sonnet-5-5")
 
     assert (told["agent"], told["source"], told["confidence"]) == ("coder", "path", 1.0)
+    unconditional = {"only_after": [], "asks": None}
     assert told["attempts"] == [
-        {"deployment": "qwen", "side": "local", "position": 1},
-        {"deployment": "claude", "side": "claude", "position": 2},
+        {"deployment": "qwen", "side": "local", "position": 1, **unconditional},
+        {"deployment": "claude", "side": "claude", "position": 2, **unconditional},
     ]
     assert {
         "kind": "candidate",
