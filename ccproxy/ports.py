@@ -31,6 +31,7 @@ class AttemptFailed(Exception):
         retry_after_s: What the upstream asked for, in whole seconds, or None.
         error_code: Documented `error.details.error_code`, or None.
         error_type: An upstream's own `error.type` that the client is to hear, or None.
+        was_asked: False where it failed before the upstream was asked: that says nothing of it.
         detail: For the log only.
     """
 
@@ -42,6 +43,7 @@ class AttemptFailed(Exception):
         retry_after_s: int | None = None,
         error_code: str | None = None,
         error_type: str | None = None,
+        was_asked: bool = True,
         detail: str = "",
     ) -> None:
         """See the class."""
@@ -51,6 +53,7 @@ class AttemptFailed(Exception):
         self.retry_after_s = retry_after_s
         self.error_code = error_code
         self.error_type = error_type
+        self.was_asked = was_asked
         self.detail = detail
 
 
@@ -355,8 +358,8 @@ class Outcome:
     notes: list[str] = field(default_factory=list)
     """What was not silent: dropped fields, cut blocks, ignored tools."""
     tool_calls: dict[str, Counter[str]] = field(default_factory=dict)
-    """By deployment: what happened to its tool calls, in the words of `wire.turn`; attempts that
-    failed included."""
+    """By deployment: what happened to its tool calls, in the words of `wire.turn_calls`; attempts
+    that failed included."""
     prompt_tokens: dict[str, Counter[str]] = field(default_factory=dict)
     """By deployment: prompt tokens of local models that were `reused` from what they had read
     before, or `evaluated` anew."""

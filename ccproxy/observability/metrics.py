@@ -87,7 +87,7 @@ class Metrics:
         self._tool_calls = _Labelled(
             Counter(
                 "ccproxy_tool_calls",
-                "Tool calls of local models by what happened to them.",
+                "Tool calls of local models by what happened to them; made: before any repair.",
                 ("agent", "deployment", "event"),
                 registry=self.registry,
             ).labels

@@ -49,7 +49,7 @@ def about_calls(text: str, calls: Sequence[MadeCall], tools: Sequence[str]) -> M
 def about_words(text: str, told: str) -> Messages:
     """Return a turn without calls, and what is said to it."""
     said = {"role": "assistant", "content": encodable(text) or NO_ANSWER}
-    return said, {"role": "user", "content": encodable(told)}
+    return said, {"role": "user", "content": told}
 
 
 def _shown(position: int, made: MadeCall) -> dict[str, Any]:
@@ -77,7 +77,7 @@ def _results(calls: Sequence[MadeCall], tools: Sequence[str]) -> Iterator[dict[s
         told = f"{ERROR_PREFIX}{'; '.join(errors)}. {_NOT_MADE}" if errors else _ACCEPTED
         yield {
             "role": "tool",
-            "content": encodable(told),
+            "content": told,
             "tool_call_id": _id(position),
             "tool_name": encodable(each.call.name),
         }

@@ -145,8 +145,6 @@ class Turn:
             call: As the model made it.
             is_recovered: It was written as text.
         """
-        if self.stopped:
-            return
         tools = self.wanted.tools
         made = judged(call, tools, is_recovered=is_recovered) if tools.names else MadeCall(call)
         self._held.add_call(made)

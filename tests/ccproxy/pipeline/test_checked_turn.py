@@ -203,6 +203,41 @@ TURNS: dict[str, tuple[dict[str, Any], list[list[Item]], list[Any], dict[str, in
         {},
         [],
     ),
+    "a call beside JSON, where no tool is on offer": (
+        JSON,
+        [[OSLO, TITLED]],
+        [TITLED],
+        {"made": 1, "dropped": 1},
+        ["tool_call_dropped=get_weather"],
+    ),
+    "a call where no tool is on offer": (
+        {"tools": ()},
+        [[say("Hm."), OSLO, say("So.")]],
+        [say("Hm."), OSLO, say("So.")],
+        {"made": 1},
+        [],
+    ),
+    "text that looked like a call stands before the call": (
+        {},
+        [[say("<tool_call>\n{"), OSLO]],
+        [say("<tool_call>\n{"), OSLO],
+        {"made": 1},
+        [],
+    ),
+    "code goes on behind a call": (
+        {},
+        [[say("```text\n"), OSLO, written("get_weather", city="Rome")]],
+        [say("```text\n"), OSLO, written("get_weather", city="Rome")],
+        {"made": 1},
+        [],
+    ),
+    "a call in text that the token limit cut off": (
+        {},
+        [[say('<tool_call>{"name":"get_weather","arguments":{"city":"Oslo"'), CUT]],
+        [say('<tool_call>{"name":"get_weather","arguments":{"city":"Oslo"')],
+        {},
+        ["tool_call_unreadable=get_weather"],
+    ),
     "words instead of a tool that does not exist": (
         {},
         [[say("Let me see."), UNKNOWN, say("Done!")], [say("I cannot "), say("tell.")]],
@@ -214,6 +249,13 @@ TURNS: dict[str, tuple[dict[str, Any], list[list[Item]], list[Any], dict[str, in
         {},
         [[say("Let me see."), OSLO, say("And"), UNKNOWN], [say("No rain.")]],
         [say("Let me see."), OSLO, say("No rain.")],
+        {"made": 2, "not_offered": 1, "dropped": 1},
+        ["tool_call_dropped=rain"],
+    ),
+    "the same where JSON is wanted": (
+        {**JSON, "tools": TOOLS},
+        [[OSLO, UNKNOWN], [say("No rain.")]],
+        [OSLO, say("No rain.")],
         {"made": 2, "not_offered": 1, "dropped": 1},
         ["tool_call_dropped=rain"],
     ),
@@ -256,6 +298,13 @@ TURNS: dict[str, tuple[dict[str, Any], list[list[Item]], list[Any], dict[str, in
         {},
         [[say("<think>Hm."), CUT]],
         [think("Hm.")],
+        {},
+        ["thinking_in_text"],
+    ),
+    "the same, with words behind other thinking": (
+        {},
+        [[say("<think>Hm."), think("So."), say("42")]],
+        [think("Hm."), think("So."), say("42")],
         {},
         ["thinking_in_text"],
     ),
@@ -351,6 +400,13 @@ TURNS: dict[str, tuple[dict[str, Any], list[list[Item]], list[Any], dict[str, in
             "tool_call_dropped=forecast",
         ],
     ),
+    "two calls allowed, and one is right": (
+        {"max_calls": 2},
+        [[OSLO, BAD], [GOOD, ROME]],
+        [OSLO, GOOD],
+        {"made": 2, "invalid": 1, "repaired": 1, "dropped": 1},
+        ["tool_call_repaired=forecast", "tool_call_dropped=get_weather"],
+    ),
     "a call that the token limit cut off": (
         {},
         [[OSLO, BAD, CUT]],
@@ -387,6 +443,13 @@ TURNS: dict[str, tuple[dict[str, Any], list[list[Item]], list[Any], dict[str, in
         JSON,
         [[think("Hm."), say("A")], [think("So."), say('{"title"'), say(':"A"}')]],
         [think("Hm."), TITLED],
+        {},
+        ["structured_output_repaired"],
+    ),
+    "JSON at the second attempt, with a stop sequence in it": (
+        {**JSON, "stop_sequences": [","]},
+        [[say("A")], [say('{"title":"A",'), say('"more":1}')]],
+        [say('{"title":"A",')],
         {},
         ["structured_output_repaired"],
     ),
@@ -528,6 +591,13 @@ async def test_tokens_of_the_repair_turn(limit: int, used: int | None, left: int
     assert ModelDone("stop", 100, output_tokens) == seen.done
 
 
+async def test_tokens_that_were_not_counted() -> None:
+    """Where the model did not count its repair turn, the answer's tokens are not known."""
+    seen = await turn(wanted(), [BAD], [GOOD, ModelDone("stop", 100, None)])
+
+    assert ModelDone("stop", 100, None) == seen.done
+
+
 async def test_held_text_is_one_piece() -> None:
     """Neighbouring pieces of held text are relayed as one."""
     seen = await turn(wanted(), [OSLO, say("a"), say("b"), think("c"), think("d"), say("e")])
@@ -586,8 +656,10 @@ async def test_whatever_a_model_wrote_can_be_shown() -> None:
         use("forecast", city=float("nan")),
         use("rain", more=deep),
         use("ra\ud800in"),
+        use("now", **{"a\ud800": 1}),
     ]
-    seen = await turn(wanted(), [say("So \ud800."), *strange], [GOOD])
+    closed = {"name": "now", "input_schema": {"type": "object", "additionalProperties": False}}
+    seen = await turn(wanted(tools=[*TOOLS, closed]), [say("So \ud800."), *strange], [GOOD])
 
     said, *_ = seen.repair
     assert orjson.dumps(seen.repair)
@@ -606,6 +678,39 @@ async def test_unclosed_thinking_is_shown_as_it_was_written() -> None:
     assert {"role": "assistant", "content": "<think>It is 42."} == said
     assert "user" == told["role"]
     assert "never closed" in told["content"]
+
+
+# Name: (what is wanted, the answer, how the user's words begin and end)
+TOLD: dict[str, tuple[dict[str, Any], list[Item], str, str]] = {
+    "forced": (ANY, [say("No.")], "You answered without", "call a tool."),
+    "forced, unclosed": (ANY, [say("<think>")], "You opened <think>", "call a tool."),
+    "JSON": (JSON, [say("A")], "Your answer is not valid JSON", "fits the schema."),
+    "JSON, unclosed": (JSON, [say("<think>")], "You opened <think>", "fits the schema."),
+    "JSON, unclosed, and words": (
+        JSON,
+        [say("<think>"), think("Hm."), say("A")],
+        "Your answer is not valid JSON",
+        "fits the schema.",
+    ),
+    "JSON, unclosed, and a blank line": (
+        JSON,
+        [say("<think>"), think("Hm."), say("\n")],
+        "You opened <think>",
+        "fits the schema.",
+    ),
+    "unclosed": ({}, [say("<think>")], "You opened <think>", "without <think>."),
+}
+
+
+@pytest.mark.parametrize("name", TOLD)
+async def test_what_a_turn_without_calls_is_told(name: str) -> None:
+    """The model is told what was wrong with its words, and what is wanted of it."""
+    asked, answer, begins, ends = TOLD[name]
+
+    seen = await turn(wanted(**asked), answer, [GOOD, TITLED])
+
+    told = seen.repair[-1]["content"]
+    assert (True, True) == (told.startswith(begins), told.endswith(ends)), told
 
 
 async def test_an_empty_turn_is_shown_as_one() -> None:
