@@ -13,6 +13,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final, TypeAlias, TypeVar
 
+from ccproxy.wire.tool_names import folded
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Sequence
 
@@ -25,6 +27,9 @@ HELD_CHARS: Final = 256 * 1024
 LOOK_AHEAD_CHARS: Final = 64
 """Whitespace that `Cursor.ahead` looks past at most."""
 
+NAME_CHARS: Final = 128
+"""The longest name that a tool of a Messages request can have."""
+
 SPACE: Final = re.compile(r"[ \t\r\n]+")
 
 
@@ -36,13 +41,15 @@ class BrokenCall(NotACall):
     """A call of an offered tool cannot be read: where it ends is unknown, and what follows too.
 
     Attributes:
-        tool: The tool's name.
+        tool: The tool's name, as it was written.
+        is_alone: It is not one of several in a list.
     """
 
     def __init__(self, tool: str) -> None:
         """See the class."""
         super().__init__(tool)
         self.tool = tool
+        self.is_alone = True
 
 
 class Cursor:
@@ -165,12 +172,43 @@ class Cursor:
         self.take(1)
         return word
 
+    def take_name(self, known: Sequence[str], end: str) -> Scan[str]:
+        """Take a name and the one character that ends it; return the name, as it was written.
+
+        Args:
+            known: Folded names (`tool_names`); what is taken folds to the beginning of one.
+            end: The character.
+
+        Raises:
+            NotACall: At the first character that none of them has, or beyond `NAME_CHARS`.
+        """
+        name = ""
+        while (char := (yield from self.peek())) and char != end:
+            name += char
+            known = [each for each in known if each.startswith(folded(name))]
+            if not known or len(name) > NAME_CHARS:
+                raise NotACall
+            self.take(1)
+        if not char:
+            raise NotACall
+        self.take(1)
+        return name
+
     # --- holding -------------------------------------------------------------------------------
 
     def hold(self) -> None:
         """Keep what is taken from here on."""
         self._held = []
         self._held_chars = 0
+
+    @property
+    def held_chars(self) -> int:
+        """How much is held; a place for `held_from`."""
+        return self._held_chars
+
+    def held_from(self, place: int) -> str:
+        """Return what was taken since then, all of it held."""
+        return "".join(self._held or ())[place:]
 
     def drop(self) -> None:
         """Forget what was held: it was a call's markup."""

@@ -6,9 +6,16 @@ import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
+from ccproxy.wire.leak_cursor import NotACall
+from ccproxy.wire.tool_names import folded, offered_name
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from ccproxy.wire.leak_cursor import Cursor, Scan
+
+UNREADABLE: Final = "unreadable"
+"""The argument that holds the text of a call whose arguments cannot be read."""
 _PYTHON_WORDS: Final = {"True": True, "False": False, "None": None}
 _IS_OF_TYPE: Final[Mapping[str, Callable[[Any], bool]]] = {
     "integer": lambda value: isinstance(value, int) and not isinstance(value, bool),
@@ -26,8 +33,38 @@ class KnownTools:
     def __init__(self, offered: Mapping[str, Mapping[str, Any]]) -> None:
         """`offered` maps each tool's name to its `input_schema`."""
         self.names = tuple(offered)
+        self._folded = tuple(map(folded, offered))
         self._properties = {name: _mapping(one.get("properties")) for name, one in offered.items()}
         self._required = {name: _strings(one.get("required")) for name, one in offered.items()}
+
+    def take_name(self, cursor: Cursor, end: str, *, in_tags: bool) -> Scan[str]:
+        """Take a tool's name and the character that ends it; return it as it was written.
+
+        Args:
+            cursor: Where the name begins.
+            end: The character.
+            in_tags: The name may mean a tool (`tool_names`), else it is one exactly.
+
+        Raises:
+            NotACall: It means no tool, or several.
+        """
+        if not in_tags:
+            return (yield from cursor.take_word(self.names, end))
+        name = yield from cursor.take_name(self._folded, end)
+        if offered_name(name, self.names) is None:
+            raise NotACall
+        return name
+
+    def meant(self, name: str) -> str:
+        """Return the offered tool that a name means which `take_name` has returned."""
+        return offered_name(name, self.names) or name
+
+    def refuses_unreadable(self, name: str) -> bool:
+        """Return True if a call with nothing but `UNREADABLE` lacks a required argument.
+
+        An argument of nearly that name would be taken for it (`tool_arguments`, rule 4).
+        """
+        return any(folded(required) != UNREADABLE for required in self._required[name])
 
     def fits(self, name: str, arguments: Mapping[str, Any]) -> bool:
         """Return True if this can be meant as a call of that tool.
@@ -43,8 +80,7 @@ class KnownTools:
         known = self._properties[name]
         if known:
             return any(key in known for key in arguments)
-        # A tool's own definition, repeated by the model, is no call of it.
-        return not ("properties" in arguments and arguments.get("type") == "object")
+        return not is_definition(arguments)
 
     def parameters(self, name: str) -> Mapping[str, Any]:
         """Return the schemas of a tool's arguments by name."""
@@ -69,6 +105,11 @@ class KnownTools:
         return (
             value if any(_IS_OF_TYPE[one](value) for one in types if one in _IS_OF_TYPE) else text
         )
+
+
+def is_definition(arguments: Mapping[str, Any]) -> bool:
+    """Return True for what is a tool's own definition, repeated by the model, and no call."""
+    return "properties" in arguments and arguments.get("type") == "object"
 
 
 def _mapping(value: object) -> Mapping[str, Any]:

@@ -6,14 +6,16 @@ places where a call may begin. A call that is recovered wrongly runs something, 
 doubt stays text.
 
 Rules:
-1. Only tools that the request offers are called.
+1. Only tools that the request offers are called, by the name that the model wrote: between tags it
+   may be another spelling of the offered one, which the check behind takes for it.
 2. Text that cannot be a call flows: a piece without a place where a call may begin comes out as it
    is, at once. What could still become one is held, at most `HELD_CHARS`.
 3. What is no call comes out unchanged, to the character.
 4. A recovered call leaves nothing of its markup. Whitespace before it has gone out by then;
    whitespace behind it goes with it, except the indentation of the line that follows.
-5. A call of an offered tool whose arguments cannot be read stays text, and so does everything after
-   it: where its arguments end is unknown, and what they contain must not be called.
+5. A call of an offered tool whose arguments cannot be read stays text, unless it stands between
+   tags (`leak_forms`, rule 5), and everything after it is text: where its arguments end is unknown,
+   and what they contain must not be called.
 6. At the end of the answer, tags, a fence or brackets may lack their end, unless the token limit
    cut the answer off: then only a body that is whole is a call.
 7. Something other than text between two pieces (a call that the model made, thinking) ends what
@@ -149,6 +151,9 @@ class LeakFilter:
             self.notes.append(note("tool_call_recovered", call.name))
             self._out.append(call)
         lines.call_removed()
-        if group.indent:
-            self._emit(group.indent)
+        if group.unreadable:
+            self._trusted = False
+            self.notes.append(note("tool_call_unreadable", group.unreadable))
+        if group.behind:
+            self._emit(group.behind)
         return True

@@ -8,6 +8,8 @@ Shapes of a call, keys in any order and each at most once:
   `tool_use`);
 - `{"tool_calls": [...]}`, and a list of calls.
 Any other key, or a name that was not offered, ends the reading at its first different character.
+Between a call's own tags a name may have another spelling; and whatever cannot be read behind the
+name of an offered tool makes a call that cannot be read, instead of none.
 
 Forgiven, because models do it: raw line breaks and tabs in strings; a backslash before a character
 that JSON does not escape (`"\d+"`), which is then a backslash; a comma before a closing bracket;
@@ -26,9 +28,10 @@ from typing import TYPE_CHECKING, Any, Final
 from ccproxy.wire.leak_cursor import SPACE, BrokenCall, NotACall
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from ccproxy.wire.leak_cursor import Cursor, Scan
+    from ccproxy.wire.leak_tools import KnownTools
 
 _MAX_DEPTH: Final = 64
 _MAX_SHAPES: Final = 2
@@ -74,25 +77,93 @@ class WrittenCall:
     roles: set[str] = field(default_factory=set)
 
 
-def read_calls(cursor: Cursor, names: Sequence[str], depth: int = 0) -> Scan[list[WrittenCall]]:
-    """Read a call or a list of calls, of these tools only; `depth` counts the shapes around it.
+class CallReader:
+    """Reads calls where the cursor stands."""
 
-    Raises:
-        NotACall: What comes is none.
-        BrokenCall: What comes is one whose arguments cannot be read.
-    """
-    if (yield from cursor.peek()) == "[":
-        calls: list[WrittenCall] = []
+    def __init__(self, cursor: Cursor, tools: KnownTools, *, in_tags: bool) -> None:
+        """`in_tags` is True between tags that hold nothing but a call."""
+        self._cursor = cursor
+        self._tools = tools
+        self._in_tags = in_tags
 
-        def read_item() -> Scan[None]:
-            calls.extend((yield from _read_call(cursor, names, depth)))
+    def read(self, depth: int = 0) -> Scan[list[WrittenCall]]:
+        """Return a call or a list of calls; `depth` counts the shapes around it.
 
-        yield from _read_items(cursor, read_item)
-    else:
-        calls = yield from _read_call(cursor, names, depth)
-    if not calls:
-        raise NotACall
-    return calls
+        Raises:
+            NotACall: What comes is none.
+            BrokenCall: What comes is one whose arguments cannot be read.
+        """
+        if (yield from self._cursor.peek()) == "[":
+            calls: list[WrittenCall] = []
+
+            def read_item() -> Scan[None]:
+                calls.extend((yield from self._read_call(depth)))
+
+            try:
+                yield from _read_items(self._cursor, read_item)
+            except BrokenCall as broken:
+                broken.is_alone = False
+                raise
+        else:
+            calls = yield from self._read_call(depth)
+        if not calls:
+            raise NotACall
+        return calls
+
+    def _read_call(self, depth: int) -> Scan[list[WrittenCall]]:
+        if depth > _MAX_SHAPES:
+            raise NotACall
+        call = WrittenCall()
+
+        def read_key() -> Scan[str]:
+            yield from self._cursor.take_literal('"')
+            return (yield from self._cursor.take_word(_KEYS, '"'))
+
+        def read_value(key: str) -> Scan[None]:
+            yield from self._read_part(call, _ROLES[key], depth)
+
+        try:
+            yield from _read_members(self._cursor, read_key, read_value)
+        except BrokenCall:
+            raise
+        except NotACall as exc:
+            if self._in_tags and call.name:
+                raise BrokenCall(call.name) from exc
+            raise
+        if call.calls:
+            if len(call.roles) > 1:
+                raise NotACall
+            return call.calls
+        if not call.name:
+            raise NotACall
+        return [call]
+
+    def _read_part(self, call: WrittenCall, role: str, depth: int) -> Scan[None]:
+        cursor = self._cursor
+        if role == "function":
+            if (yield from cursor.peek()) == "{":
+                inner = yield from self._read_call(depth + 1)
+                if len(inner) != 1 or call.roles & {"name", "arguments"}:
+                    raise NotACall
+                call.name, call.arguments = inner[0].name, inner[0].arguments
+                call.roles |= inner[0].roles - {"id", "type"}
+                return
+            role = "name"
+        if role in call.roles:
+            raise NotACall
+        call.roles.add(role)
+        if role == "arguments":
+            call.arguments = yield from read_arguments(cursor, call.name)
+        elif role == "calls":
+            call.calls = yield from self.read(depth + 1)
+        else:
+            yield from cursor.take_literal('"')
+            if role == "name":
+                call.name = yield from self._tools.take_name(cursor, '"', in_tags=self._in_tags)
+            elif role == "type":
+                yield from cursor.take_word(_TYPES, '"')
+            else:
+                yield from _read_string_body(cursor)
 
 
 def read_arguments(cursor: Cursor, name: str) -> Scan[dict[str, Any]]:
@@ -118,57 +189,6 @@ def read_arguments(cursor: Cursor, name: str) -> Scan[dict[str, Any]]:
     if not isinstance(value, dict):
         raise NotACall
     return value
-
-
-def _read_call(cursor: Cursor, names: Sequence[str], depth: int) -> Scan[list[WrittenCall]]:
-    if depth > _MAX_SHAPES:
-        raise NotACall
-    call = WrittenCall()
-
-    def read_key() -> Scan[str]:
-        yield from cursor.take_literal('"')
-        return (yield from cursor.take_word(_KEYS, '"'))
-
-    def read_value(key: str) -> Scan[None]:
-        yield from _read_part(cursor, names, call, _ROLES[key], depth)
-
-    yield from _read_members(cursor, read_key, read_value)
-    if call.calls:
-        if len(call.roles) > 1:
-            raise NotACall
-        return call.calls
-    if not call.name:
-        raise NotACall
-    return [call]
-
-
-def _read_part(
-    cursor: Cursor, names: Sequence[str], call: WrittenCall, role: str, depth: int
-) -> Scan[None]:
-    if role == "function":
-        if (yield from cursor.peek()) == "{":
-            inner = yield from _read_call(cursor, names, depth + 1)
-            if len(inner) != 1 or call.roles & {"name", "arguments"}:
-                raise NotACall
-            call.name, call.arguments = inner[0].name, inner[0].arguments
-            call.roles |= inner[0].roles - {"id", "type"}
-            return
-        role = "name"
-    if role in call.roles:
-        raise NotACall
-    call.roles.add(role)
-    if role == "arguments":
-        call.arguments = yield from read_arguments(cursor, call.name)
-    elif role == "calls":
-        call.calls = yield from read_calls(cursor, names, depth + 1)
-    else:
-        yield from cursor.take_literal('"')
-        if role == "name":
-            call.name = yield from cursor.take_word(names, '"')
-        elif role == "type":
-            yield from cursor.take_word(_TYPES, '"')
-        else:
-            yield from _read_string_body(cursor)
 
 
 def _read_members(

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 PARAMETER_CLOSE: Final = "</parameter>"
 _KEY: Final = re.compile(r"[\w.$-]+")
 _UP_TO_TAG: Final = re.compile(r"[^<]+")
+_BREAKS: Final = ("", "\n", "\r\n")
+_BREAK_AT_ENDS: Final = re.compile(r"\A\r?\n|\r?\n\Z")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +49,8 @@ INVOKE: Final = Dialect('<invoke name="', '<parameter name="', "</invoke>", '">'
 DIALECTS: Final = {one.call_open: one for one in (FUNCTION, INVOKE)}
 WRAPPERS: Final = ("<tool_call>", "<tools>", "<function_call>", "<function_calls>")
 WRAPPER_CLOSES: Final = tuple(one.replace("<", "</") for one in WRAPPERS)
+CALL_WRAPPERS: Final = ("<tool_call>", "<function_call>")
+"""Wrappers that hold nothing but a call; `<tools>` may hold definitions of tools."""
 CLOSES: Final = (*WRAPPER_CLOSES, *(one.call_close for one in DIALECTS.values()))
 
 
@@ -54,22 +58,24 @@ class ParameterReader:
     """Reads what stands between a call's opening and closing tag; used once."""
 
     def __init__(self, cursor: Cursor, tools: KnownTools, dialect: Dialect, name: str) -> None:
-        """The opening tag has been taken."""
+        """The opening tag has been taken; it has this name."""
         self._cursor = cursor
         self._tools = tools
         self._dialect = dialect
         self._name = name
+        self._tool = tools.meant(name)
         self._given: dict[str, Any] = {}
 
     def read(self) -> Scan[dict[str, Any]]:
         """Return the arguments; the closing tag is left where it is.
 
         Raises:
-            NotACall: Something else than parameters comes, or none does.
-            BrokenCall: Where a value ends cannot be told.
+            NotACall: Something else than parameters comes, on the tag's line, or nothing does.
+            BrokenCall: Something else comes on the lines behind it, or where a value ends cannot
+                be told.
         """
         cursor, dialect = self._cursor, self._dialect
-        yield from cursor.take_run(SPACE)
+        gap = yield from cursor.take_run(SPACE)
         if (yield from cursor.peek()) == "{":
             return (yield from read_arguments(cursor, self._name))
         closes = (dialect.call_close, *WRAPPER_CLOSES)
@@ -80,6 +86,8 @@ class ParameterReader:
                 yield from self._read_parameter()
             elif tag in closes or (tag == "" and self._given and not cursor.cut_off):
                 return self._given
+            elif tag is None and "\n" in gap:
+                raise BrokenCall(self._name)
             else:
                 raise NotACall
 
@@ -94,8 +102,8 @@ class ParameterReader:
             value = yield from self._read_value()
         except NotACall as exc:
             raise BrokenCall(self._name) from exc
-        value = value.removeprefix("\n").removesuffix("\n")
-        self._given[key] = self._tools.converted(self._name, key, value)
+        value = _BREAK_AT_ENDS.sub("", value)
+        self._given[key] = self._tools.converted(self._tool, key, value)
 
     def _read_value(self) -> Scan[str]:
         cursor, dialect = self._cursor, self._dialect
@@ -137,8 +145,8 @@ class ParameterReader:
         cursor, dialect = self._cursor, self._dialect
         if mark == dialect.call_close:
             # The end of the answer, or of the wrapper, directly behind it.
-            over = tuple(mark + between + tag for tag in WRAPPER_CLOSES for between in ("", "\n"))
+            over = tuple(mark + between + tag for tag in WRAPPER_CLOSES for between in _BREAKS)
             return (yield from cursor.ahead(over)) is not None
-        missing = (key for key in self._tools.parameters(self._name) if key not in self._given)
+        missing = (key for key in self._tools.parameters(self._tool) if key not in self._given)
         tags = tuple(dialect.parameter_open + key + dialect.end for key in missing)
         return bool((yield from cursor.ahead(tags)))

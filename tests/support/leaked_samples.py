@@ -229,6 +229,16 @@ FORMS: Mapping[str, Callable[[Call], str]] = {
     "invoke in tags": lambda call: f"<function_calls>\n{_invoke(call)}\n</function_calls>",
 }
 
+IN_TAGS = frozenset(
+    {
+        *("tags around a fence", "tags", "tags on one line", "tags, raw line breaks", "tags twice"),
+        *("tags, list", "function_call tags", "xml in tags", "xml", "xml on one line"),
+        *("xml, closing tag only", "xml, function not closed", "xml with JSON"),
+        *("invoke", "invoke in tags"),
+    }
+)
+"""Forms of unmistakable tags, in which a call is one whatever its arguments are."""
+
 HALF_OPEN: Mapping[str, Callable[[Call], str]] = {
     "no closing tag": lambda call: f"<tool_call>\n{_plain(call)}",
     "half a closing tag": lambda call: f"<tool_call>\n{_plain(call)}\n</tool_c",
@@ -260,6 +270,15 @@ def _expressible(form: str, call: Call) -> bool:
     return True
 
 
+UNFIT: Mapping[str, Call] = {
+    "required missing": ("Write", {"content": "x"}),
+    "unknown keys": ("Glob", {"glob": "*", "where": "."}),
+    "no arguments": ("Bash", {}),
+    "other spelling": ("bash", {"command": "ls"}),
+    "other punctuation": ("mcp-jira-createIssue", {"title": "T"}),
+}
+"""Calls that do not fit what is offered, or not as they are."""
+
 # --- positives ---------------------------------------------------------------------------------
 
 _BEFORE = (
@@ -286,6 +305,9 @@ def positives() -> Iterator[Sample]:
         for form, write in HALF_OPEN.items():
             if _expressible(form, payload):
                 yield _framed(f"{form} #{number}", next(before), [write(payload)], [payload], "")
+    for what, call in UNFIT.items():
+        for form in sorted(IN_TAGS):
+            yield _framed(f"{what}: {form}", "Ok.\n", [FORMS[form](call)], [call], "\nDone.")
     yield from _rows()
 
 
@@ -373,14 +395,19 @@ def negatives() -> Iterator[Sample]:
                 yield _untouched(f"{frame}: {shape}", put(write(call)))
     for form, write in {**FORMS, **HALF_OPEN}.items():
         yield _untouched(f"not offered: {form}", "Ok.\n" + write(("Deploy", {"command": "now"})))
-        if form != "xml with JSON":
-            yield _untouched(
-                f"required missing: {form}", "Ok.\n" + write(("Write", {"content": "x"}))
-            )
-            yield _untouched(f"unknown keys: {form}", write(("Glob", {"glob": "*", "where": "."})))
+    yield from _unfit_outside_of_tags()
     long = _plain(PAYLOADS[1])
     for end in range(12, len(long) - 8, 23):
         yield _untouched(f"cut off at {end}", "<tool_call>\n" + long[:end], cut_off=True)
+
+
+def _unfit_outside_of_tags() -> Iterator[Sample]:
+    for what, call in UNFIT.items():
+        for form, write in {**FORMS, **HALF_OPEN}.items():
+            if form not in IN_TAGS:
+                yield _untouched(f"{what}: {form}", "Ok.\n" + write(call))
+        for frame in ("example", "what models write", "quoted", "nested fences", "indented code"):
+            yield _untouched(f"{frame}: {what}", FRAMES[frame](FORMS["xml in tags"](call)))
 
 
 def _untouched(name: str, text: str, *, cut_off: bool = False) -> Sample:

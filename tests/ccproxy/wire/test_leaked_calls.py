@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 from ccproxy.ports import ToolCall
 from ccproxy.wire.leak_cursor import HELD_CHARS
-from ccproxy.wire.leak_tools import KnownTools
+from ccproxy.wire.leak_tools import UNREADABLE, KnownTools
 from ccproxy.wire.leaked_calls import LeakFilter
+from ccproxy.wire.tool_arguments import check_arguments
 from tests.support import leaked_samples
 from tests.support.leaked_samples import TOOLS, filtered, written_by_hand
 from tests.support.sizes import count
@@ -75,12 +76,22 @@ def test_the_corpus_at_every_split(way):
             assert filtered(pieces, cut_off=one.cut_off) == whole, (one.name, pieces)
 
 
+def test_windows_line_ends_change_nothing():
+    """A text with CRLF has the calls of the same text with LF, and comes out whole without any."""
+    for one in SAMPLES[:: count(3, 1, 1)]:
+        found = filtered([one.text.replace("\n", "\r\n")], cut_off=one.cut_off)
+        plain = [item if isinstance(item, str) else [*item] for item in found]
+        as_before = json.loads(json.dumps(plain).replace("\\r\\n", "\\n"))
+        expected = filtered([one.text], cut_off=one.cut_off)
+        assert as_before == [item if isinstance(item, str) else [*item] for item in expected]
+
+
 def _splits(way, text, chance):
     if way == "single characters":
         yield list(text)
     elif way == "two pieces":
         places = range(1, len(text))
-        for place in sorted(chance.sample(places, min(len(places), count(2, 8, 10**9)))):
+        for place in sorted(chance.sample(places, min(len(places), count(1, 8, 10**9)))):
             yield [text[:place], text[place:]]
     else:
         for _ in range(count(1, 4, 100)):
@@ -247,6 +258,49 @@ def test_behind_a_call_that_cannot_be_read_nothing_is_called():
     text = LS.replace('"ls"', '"a"b"') + "\n\nAgain.\n" + LS
     assert leaks.feed(text) + leaks.finish() == [text]
     assert leaks.notes == ["tool_call_unreadable=Bash"]
+
+
+def test_what_was_held_is_one_piece():
+    """Text that was held for many lines is given out as one text."""
+    leaks = LeakFilter(TOOLS)
+    head, lines = LS[:-2] + ", ", ["\n"] * 1000
+    assert [leaks.feed(piece) for piece in [head, *lines]] == [[]] * 1001
+    assert leaks.finish() == [head + "\n" * 1000]
+
+
+@pytest.mark.parametrize("closing", ["\n</tool_call>", "\n"])
+def test_a_call_between_tags_that_cannot_be_read_is_told(closing):
+    """It is given out where its tags are whole, and a note says so; nothing behind it is called."""
+    leaks = LeakFilter(TOOLS)
+    broken = LS.replace('"ls"', '"a"b"')
+    text = f"<tool_call>\n{broken}{closing}"
+    parts = leaks.feed(text) + leaks.interrupt()
+    recovered = [ToolCall(None, "Bash", {UNREADABLE: broken})] if closing.strip() else [text]
+    assert parts == recovered
+    notes = ["tool_call_recovered=Bash"] if closing.strip() else []
+    assert leaks.notes == [*notes, "tool_call_unreadable=Bash"]
+    assert leaks.feed(f"\n{LS}\n") + leaks.finish() == [f"\n{LS}\n"]
+
+
+@pytest.mark.parametrize("schema", [{}, {"required": ["Un_readable"]}, {"required": []}])
+def test_a_call_that_cannot_be_read_is_text_where_the_check_might_pass_it(schema):
+    """What the check of arguments would let through is not made of an unreadable text."""
+    text = '<tool_call>\n{"name": "T", "arguments": "now"}\n</tool_call>'
+    leaks = LeakFilter({"T": schema})
+    assert leaks.feed(text) + leaks.finish() == [text]
+    leaks = LeakFilter({"T": {**schema, "required": ["when"]}})
+    call = ToolCall(None, "T", {UNREADABLE: '{"name": "T", "arguments": "now"}'})
+    assert leaks.feed(text) + leaks.finish() == [call]
+    assert check_arguments(call.arguments, {"required": ["when"]}).errors
+
+
+def test_a_spelling_that_means_two_tools_is_text():
+    """Between tags a name may be spelt otherwise, if it means one tool only."""
+    text = "<function=BASH></function>"
+    leaks = LeakFilter({"Bash": {}, "bash": {}})
+    assert leaks.feed(text) + leaks.finish() == [text]
+    leaks = LeakFilter({"Bash": {}, "Read": {}})
+    assert leaks.feed(text) + leaks.finish() == [ToolCall(None, "BASH", {})]
 
 
 def test_a_call_that_is_too_long_stays_text():
