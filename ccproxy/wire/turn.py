@@ -237,6 +237,8 @@ class Turn:
         if not answer.error:
             if answer.text != text:
                 self.notes.append("structured_output_unwrapped")
+            if answer.unchecked:
+                self.notes.append("structured_output_unchecked")
             self._held.say_only(answer.text)
         return answer.error
 

@@ -439,6 +439,13 @@ TURNS: dict[str, tuple[dict[str, Any], list[list[Item]], list[Any], dict[str, in
         {},
         [],
     ),
+    "JSON for a schema that cannot be applied": (
+        {**JSON, "response_schema": {"type": 7}},
+        [[TITLED]],
+        [TITLED],
+        {},
+        ["structured_output_unchecked"],
+    ),
     "JSON at the second attempt": (
         JSON,
         [[think("Hm."), say("A")], [think("So."), say('{"title"'), say(':"A"}')]],
