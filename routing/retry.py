@@ -4,11 +4,14 @@ Asked only as long as nothing of an answer was relayed. First match wins:
 
 1. A failure that ends the plan (`Consequence.fall_back` is false): give up.
 2. The deadline has passed, or the attempts are used up: give up.
-3. Another deployment is left: fall back, without a pause (design 5).
-4. The class allows no more retries at the same deployment: give up.
-5. The upstream wants to be left alone for longer than a client should be kept waiting, or the pause
+3. A rate limit names a wait of at most `longest_wait_s`, another deployment is left, and none was
+   waited for yet: retry after that wait. For a moment's pause nobody should be served by another
+   model. With nobody else left the client waits itself, as it would at Claude (conformance 272).
+4. Another deployment is left: fall back, without a pause (design 5).
+5. The class allows no more retries at the same deployment: give up.
+6. The upstream wants to be left alone for longer than a client should be kept waiting, or the pause
    would not end before the deadline: give up. The client is told to come again.
-6. Retry after a random part of a pause that doubles each time ("full jitter"), or after what the
+7. Retry after a random part of a pause that doubles each time ("full jitter"), or after what the
    upstream named, if that is longer.
 """
 
@@ -16,13 +19,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from math import isfinite
-from typing import TYPE_CHECKING, Final
+from math import inf, isfinite
+from typing import Final
 
-from routing.failures import CONSEQUENCES
-
-if TYPE_CHECKING:
-    from routing.failures import FailureClass
+from routing.failures import CONSEQUENCES, FailureClass
 
 _LARGEST_EXPONENT: Final = 64
 
@@ -107,11 +107,13 @@ def after_failure(
         return GiveUp(GiveUpReason.DEADLINE)
     if attempts_done >= rules.attempts:
         return GiveUp(GiveUpReason.ATTEMPTS)
+    wait_s = retry_after_s if retry_after_s is not None and isfinite(retry_after_s) else 0.0
     if others_left:
-        return FallBack()
+        is_short = 0 < wait_s <= rules.longest_wait_s and wait_s < (remaining_s or inf)
+        waits = failure is FailureClass.RATE_LIMIT and is_short and retries_done == 0
+        return Retry(wait_s) if waits else FallBack()
     if retries_done >= consequence.retries:
         return GiveUp(GiveUpReason.NOTHING_LEFT)
-    wait_s = retry_after_s if retry_after_s is not None and isfinite(retry_after_s) else 0.0
     if wait_s > rules.longest_wait_s:
         return GiveUp(GiveUpReason.LONG_WAIT)
     delay_s = max(wait_s, pause_s(retries_done, jitter, rules))

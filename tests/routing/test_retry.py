@@ -51,6 +51,29 @@ def test_what_follows(told, decision):
     assert after_failure(BROKEN, **{**ALONE, **told}) == decision
 
 
+@pytest.mark.parametrize(
+    ("told", "decision"),
+    [
+        ({"retry_after_s": 1}, Retry(1)),
+        ({"retry_after_s": 5}, Retry(5)),
+        ({"retry_after_s": 5.1}, FallBack()),
+        ({"retry_after_s": 0}, FallBack()),
+        ({"retry_after_s": None}, FallBack()),
+        ({"retry_after_s": float("nan")}, FallBack()),
+        ({"retry_after_s": 1, "retries_done": 1, "attempts_done": 2}, FallBack()),
+        ({"retry_after_s": 1, "remaining_s": 1}, FallBack()),
+        ({"retry_after_s": 1, "remaining_s": 1.1}, Retry(1)),
+        ({"retry_after_s": 1, "attempts_done": 5}, ATTEMPTS),
+        ({"retry_after_s": 1, "others_left": False}, NOTHING_LEFT),
+    ],
+)
+def test_a_moments_rate_limit_is_waited_for(told, decision):
+    """Once, and only where somebody else would have answered instead (conformance 272)."""
+    asked = {**ALONE, "others_left": True, **told}
+    assert after_failure(FailureClass.RATE_LIMIT, **asked) == decision
+    assert after_failure(FailureClass.OVERLOADED, **asked) != Retry(1)
+
+
 RETRIED = {
     FailureClass.CONNECT_ERROR,
     FailureClass.BROKEN_STREAM,
@@ -105,7 +128,7 @@ def test_a_request_always_comes_to_an_end(failures, deployments, deadline_s, jit
                 assert left > 0
                 left, retries = left - 1, 0
             case Retry(delay_s):
-                assert left == 0
+                assert left == 0 or failure is FailureClass.RATE_LIMIT
                 assert 0 <= delay_s < remaining_s
                 retries, remaining_s = retries + 1, remaining_s - delay_s
             case GiveUp():
