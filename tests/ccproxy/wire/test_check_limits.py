@@ -310,6 +310,18 @@ def test_unique_items_are_found_in_linear_time():
     assert "" == check_arguments(given, schema).unchecked
 
 
+COSTLY = {
+    "unique texts": ({"allOf": [{"uniqueItems": True}] * 50}, [str(n) * 100_000 for n in "abc"]),
+    "wide": ({"items": {**{f"x{n}": 1 for n in range(200)}, "minimum": 0}}, [1] * 900),
+}
+
+
+@pytest.mark.parametrize(("schema", "given"), COSTLY.values(), ids=COSTLY.keys())
+def test_work_that_no_keyword_shows_is_counted(schema, given):
+    """Text that is compared, and keywords that nobody knows, take steps as well."""
+    assert check_arguments({"a": given}, {"properties": {"a": schema}}).unchecked
+
+
 # --- the tools of a request --------------------------------------------------------------------
 
 

@@ -396,6 +396,8 @@ SCHEMAS = st.recursive(
             "minimum": st.integers(-5, 5),
             "minLength": st.integers(0, 3),
             "maxItems": st.integers(0, 2),
+            "uniqueItems": st.booleans(),
+            "multipleOf": st.sampled_from([2, 0.5]),
             "pattern": st.sampled_from(["^a", "^(a|b)"]),
             "$ref": st.just("#/$defs/A"),
         },
