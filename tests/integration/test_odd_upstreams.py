@@ -1,6 +1,7 @@
 """Answers that the simulated Claude does not give: other servers, proxies and edges do (section L)."""
 
 import asyncio
+import json
 
 import pytest
 
@@ -190,6 +191,44 @@ async def test_auth_off(credential):
     assert 200 == got.status
     assert "x-api-key: k" in head
     assert "any" not in head.replace("anthropic", "")
+
+
+SEARCH = {"type": "server_tool_use", "id": "srvtoolu_1", "name": "web_search", "input": {}}
+FOUND = {"type": "web_search_result", "url": "https://x.test", "title": "é"}
+BLOCKS = (
+    ({"type": "redacted_thinking", "data": "EmwKAhgBEgy3va3pzix/LafPsn4a"}, None),
+    (SEARCH, "input_json_delta"),
+    ({"type": "web_search_tool_result", "tool_use_id": "srvtoolu_1", "content": [FOUND]}, None),
+    ({"type": "text", "text": "", "citations": []}, "citations_delta"),
+    ({"type": "fallback", "from": {"model": "a"}, "to": {"model": "b"}}, None),
+    ({"type": "not_invented_yet"}, "not_invented_delta"),
+)
+"""Blocks, and the type of their delta, if they have one."""
+
+
+def frame(kind, **fields):
+    data = json.dumps({"type": kind, **fields})
+    return f"event: {kind}\ndata: {data}\n\n".encode()
+
+
+async def test_blocks_that_only_claude_has():
+    """Whole blocks, those of server tools and unknown ones arrive byte for byte (conformance 144)."""
+    stream = b""
+    for index, (block, delta) in enumerate(BLOCKS):
+        stream += frame("content_block_start", index=index, content_block=block)
+        if delta is not None:
+            stream += frame("content_block_delta", index=index, delta={"type": delta, "x": " 1"})
+        stream += frame("content_block_stop", index=index)
+    stream += frame("message_stop")
+    raw = answer(headers=[b"content-type: text/event-stream"], body=stream)
+    async with (
+        raw_upstream(raw) as upstream,
+        running_proxy(routing=TABLE, changes=facing(upstream.base_url)) as proxy,
+    ):
+        body = turn(model="claude-x", stream=True)
+        got = await ask(proxy.base_url, "/v1/messages", headers=proxy.headers, body=body)
+
+    assert stream == got.body
 
 
 async def test_one_slot():

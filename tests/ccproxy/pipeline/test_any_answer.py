@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import jsonschema
 import orjson
-from hypothesis import HealthCheck, event, given, settings
+from hypothesis import HealthCheck, event, example, given, settings
 from hypothesis import strategies as st
 
 from ccproxy.pipeline.paces import Paces
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
     Item = ModelDelta | ModelDone | FailureClass
 
+TOOL_ID = re.compile(r"[a-zA-Z0-9_-]+")
 LEAKS = (
     '{"name": "Bash", "arguments": {"command": "ls"}}',
     '<tool_call>\n{"name": "todo_write", "arguments": {"todos": []}}\n</tool_call>',
@@ -56,6 +58,7 @@ WORDS = (
     "ND",
     "`x` {y} <z>",
 )
+IDS = (None, "", "call_1", "toolu_1", "functions.Bash:0", "x" * 300)
 INPUTS: tuple[dict[str, Any], ...] = (
     {},
     {"command": "ls"},
@@ -90,7 +93,7 @@ class _Model:
 def _calls() -> st.SearchStrategy[ToolCall]:
     names = st.sampled_from([*(tool["name"] for tool in TOOLS), "bash", "rm -rf", ""])
     inputs = st.sampled_from(INPUTS)
-    return st.builds(ToolCall, st.sampled_from([None, "", "call_1", "toolu_1"]), names, inputs)
+    return st.builds(ToolCall, st.sampled_from(IDS), names, inputs)
 
 
 def _split(text: str, cuts: list[int]) -> list[ModelDelta]:
@@ -150,6 +153,14 @@ def _deployment(model: _Model, facts: ModelFacts) -> TranslatedDeployment:
     )
 
 
+ASKED = {"model": "m", "max_tokens": 9, "messages": [{"role": "user", "content": "Go."}]}
+ODD_ID: list[Item] = [
+    ModelDelta(tool_calls=(ToolCall("functions.now:0", "now", {}),)),
+    ModelDone("stop"),
+]
+
+
+@example(ASKED | {"tools": [TOOLS[2]], "stream": True}, [ODD_ID], ModelFacts(remote=False))
 @given(
     valid_requests(),
     st.lists(_items(), min_size=1, max_size=2),
@@ -173,7 +184,8 @@ async def test_any_answer_to_any_request(
     """A valid request gets a failure that can fall back, or an answer that keeps section G.
 
     Its tool calls are offered ones with valid input, as many as allowed; a demanded call is there;
-    the SDK's accumulator reads it (conformance 131, 134, 135, 140, 142, 145, 147, 187, 188, 189, 196).
+    the SDK's accumulator reads it; Claude would take it back in a history (conformance 131, 134,
+    135, 140, 142, 145, 147, 187, 188, 189, 196, 263).
     """
     model = _Model([list(answer) for answer in answers])
     try:
@@ -200,7 +212,9 @@ def _check_message(message: dict[str, Any], body: dict[str, Any]) -> None:
     schemas = {tool["name"]: tool["input_schema"] for tool in body.get("tools", ())}
     choice = body.get("tool_choice", {})
     uses = [block for block in message["content"] if block["type"] == "tool_use"]
+    assert all(block["text"].strip() for block in message["content"] if block["type"] == "text")
     for use in uses:
+        assert TOOL_ID.fullmatch(use["id"])
         jsonschema.validate(use["input"], schemas[use["name"]])
     if choice.get("type") == "none":
         assert not uses
