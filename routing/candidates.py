@@ -6,7 +6,10 @@ Rules:
 2. A safety call (Claude Code asking whether a tool call is dangerous) is Claude's, as the client
    sent it, unless the rule that gave the route names the class. Where the route has no such
    deployment, every other Claude deployment of the table is a candidate too.
-3. A candidate that would keep the client waiting beyond its limit comes after those that would not.
+3. Inside an open tool loop the candidates of the side that made its calls come first: another model
+   would go on with a plan that it did not make and, between Claude and a translated deployment,
+   without the thinking behind it. The others still follow.
+4. A candidate that would keep the client waiting beyond its limit comes after those that would not.
    It is never skipped for that: what is left of a route still serves.
 """
 
@@ -64,6 +67,8 @@ class Terms(NamedTuple):
     """As `RequestFacts.read_tokens`."""
     fallback: RosterFallback | None = None
     """What the agent's block in the roster adds to the route."""
+    loop_side: Side | None = None
+    """As `ContentFacts.tool_loop_side`."""
 
 
 class Verdict(NamedTuple):
@@ -125,14 +130,38 @@ def judge_all(route: Sequence[str], terms: Terms) -> tuple[Verdict, ...]:
     return fallback.judged(verdicts) if fallback is not None else tuple(verdicts)
 
 
-def in_order(verdicts: Sequence[Verdict]) -> tuple[str, ...]:
-    """Return the attempts: what was not skipped, in the route's order, what is late at its end.
+def in_order(verdicts: Sequence[Verdict], terms: Terms) -> tuple[str, ...]:
+    """Return the attempts: what was not skipped, in the route's order, but what is late at its end.
 
-    What the roster's fallback adds comes after all of the route, in the same order.
+    Of those that are in time, and of those that are late, the ones of the tool loop's side come
+    first. What the roster's fallback adds comes after all of the route, in the same order.
     """
     kept = [verdict for verdict in verdicts if verdict.skipped is None]
-    kept.sort(key=lambda verdict: (verdict.behind, verdict.late is not None))
+    kept.sort(
+        key=lambda verdict: (
+            verdict.behind,
+            verdict.late is not None,
+            terms.loop_side is not None and not _is_of_loop(verdict, terms),
+        )
+    )
     return tuple(verdict.name for verdict in kept)
+
+
+def loop_entry(verdicts: Sequence[Verdict], terms: Terms) -> TraceEntry | None:
+    """Return what an open tool loop means for the order, as a step of the trace; None without."""
+    if terms.loop_side is None:
+        return None
+    makers = "Claude" if terms.loop_side is Side.CLAUDE else "a translated deployment"
+    can_go_on = any(_is_of_loop(each, terms) for each in verdicts if each.skipped is None)
+    follows = "candidates of that kind come first" if can_go_on else "none of that kind is usable"
+    reason = f"{makers} made the calls that are answered here: {follows}"
+    return TraceEntry("rule", "tool loop", kept=can_go_on, reason=reason)
+
+
+def _is_of_loop(verdict: Verdict, terms: Terms) -> bool:
+    """Return whether a candidate is of the side that made the calls of the open tool loop."""
+    is_claude = terms.deployments[verdict.name].side is Side.CLAUDE
+    return is_claude is (terms.loop_side is Side.CLAUDE)
 
 
 def refusal(verdicts: Sequence[Verdict], terms: Terms, trace: Sequence[TraceEntry]) -> NoAttempt:

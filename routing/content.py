@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from routing.types import Side
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +21,7 @@ class StatedContent:
     wants_thinking: bool = False
     wants_structured_output: bool = False
     max_output_tokens: int = 0
+    tool_loop_side: Side | None = None
 
     @property
     def input_tokens_at_most(self) -> None:

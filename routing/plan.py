@@ -23,7 +23,10 @@ Rules:
    after those that are not.
 10. Behind the route of an agent with a `fallback` block in the roster comes what the block adds
     (`routing.roster_fallback` has the rules).
-11. Every rule, level and candidate appears in the trace, kept or skipped, with the reason.
+11. Inside an open tool loop the candidates of the side that made its calls come first, otherwise in
+    the order of the route; who is late still comes after who is in time. A compaction ends the
+    loop, so that it may go anywhere.
+12. Every rule, level and candidate appears in the trace, kept or skipped, with the reason.
 """
 
 from __future__ import annotations
@@ -31,7 +34,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from routing.candidates import SafetyCall, Terms, in_order, judge_all, refusal
+from routing.candidates import SafetyCall, Terms, in_order, judge_all, loop_entry, refusal
 from routing.capabilities import NOTHING_KNOWN
 from routing.conditions import Subject
 from routing.errors import UnknownModel
@@ -50,7 +53,7 @@ if TYPE_CHECKING:
     from routing.requested_model import RequestedModel
     from routing.roster_fallback import RosterFallback
     from routing.route import Decision
-    from routing.types import Agent, AgentMatch, Roster, RoutingTable, TraceEntry
+    from routing.types import Agent, AgentMatch, Roster, RoutingTable, Side, TraceEntry
 
 
 def build_plan(
@@ -96,12 +99,13 @@ def build_plan(
         prices=table.prices,
         limit_s=min(CLIENT_LIMIT_S, policies.deadline_s or CLIENT_LIMIT_S),
         read_tokens=facts.read_tokens,
+        loop_side=_loop_side(facts),
     )
     if safety is None and requested.deployment is None:
         terms = terms._replace(fallback=_fallback(agent, table, decision.route or (), requested))
     verdicts = judge_all(decision.route or (), terms)
-    tell = partial(_told, decision, verdicts)
-    attempts = in_order(verdicts)
+    tell = partial(_told, decision, verdicts, loop_entry(verdicts, terms))
+    attempts = in_order(verdicts, terms)
     if not attempts:
         raise refusal(verdicts, terms, tell())
     kept = [verdict for verdict in verdicts if verdict.skipped is None]
@@ -166,9 +170,19 @@ def _fallback(
     return roster_fallback(block, table.active, route, requested.tier, table.deployments)
 
 
-def _told(decision: Decision, verdicts: Sequence[Verdict]) -> tuple[TraceEntry, ...]:
+def _loop_side(facts: RequestFacts) -> Side | None:
+    """Return whose tool calls are being answered, or None where nobody has to go on with them."""
+    if facts.content is None or facts.request_class is RequestClass.COMPACTION:
+        return None
+    return facts.content.tool_loop_side
+
+
+def _told(
+    decision: Decision, verdicts: Sequence[Verdict], loop: TraceEntry | None
+) -> tuple[TraceEntry, ...]:
     """Return how a decision came about, in the order in which its parts were looked at."""
-    return (*decision.trace(), *(verdict.entry() for verdict in verdicts))
+    steps = decision.trace() if loop is None else (*decision.trace(), loop)
+    return (*steps, *(verdict.entry() for verdict in verdicts))
 
 
 def _safety_call(

@@ -137,6 +137,14 @@ class ContentFacts(Protocol):
         """The most that may be answered, as the request says."""
         ...
 
+    @property
+    def tool_loop_side(self) -> Side | None:
+        """Who made the tool calls whose results the request brings; None if none, or unknown.
+
+        CLAUDE, or LOCAL for every deployment whose answers are translated.
+        """
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class AgentFallback:

@@ -204,6 +204,8 @@ def _content(facts: Mapping[str, Any]) -> str:
         )
         if facts[key]
     ]
+    if facts["tool_loop_side"]:
+        parts.append(f"in a tool loop of the side {facts['tool_loop_side']}")
     return ", ".join(parts)
 
 

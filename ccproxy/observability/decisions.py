@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar, cast
 import orjson
 
 from routing.content import StatedContent
-from routing.types import AgentMatch, AgentSource, RequestFacts, SignalConflict
+from routing.types import AgentMatch, AgentSource, RequestFacts, Side, SignalConflict
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -267,6 +267,8 @@ def _content(decision: Decision) -> StatedContent | None:
         name: value for name, value in known.items() if name in StatedContent.__dataclass_fields__
     }
     values["tool_names"] = frozenset(known.get("tool_names", ()))
+    loop_side = values.get("tool_loop_side")
+    values["tool_loop_side"] = Side(loop_side) if loop_side is not None else None
     values.setdefault("input_tokens", _input_tokens(decision))
     return StatedContent(**values)
 

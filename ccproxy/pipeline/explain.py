@@ -119,6 +119,7 @@ def _told_facts(facts: RequestFacts) -> dict[str, object]:
             "tool_names": sorted(content.tool_names),
             "wants_thinking": content.wants_thinking,
             "wants_structured_output": content.wants_structured_output,
+            "tool_loop_side": content.tool_loop_side,
         }
     return {
         "requested_model": facts.requested_model,

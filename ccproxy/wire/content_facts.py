@@ -10,10 +10,13 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
 from ccproxy.wire.estimate import estimate_input_tokens, most_input_tokens
+from ccproxy.wire.tool_loop import tool_loop_side
 from routing.request_class import OPENING_CHARS, CallFeatures
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+
+    from routing.types import Side
 
 _CLIENT_TOOL_TYPES: Final = ("bash_", "text_editor_", "computer_", "memory_")
 """Tools that Anthropic defines and the client runs; every other dated type runs at Anthropic.
@@ -96,6 +99,11 @@ class BodyFacts:
         most = self._body.get("max_tokens")
         return most if isinstance(most, int) and most > 0 else 0
 
+    @cached_property
+    def tool_loop_side(self) -> Side | None:
+        """The side that made the tool calls whose results this brings; None if none, or unknown."""
+        return tool_loop_side(self._body.get("messages"))
+
     def release(self) -> None:
         """Let go of the body: a stream may last for minutes. Only `known` is asked from now on."""
         self._released = self.known()
@@ -112,7 +120,7 @@ class BodyFacts:
             "max_output_tokens": self.max_output_tokens,
         }
         computed = vars(self)
-        for name in ("input_tokens", "has_server_tools"):
+        for name in ("input_tokens", "has_server_tools", "tool_loop_side"):
             if name in computed:
                 known[name] = computed[name]
         if "_traits" in computed:

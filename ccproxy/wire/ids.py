@@ -6,6 +6,11 @@ from base64 import b64encode
 from os import urandom
 from typing import Final
 
+LOCAL_TOOL_ID: Final = "toolu_local"
+"""Start of the ids of tool calls that are minted here; Claude's begin `toolu_01`.
+
+So a history tells who made a call (`wire.tool_loop`).
+"""
 _BYTES: Final = 18
 """18 bytes are 24 characters of base64."""
 
@@ -16,8 +21,8 @@ def mint_message_id() -> str:
 
 
 def mint_tool_id() -> str:
-    """Return a fresh `toolu_...`; it matches `^[a-zA-Z0-9_-]+$`."""
-    return "toolu_" + _random_word()
+    """Return a fresh `toolu_local...` of the usual length; it matches `^[a-zA-Z0-9_-]+$`."""
+    return (LOCAL_TOOL_ID + _random_word())[: len("toolu_") + 24]
 
 
 def mint_request_id() -> str:

@@ -22,7 +22,7 @@ from routing.errors import RoutingError
 from routing.identify import identify
 from routing.plan import build_plan
 from routing.policy_reader import POLICY_KEYS
-from routing.types import FallbackTrigger, Plan, RequestClass, RequestFacts, Roster
+from routing.types import FallbackTrigger, Plan, RequestClass, RequestFacts, Roster, Side
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs/routing.md").read_text()
@@ -69,6 +69,7 @@ def request_of(text: str) -> RequestFacts:
         input_tokens=int(said.pop("tokens", 100)),
         has_images=said.pop("images", None) is not None,
         has_documents=said.pop("documents", None) is not None,
+        tool_loop_side=Side(side) if (side := said.pop("loop", None)) else None,
         tool_names=frozenset(filter(None, said.pop("tools", "").split(","))),
     )
     minute = None

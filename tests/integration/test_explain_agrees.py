@@ -6,7 +6,7 @@ import asyncio
 import json
 from collections import Counter
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 import orjson
@@ -22,15 +22,38 @@ from routing.capabilities import NOTHING_KNOWN
 from routing.failures import FailureClass
 from routing.prompts import PromptIndex
 from routing.table import compile_table
-from routing.types import AgentSource, Privacy, Side, TraceEntry
+from routing.types import (
+    AgentFallback,
+    AgentSource,
+    FallbackTrigger,
+    Privacy,
+    Side,
+    Tier,
+    TraceEntry,
+)
 from tests.support.http_wire import ask
 from tests.support.messages import CLAUDE, LOCAL, MIXED, WEATHER, turn
 from tests.support.routers import Source, State
-from tests.support.routing_samples import CAPABLE_DEPLOYMENTS, ROSTER, table_of
+from tests.support.routing_samples import CAPABLE_DEPLOYMENTS, table_of
+from tests.support.routing_samples import ROSTER as PLAIN_ROSTER
 from tests.support.routing_strategies import fleet_snapshots, table_mappings
 from tests.support.sizes import count
 from tests.support.wire_requests import WireRequest, wire_requests
 
+TOKENS, RATE, DOWN = FallbackTrigger
+FALLBACKS = {
+    "chief": AgentFallback(Tier.SONNET, (TOKENS, RATE)),
+    "coder": AgentFallback(Tier.HAIKU, (DOWN,)),
+    "auditor": AgentFallback(Tier.HAIKU, (RATE, DOWN)),
+    "clerk": AgentFallback(Tier.SONNET, (RATE,)),
+}
+ROSTER = replace(
+    PLAIN_ROSTER,
+    agents={
+        slug: replace(agent, fallback=FALLBACKS[slug])
+        for slug, agent in PLAIN_ROSTER.agents.items()
+    },
+)
 PROMPTS = {
     slug: "\n".join(f"As the {slug} you mind rule {number} of this house." for number in range(30))
     for slug in ("auditor", "coder")
@@ -149,6 +172,15 @@ def ask_explain(request, state, fleet, local_minute):
     return Explainer(lambda: state, lambda: fleet, ()).explain(question)
 
 
+def made_when_unreachable(told):
+    """Return which of the explained attempts are made where nobody can be reached."""
+    return [
+        attempt["deployment"]
+        for attempt in told["attempts"]
+        if not attempt["only_after"] or "connect_error" in attempt["only_after"]
+    ]
+
+
 @pytest.mark.timeout(1200)
 def test_explain_and_reality_agree(caplog):
     """The attempts that are explained are those that are made, in order; so are agent and refusal."""
@@ -173,7 +205,7 @@ def test_explain_and_reality_agree(caplog):
             assert outcome.request_class == told["request_class"]
             if outcome.routed.plan is not None:
                 assert list(map(tuple_of, told["trace"])) == list(outcome.routed.plan.trace)
-            explained = [attempt["deployment"] for attempt in told["attempts"]]
+            explained = made_when_unreachable(told)
             if request.counting and explained and told["attempts"][0]["side"] == "claude":
                 del explained[1:]  # counting follows the first attempt alone
             made = [attempt.partition(":")[0] for attempt in outcome.attempts]
@@ -185,11 +217,35 @@ def test_explain_and_reality_agree(caplog):
                 assert refused["status"] == 400 or refused["message"] == answer["message"]
             kinds["refused" if refused else f"{len(made)} attempts"] += 1
             kinds[f"agent from {told['source']}"] += 1
+            kinds["tool loop"] += any(step["name"] == "tool loop" for step in told["trace"])
 
         agree()
     # Otherwise the requests or tables above have become too much alike to prove anything.
     assert {"refused", "1 attempts", "2 attempts"} <= set(kinds)
+    assert kinds["tool loop"] > 0
     assert sum(f"agent from {source}" in kinds for source in AgentSource) >= 5
+
+
+@pytest.mark.parametrize(
+    ("agent", "made"), [("chief", ["claude"]), ("coder", ["claude", "plain", "foreign"])]
+)
+def test_the_rosters_fallback_is_explained(caplog, agent, made):
+    """What waits for a trigger is told with the failures that are one, and made after these alone."""
+    caplog.set_level("ERROR", "ccproxy")
+    fallback = {"route": ["plain", "claude", "foreign"]}
+    mapping = table_of(
+        {"agents": {agent: {"route": ["claude"]}}, "tiers": {"sonnet": fallback, "haiku": fallback}}
+    )
+    table, _ = compile_table(mapping, CAPABLE_DEPLOYMENTS, ROSTER)
+    state = State(table, ROSTER, PROMPT_INDEX)
+    request = WireRequest(turn(model="x"), {}, agent, "ops", (), Privacy.ANY, counting=False)
+
+    _, outcome = asyncio.run(serve(request, state, NOTHING_KNOWN))
+    told = ask_explain(request, state, NOTHING_KNOWN, outcome.routed.facts.local_minute)
+
+    assert [each["deployment"] for each in told["attempts"]] == ["claude", "plain", "foreign"]
+    attempts = [attempt.partition(":")[0] for attempt in outcome.attempts]
+    assert attempts == made_when_unreachable(told) == made
 
 
 def test_a_short_body_is_explained_as_it_was_routed():

@@ -219,3 +219,31 @@ def test_what_nobody_looks_into_is_as_private_as_any_request(
     if not tight or facts.request_class is not RequestClass.TURN or not match.slug:
         return
     assert privacy_of(match, decided.table, ROSTER, facts) is Privacy.LOCAL_ONLY
+
+
+@MOSTLY_REFUSED
+@given(REQUESTS, TABLES, FLEETS)
+def test_a_tool_loop_changes_the_order_only(
+    facts: RequestFacts, mapping: dict[str, Any], fleet: FleetSnapshot
+) -> None:
+    """The same attempts; those of the loop's side first, each side in the order it would have."""
+    assume(facts.content is not None)
+    outside = replace(facts, content=replace(facts.content, tool_loop_side=None))
+    plan, other = decide(facts, mapping, fleet).plan, decide(outside, mapping, fleet).plan
+
+    assert sorted(plan.attempts) == sorted(other.attempts)
+    for is_late in (False, True):
+        group = [name for name in plan.attempts if (name in plan.late) is is_late]
+        claude = [DEPLOYMENTS[name].side is Side.CLAUDE for name in group]
+        before = [name for name in other.attempts if (name in other.late) is is_late]
+        for is_claude in (False, True):
+            assert [n for n in group if (DEPLOYMENTS[n].side is Side.CLAUDE) is is_claude] == [
+                n for n in before if (DEPLOYMENTS[n].side is Side.CLAUDE) is is_claude
+            ]
+        if facts.content.tool_loop_side is not None and (
+            facts.request_class is not RequestClass.COMPACTION
+        ):
+            is_first = facts.content.tool_loop_side is Side.CLAUDE
+            assert claude == sorted(claude, key=lambda each: each is not is_first)
+        else:
+            assert group == before

@@ -11,10 +11,11 @@ from routing.capabilities import Capabilities, FleetSnapshot
 from routing.content import StatedContent
 from routing.errors import NoAttempt
 from routing.identify import identify
+from routing.pace import Pace
 from routing.plan import build_plan
 from routing.policies import OnOverflow, ThinkingMode, ThinkingPolicy
 from routing.table import compile_table
-from routing.types import Plan, Privacy, RequestClass, RequestFacts, TraceEntry
+from routing.types import Plan, Privacy, RequestClass, RequestFacts, Side, TraceEntry
 from tests.support.routing_samples import CAPABLE_DEPLOYMENTS, ROSTER, table_of
 
 EVERYONE = ["plain", "claude"]
@@ -314,3 +315,58 @@ def test_a_models_own_counts_decide_whether_a_prompt_fits() -> None:
     assert "seeing" in route_for(EVERY_ONE, StatedContent(input_tokens=5000), fleet=seen).attempts
     with pytest.raises(NoAttempt, match=r"prompt is too long: 4001 tokens > 4000 maximum"):
         route_for(["small", "seeing"], StatedContent(input_tokens=5001), fleet=seen)
+
+
+@pytest.mark.parametrize(
+    ("loop", "fleet", "expected", "reason"),
+    [
+        (None, NOTHING_KNOWN, ("plain", "claude", "foreign", "claude-fixed"), None),
+        (
+            Side.CLAUDE,
+            NOTHING_KNOWN,
+            ("claude", "claude-fixed", "plain", "foreign"),
+            "Claude made the calls that are answered here: candidates of that kind come first",
+        ),
+        (
+            Side.LOCAL,
+            NOTHING_KNOWN,
+            ("plain", "foreign", "claude", "claude-fixed"),
+            (
+                "a translated deployment made the calls that are answered here: candidates of that "
+                "kind come first"
+            ),
+        ),
+        (
+            Side.CLAUDE,
+            FleetSnapshot(unavailable={"claude": "down", "claude-fixed": "down"}),
+            ("plain", "foreign"),
+            "Claude made the calls that are answered here: none of that kind is usable",
+        ),
+    ],
+)
+def test_a_tool_loop_stays_on_its_side(
+    loop: Side | None, fleet: FleetSnapshot, expected: tuple[str, ...], reason: str | None
+) -> None:
+    """The side that made the calls comes first, unless it is down; the trace says so."""
+    route = ["plain", "claude", "foreign", "claude-fixed"]
+    plan = route_for(route, StatedContent(tool_loop_side=loop), fleet=fleet)
+    assert plan.attempts == expected
+    told = [(step.reason, step.kept) for step in plan.trace if step.name == "tool loop"]
+    assert told == ([(reason, len(expected) == 4)] if reason is not None else [])
+
+
+def test_who_would_be_late_does_not_go_on_with_a_loop() -> None:
+    """The loop's side comes last where the client would have given up before its first word."""
+    slow = FleetSnapshot(paces={"plain": Pace(prefill_tokens_per_s=0.01, prefills=9)})
+    content = StatedContent(100, tool_loop_side=Side.LOCAL)
+    plan = route_for(["plain", "claude"], content, fleet=slow)
+    assert plan.attempts == ("claude", "plain")
+
+
+def test_a_compaction_ends_the_loop() -> None:
+    """Its answer takes the conversation's place, so the table's order holds; a count stays."""
+    content = StatedContent(tool_loop_side=Side.CLAUDE)
+    profile = {"default": {"route": ["plain", "claude"]}}
+    for kind, first in ((RequestClass.COMPACTION, "plain"), (RequestClass.COUNT, "claude")):
+        facts = RequestFacts("x", content=content, request_class=kind)
+        assert plan_for(profile, facts).attempts[0] == first

@@ -13,7 +13,7 @@ from routing.capabilities import Capabilities, FleetSnapshot
 from routing.conditions import DAYS
 from routing.content import StatedContent
 from routing.pace import Occupancy, Pace
-from routing.types import Privacy, RequestClass, RequestFacts, Tier
+from routing.types import Privacy, RequestClass, RequestFacts, Side, Tier
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -39,6 +39,7 @@ def contents() -> st.SearchStrategy[StatedContent]:
         tool_names=st.frozensets(st.sampled_from(TOOLS)),
         wants_thinking=st.booleans(),
         wants_structured_output=st.booleans(),
+        tool_loop_side=st.sampled_from([None, Side.LOCAL, Side.CLAUDE]),
     )
 
 

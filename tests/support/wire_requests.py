@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 WORDS: Final = (1, 700, 900, 3500, 4500)
 """How long texts are; the models of the samples hold 1000 or 4000 tokens."""
+CALL_IDS: Final = ("toolu_01A09q90qw90lq917835lq9", "toolu_localAbCdEfGhIjKlMnOpQr", "other")
+"""Claude's, ours, and somebody's."""
 IMAGE: Final = {
     "type": "image",
     "source": {"type": "base64", "media_type": "image/png", "data": "aGk="},
@@ -89,6 +91,20 @@ def _headers(slugs: list[str]) -> st.SearchStrategy[dict[str, str]]:
     )
 
 
+def _messages(blocks: list[dict[str, Any]], call_id: str | None) -> list[dict[str, Any]]:
+    """Return a question, and what follows it in a tool loop whose call has this id."""
+    asked = {"role": "user", "content": blocks}
+    if call_id is None:
+        return [asked]
+    call = {"type": "tool_use", "id": call_id, "name": "Bash", "input": {}}
+    result = {"type": "tool_result", "tool_use_id": call_id, "content": "done"}
+    return [
+        asked,
+        {"role": "assistant", "content": [call]},
+        {"role": "user", "content": [result]},
+    ]
+
+
 def _bodies(models: list[str], prompts: Mapping[str, str]) -> st.SearchStrategy[dict[str, Any]]:
     openings = st.sampled_from(["Look at this.", f"{COMPACTION_OPENING}. Sum up."])
     texts = st.builds(
@@ -107,7 +123,7 @@ def _bodies(models: list[str], prompts: Mapping[str, str]) -> st.SearchStrategy[
         {
             "model": st.sampled_from(models),
             "max_tokens": st.sampled_from([1, 64, 4096]),
-            "messages": content.map(lambda blocks: [{"role": "user", "content": blocks}]),
+            "messages": st.builds(_messages, content, st.sampled_from([None, None, *CALL_IDS])),
         },
         optional={
             "system": st.sampled_from([*prompts.values(), SAFETY_OPENING, "Be brief."]),

@@ -25,6 +25,7 @@ from routing.types import (
     Privacy,
     RequestClass,
     RequestFacts,
+    Side,
     SignalConflict,
 )
 from tests.support.decision_samples import (
@@ -138,6 +139,7 @@ def test_what_a_record_says():
                 "wants_thinking": False,
                 "wants_structured_output": False,
                 "max_output_tokens": 0,
+                "tool_loop_side": None,
             },
         },
         "match": {"slug": "coder", "source": "path", "confidence": 1.0, "conflicts": []},
@@ -158,6 +160,16 @@ def test_what_a_record_says():
         },
         "body_bytes": 4000,
     }
+
+
+def test_a_tool_loop_is_decided_again():
+    """Whose calls were answered is in the record, as far as routing had asked for it."""
+    asked = StatedContent(10, tool_loop_side=Side.CLAUDE)
+    again = facts_from_decision(sample_decision(RequestFacts("m", content=asked)))
+    unasked = facts_from_decision(sample_decision(RequestFacts("m", content=BodyFacts({}))))
+
+    assert again.content.tool_loop_side is Side.CLAUDE
+    assert unasked.content.tool_loop_side is None
 
 
 @pytest.mark.parametrize("tokens", [999, 1000])

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from ccproxy.wire.content_facts import BodyFacts, call_features, system_texts
 from ccproxy.wire.estimate import estimate_input_tokens, most_input_tokens
 from routing.request_class import CallFeatures, classify_call
-from routing.types import RequestClass
+from routing.types import RequestClass, Side
 
 IMAGE = {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": ""}}
 PDF = {"type": "document", "source": {"type": "base64", "media_type": "application/pdf"}}
@@ -261,6 +261,7 @@ def test_no_body_is_too_malformed(body: dict[str, Any]) -> None:
     facts = BodyFacts(body)
     assert isinstance(facts.has_images | facts.has_documents | facts.has_server_tools, bool)
     assert isinstance(facts.wants_thinking | facts.wants_structured_output, bool)
+    assert facts.tool_loop_side in (None, Side.LOCAL, Side.CLAUDE)
     assert all(isinstance(name, str) for name in facts.tool_names)
     assert facts.input_tokens >= 1
     assert all(isinstance(text, str) for text in system_texts(body))
@@ -278,6 +279,7 @@ def test_what_is_known_without_looking_further() -> None:
         "max_output_tokens": 0,
     }
     _ = facts.has_documents
+    assert "tool_loop_side" not in facts.known()
     assert facts.known() == first | {"has_images": True, "has_documents": False}
     tokens, server_tools = facts.input_tokens, facts.has_server_tools
     assert facts.known() == first | {
