@@ -182,10 +182,12 @@ class Cursor:
         Raises:
             NotACall: At the first character that none of them has, or beyond `NAME_CHARS`.
         """
-        name = ""
+        name = begun = ""
         while (char := (yield from self.peek())) and char != end:
             name += char
-            known = [each for each in known if each.startswith(folded(name))]
+            if plain := folded(char):
+                begun += plain
+                known = [each for each in known if each.startswith(begun)]
             if not known or len(name) > NAME_CHARS:
                 raise NotACall
             self.take(1)
