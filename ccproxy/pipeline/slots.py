@@ -104,9 +104,7 @@ class Occupancies(Mapping[str, Occupancy]):
     A burst of agents comes within milliseconds: a copy would show each of them an idle machine.
     """
 
-    def __init__(
-        self, slots: Mapping[str, Slots], is_loaded: Callable[[str], bool | None]
-    ) -> None:
+    def __init__(self, slots: Mapping[str, Slots], is_loaded: Callable[[str], bool | None]) -> None:
         """Both by deployment; `is_loaded` is None for a model that nobody could look at."""
         self._slots = slots
         self._is_loaded = is_loaded
