@@ -14,6 +14,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import orjson
+
 from ccproxy.wire.errors import UnsupportedLocally
 from ccproxy.wire.tool_schema import offered_schema
 
@@ -60,7 +62,12 @@ def _function(position: int, tool: Mapping[str, Any]) -> dict[str, Any]:
     if kind != "custom":
         message = f"tools.{position}.type: {kind} is run by Anthropic and unknown to a local model"
         raise UnsupportedLocally(message)
-    schema = offered_schema(tool["input_schema"], tool["name"])
+    try:
+        schema = offered_schema(tool["input_schema"], tool["name"])
+    except (orjson.JSONEncodeError, RecursionError) as exc:
+        # What a schema is rewritten to has more levels than the schema.
+        message = f"tools.{position}.input_schema: nested too deeply for the local model"
+        raise UnsupportedLocally(message) from exc
     said = (tool.get("description") or "", schema.remark)
     function = {"name": tool["name"]}
     if description := "\n\n".join(dict.fromkeys(words for words in said if words)):

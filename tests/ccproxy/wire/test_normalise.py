@@ -615,6 +615,20 @@ def test_what_a_local_model_cannot_do(
     assert refusal.value.should_retry is False
 
 
+@pytest.mark.parametrize("levels", [100, 400])
+def test_a_schema_of_many_levels(levels: int) -> None:
+    """It is offered, or refused by its name; never a fault of ours (conformance 183)."""
+    schema: dict[str, Any] = {"type": "string"}
+    for _ in range(levels // 2):
+        schema = {"type": "object", "properties": {"a": schema}}
+    tools = [TOOL, {"name": "deep", "input_schema": schema}]
+    if levels == 100:
+        assert "deep" == call_for(user("a"), tools=tools).tools[0]["function"]["name"]
+        return
+    with pytest.raises(UnsupportedLocally, match=r"^tools\.1\.input_schema: nested too deeply"):
+        call_for(user("a"), tools=tools)
+
+
 def test_tools_that_are_not_offered_need_no_support() -> None:
     """`tool_choice: none` can be served by a model without tools (conformance 187)."""
     call = call_for(

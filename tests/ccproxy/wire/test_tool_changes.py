@@ -55,9 +55,9 @@ def asking(*changes: dict[str, Any]) -> dict[str, Any]:
         ([remove("look"), add(reference("look"))], ["look", "mail"]),
         ([remove("look"), remove("mail")], []),
         ([remove("nobody"), add(reference("nobody"))], ["look", "mail"]),
-        ([add(definition(DRAW))], ["look", "mail", "draw"]),
+        ([add(definition(DRAW))], ["draw", "look", "mail"]),
         ([add(definition(DRAW)), remove("draw")], ["look", "mail"]),
-        ([remove("look"), add(definition(NEW_LOOK))], ["mail", "look"]),
+        ([remove("look"), add(definition(NEW_LOOK))], ["look", "mail"]),
     ],
 )
 def test_what_is_offered(changes: list[dict[str, Any]], offered: list[str]) -> None:
@@ -71,7 +71,8 @@ def test_the_later_definition_counts() -> None:
     """A tool that is defined again has its new description."""
     call = normalise(asking(add(definition(NEW_LOOK))), ModelFacts(), max_output_tokens_cap=None)
 
-    assert "Looks better." == call.tools[-1]["function"]["description"]
+    described = {tool["function"]["name"]: tool["function"] for tool in call.tools}
+    assert "Looks better." == described["look"]["description"]
 
 
 def test_a_body_without_changes_is_not_copied() -> None:
