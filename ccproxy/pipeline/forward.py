@@ -1,7 +1,7 @@
 """The rest of the Anthropic API (batches, files, …): bytes to Claude and back, or a clear refusal.
 
-Nothing here is translated, so no local model ever serves it. What must stay on the host is
-refused:
+Nothing here is translated, so no local model ever serves it. Of the histories in a new batch is cut
+what only a local route can have written (`wire.history`). What must stay on the host is refused:
 
 1. An item of a batch that would be `local_only` as a message, or as whom it says it is: an item's
    own signals count before what the headers say of all of them. One such item refuses the batch.
@@ -27,6 +27,7 @@ from ccproxy.pipeline.relay import relay
 from ccproxy.ports import AttemptFailed, ClientGone, ForwardedRequest, Outcome
 from ccproxy.wire.content_coding import decode_body
 from ccproxy.wire.errors import ApiError, invalid_request
+from ccproxy.wire.history import strip_batch
 from ccproxy.wire.ids import mint_request_id
 from ccproxy.wire.json_body import parse_json_object
 from routing.errors import RoutingError
@@ -77,7 +78,7 @@ class ApiForwarder:
             upstream = self._find_claude(outcome)
             self._keep_on_host(incoming, path, principal, outcome)
             _keep_to_own_batches(incoming, path, principal)
-            body = await self._body(incoming, path, principal, client)
+            incoming, body = await self._body(incoming, path, principal, client, outcome)
             async with client.watched():
                 try:
                     reply = await _send(upstream, incoming, body)
@@ -117,19 +118,25 @@ class ApiForwarder:
             raise routing_refusal(exc) from exc
 
     async def _body(
-        self, incoming: Incoming, path: str, principal: Principal, client: Client
-    ) -> bytes | AsyncIterator[bytes]:
+        self,
+        incoming: Incoming,
+        path: str,
+        principal: Principal,
+        client: Client,
+        outcome: Outcome,
+    ) -> tuple[Incoming, bytes | AsyncIterator[bytes]]:
         """Return what to send; batches are looked into, everything else streams through."""
         if _is_new_batch(incoming, path):
             raw = await client.read_body(BATCHES_LIMIT_BYTES)
             state = self._router.state
             around = self._router.circumstances(incoming, principal)
-            await off_loop(len(raw), _keep_items_on_host, incoming, state, around, raw)
-            return raw
+            return await off_loop(
+                len(raw), _batch_for_claude, incoming, state, around, raw, outcome.notes
+            )
         declared = incoming.header(b"content-length") or b"0"
         if declared == b"0" and incoming.header(b"transfer-encoding") is None:
-            return b""
-        return client.body_chunks(UPLOAD_LIMIT_BYTES)
+            return incoming, b""
+        return incoming, client.body_chunks(UPLOAD_LIMIT_BYTES)
 
 
 class _Upload:
@@ -215,12 +222,25 @@ def _keep_to_own_batches(incoming: Incoming, path: str, principal: Principal) ->
         )
 
 
+def _batch_for_claude(
+    incoming: Incoming, state: RoutingState, around: Circumstances, raw: bytes, notes: list[str]
+) -> tuple[Incoming, bytes]:
+    """Return a batch as Claude may see it; `notes` gains what was cut."""
+    decoded = decode_body(raw, incoming.header(b"content-encoding"), BATCHES_LIMIT_BYTES)
+    _keep_items_on_host(incoming, state, around, decoded)
+    stripped = strip_batch(decoded)
+    if stripped.body is decoded:
+        return incoming, raw
+    notes.extend(stripped.notes())
+    headers = [pair for pair in incoming.headers if pair[0] != b"content-encoding"]
+    return replace(incoming, headers=headers), stripped.body
+
+
 def _keep_items_on_host(
-    incoming: Incoming, state: RoutingState, around: Circumstances, raw: bytes
+    incoming: Incoming, state: RoutingState, around: Circumstances, decoded: bytes
 ) -> None:
     """Refuse a batch with an item that is `local_only` or that the token does not allow."""
-    encoding = incoming.header(b"content-encoding")
-    items = parse_json_object(decode_body(raw, encoding, BATCHES_LIMIT_BYTES)).get("requests")
+    items = parse_json_object(decoded).get("requests")
     if not isinstance(items, list):
         raise invalid_request("requests: Input should be a valid list")
     try:

@@ -1,7 +1,8 @@
 """An attempt at a deployment that speaks the Messages API: bytes in, bytes out.
 
 The body is edited only where it must be, by cutting byte ranges, never by re-encoding:
-the value of `model` where the deployment names one, and thinking that a local model wrote.
+the value of `model` where the deployment names one, a limit on thinking, and what of a history only
+a local route can have written (`wire.history`).
 """
 
 from __future__ import annotations
@@ -15,11 +16,12 @@ from ccproxy.wire.assemble import error_event
 from ccproxy.wire.decoding import DecodingFailed, decoder_for
 from ccproxy.wire.events import encode
 from ccproxy.wire.frame_tail import FrameTail
-from ccproxy.wire.history import strip_local_blocks
+from ccproxy.wire.history import needs_thinking_off, strip_local_blocks
 from ccproxy.wire.spans import replace_model
 from ccproxy.wire.thinking import limit_thinking
 from ccproxy.wire.usage import UsageTap
 from routing.failures import CONSEQUENCES, FailureClass, classify_status
+from routing.policies import ThinkingMode, ThinkingPolicy
 from routing.types import Side
 
 if TYPE_CHECKING:
@@ -30,6 +32,8 @@ if TYPE_CHECKING:
 
 ANY_MODEL = "*"
 """The `*` of `anthropic/*`: the client's model id is kept."""
+THINKING_OFF = "thinking=off_in_local_loop"
+"""What notes say of rule 3 of `wire.history`."""
 
 
 class PassthroughDeployment:
@@ -64,9 +68,7 @@ class PassthroughDeployment:
     async def open(self, request: MessagesRequest) -> PassthroughReply:
         """Send the request's bytes and wait for status and headers; see `Served.open`."""
         incoming = request.incoming
-        edited, cut_blocks = await off_loop(len(request.decoded_body), self._edited, request)
-        if cut_blocks:
-            request.notes.append(f"local_thinking_cut={cut_blocks}")
+        edited = await off_loop(len(request.decoded_body), self._edited, request)
         body, headers = request.raw_body, incoming.headers
         if edited is not request.decoded_body:
             body = edited
@@ -79,17 +81,20 @@ class PassthroughDeployment:
             self._slots.release()
             raise
 
-    def _edited(self, request: MessagesRequest) -> tuple[bytes, int]:
-        """Return the body for Claude, and how many blocks were cut out of it."""
+    def _edited(self, request: MessagesRequest) -> bytes:
+        """Return the body for Claude, the very same object where nothing had to be edited."""
         model = self._model_for(request)
-        edited, cut_blocks = strip_local_blocks(request.decoded_body)
-        allowed = limit_thinking(edited, request.thinking)
-        if allowed is not edited:
-            request.notes.append(f"thinking={request.thinking.mode}")
-            edited = allowed
+        stripped = strip_local_blocks(request.decoded_body)
+        request.notes.extend(stripped.notes())
+        policy, why = request.thinking, f"thinking={request.thinking.mode}"
+        if policy.mode is not ThinkingMode.STRIP and needs_thinking_off(request.body):
+            policy, why = ThinkingPolicy(ThinkingMode.STRIP), THINKING_OFF
+        edited = limit_thinking(stripped.body, policy)
+        if edited is not stripped.body:
+            request.notes.append(why)
         if model != request.requested_model:
             edited = replace_model(edited, model)
-        return edited, cut_blocks
+        return edited
 
     def _model_for(self, request: MessagesRequest) -> str:
         if self._upstream_model != ANY_MODEL:

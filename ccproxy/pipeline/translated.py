@@ -17,6 +17,7 @@ from ccproxy.pipeline.off_loop import off_loop
 from ccproxy.ports import AttemptFailed, Usage
 from ccproxy.wire.errors import UnsupportedLocally
 from ccproxy.wire.estimate import estimate_prompt
+from ccproxy.wire.history import without_empty_answers
 from ccproxy.wire.normalise import normalise
 from ccproxy.wire.normalise_tools import choice_instruction
 from ccproxy.wire.notes import note
@@ -96,6 +97,10 @@ class TranslatedDeployment:
     async def open(self, request: MessagesRequest) -> WholeReply | StreamReply:
         """Validate, translate and wait for the model's first word; see `Served.open`."""
         size_bytes = len(request.decoded_body)
+        body, notes = without_empty_answers(request.body)
+        if notes:
+            request.notes.extend(notes)
+            request = replace(request, body=body)
         body = limited_body(request.body, request.thinking)
         if body is not request.body:
             request.notes.append(f"thinking={request.thinking.mode}")

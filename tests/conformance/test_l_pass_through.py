@@ -8,6 +8,7 @@ import brotli
 import pytest
 
 from ccproxy.demo.claude_faults import Fault, FaultKind
+from ccproxy.wire.ids import LOCAL_TOOL_ID
 from ccproxy.wire.signature import LOCAL_SIGNATURE
 from tests.support.black_box import COUNT, MESSAGES, assert_error, http_answer, post
 from tests.support.grammar import check_stream, frames
@@ -66,7 +67,8 @@ CLAUDES_THOUGHT = {"type": "thinking", "thinking": "Ah.", "signature": "EqQBCgIY
 WORDS = {"type": "text", "text": "B"}
 
 
-async def test_local_thoughts_stay_here(relay):
+@pytest.mark.parametrize("path", [MESSAGES, COUNT])
+async def test_local_thoughts_stay_here(path, relay):
     """What only a local model signed is cut out, and a message empty by that; nothing else.
 
     It is said in a header (conformance 261, 262).
@@ -85,10 +87,76 @@ async def test_local_thoughts_stay_here(relay):
     del expected["messages"][3]
     del expected["messages"][1]["content"][0]
 
-    answer = await post(relay.proxy, body)
+    answer = await post(relay.proxy, body, path=path)
 
     assert expected == json.loads(relay.claude.bodies[0])
     assert "local_thinking_cut=2" == answer.header("x-ccproxy-notes")
+
+
+LOCAL_CALL = {"type": "tool_use", "id": f"{LOCAL_TOOL_ID}1", "name": "get_weather", "input": {}}
+LOCAL_RESULT = {"type": "tool_result", "tool_use_id": f"{LOCAL_TOOL_ID}1"}
+LOCAL_LOOP = [
+    {"role": "assistant", "content": [LOCAL_THOUGHT, LOCAL_CALL]},
+    {"role": "user", "content": [LOCAL_RESULT]},
+]
+
+
+@pytest.mark.parametrize("encoded", [False, True])
+async def test_local_thoughts_in_a_batch_stay_here(encoded, relay):
+    """Every item's history is cut like that of a message, and nothing else (conformance 258, 262)."""
+    relay.claude.answer = http_answer()
+    items = [
+        turn(model=CLAUDE),
+        {**turn(model=CLAUDE), "messages": [*turn()["messages"], *LOCAL_LOOP]},
+    ]
+    batch = {"requests": [{"custom_id": str(n), "params": each} for n, each in enumerate(items)]}
+    raw = json.dumps(batch, indent=1).encode()
+    headers = {"content-encoding": "gzip"} if encoded else {}
+
+    answer = await post(
+        relay.proxy,
+        gzip.compress(raw) if encoded else raw,
+        headers=headers,
+        path=f"{MESSAGES}/batches",
+    )
+
+    assert 200 == answer.status
+    expected = json.loads(raw)
+    del expected["requests"][1]["params"]["messages"][1]["content"][0]
+    assert expected == json.loads(relay.claude.bodies[0])
+    assert raw.startswith(relay.claude.bodies[0].partition(b'"assistant"')[0])
+    assert "local_thinking_cut=1" == answer.header("x-ccproxy-notes")
+
+
+async def test_an_untouched_batch_keeps_its_bytes(relay):
+    """Also its coding, where there is nothing of ours in it (conformance 258)."""
+    relay.claude.answer = http_answer()
+    sent = gzip.compress(json.dumps({"requests": [{"params": turn(model=CLAUDE)}]}).encode())
+
+    await post(relay.proxy, sent, headers={"content-encoding": "gzip"}, path=f"{MESSAGES}/batches")
+
+    assert [sent] == relay.claude.bodies
+
+
+async def test_a_local_loop_goes_on_at_claude(relay):
+    """Answers without a word go, and manual thinking, which Claude would refuse, is off for this loop.
+
+    Both are said in a header (conformance 083, 223, 262).
+    """
+    relay.claude.answer = http_answer()
+    body = turn(model=CLAUDE, max_tokens=2000, thinking={"type": "enabled", "budget_tokens": 1024})
+    first = body["messages"]
+    body["messages"] = [*first, {"role": "assistant", "content": []}, *first, *LOCAL_LOOP]
+
+    answer = await post(relay.proxy, body)
+
+    sent = json.loads(relay.claude.bodies[0])
+    assert {"type": "disabled"} == sent["thinking"]
+    assert [*first, *first, {"role": "assistant", "content": [LOCAL_CALL]}, LOCAL_LOOP[1]] == sent[
+        "messages"
+    ]
+    notes = {"local_thinking_cut=1", "empty_turn_cut=1", "thinking=off_in_local_loop"}
+    assert notes == set(answer.header("x-ccproxy-notes").replace(" ", "").split(","))
 
 
 STREAM = (
