@@ -27,16 +27,21 @@ from ccproxy.config.live import LiveRouting
 from ccproxy.config.loading import load_files, routing_files
 from ccproxy.config.reload_signal import install_reload_signal
 from ccproxy.config.versions import version_store
-from ccproxy.fleet import build_fleet
+from ccproxy.fleet import HealthOptions, build_fleet
+from ccproxy.health.board import Changes
 from ccproxy.health.overview import HealthOverview
 from ccproxy.ledger.ledger import ledger_at
 from ccproxy.observability.decision_log import FILE_NAME as DECISIONS_FILE
 from ccproxy.observability.decision_log import decision_log
+from ccproxy.observability.health_metrics import (
+    HealthStates,
+    backend_change_counter,
+    breaker_change_counter,
+)
 from ccproxy.observability.ledger_metrics import LedgerState, truncation_counter
 from ccproxy.observability.logs import RequestLog
 from ccproxy.observability.metrics import Metrics
 from ccproxy.observability.routing_metrics import RoutingState, reload_counter
-from ccproxy.observability.upstream_states import UpstreamStates
 from ccproxy.pipeline.catalogue import ModelCatalogue
 from ccproxy.pipeline.exchange import Exchange
 from ccproxy.pipeline.explainer import Explainer
@@ -47,6 +52,7 @@ from ccproxy.pipeline.router import Router
 from ccproxy.pipeline.token_ratios import TokenRatios
 from ccproxy.pipeline.translated import PATIENCE_S
 from ccproxy.wire.models_page import ModelEntry
+from routing import breaker, health
 from routing.errors import RoutingError
 from routing.identify import UNKNOWN, authorise, identify
 from routing.types import Privacy, RequestFacts
@@ -114,6 +120,8 @@ def build_proxy(
     ping_after_s: float = PING_AFTER_S,
     body_timeout_s: float = BODY_TIMEOUT_S,
     log_requests: bool = True,
+    health_rules: health.HealthRules = health.DEFAULT_RULES,
+    breaker_rules: breaker.BreakerRules = breaker.DEFAULT_RULES,
 ) -> Proxy:
     """Wire a proxy; nothing is bound or connected until its lifespan starts.
 
@@ -123,6 +131,8 @@ def build_proxy(
         ping_after_s: Silence of a local stream after which the client gets a ping.
         body_timeout_s: How long a request body may take (a streamed upload: each piece).
         log_requests: Whether each request becomes a log line.
+        health_rules: When a backend counts as down, and how often it is asked.
+        breaker_rules: When a deployment is left alone.
 
     Raises:
         ConfigError: The roster or the routing table are unusable.
@@ -143,8 +153,16 @@ def build_proxy(
         save=ledger.put,
         on_truncation=truncation_counter(metrics.registry),
     )
-    fleet = build_fleet(settings, patience_s=patience_s, token_ratios=token_ratios)
-    metrics.registry.register(UpstreamStates(fleet.monitor.states))
+    changes = Changes(
+        backend_change_counter(metrics.registry), breaker_change_counter(metrics.registry)
+    )
+    fleet = build_fleet(
+        settings,
+        patience_s=patience_s,
+        token_ratios=token_ratios,
+        options=HealthOptions(health_rules, breaker_rules, changes),
+    )
+    metrics.registry.register(HealthStates(fleet.health, fleet.probes))
     metrics.registry.register(RoutingState(lambda: live.rejected is not None, decisions))
     sinks: list[OutcomeSink] = [metrics, _DecisionSink(decisions)]
     if log_requests:
@@ -164,19 +182,22 @@ def build_proxy(
         authenticate=authenticate, router=router, claude=fleet.claude, sink=sink
     )
     explainer = Explainer(lambda: live.loaded, fleet.snapshot, fleet.ollama)
-    health = HealthOverview(
+    overview = HealthOverview(
         lambda: live.loaded.table,
         {name: each.api_base or "" for name, each in fleet.ollama.items()},
+        fleet.health,
         fleet.monitor,
-        live.status,
-        ledger.status,
+        next_probe_s=fleet.next_probe_s,
+        occupancy=fleet.occupancy(),
+        routing_status=live.status,
+        ledger_status=ledger.status,
     )
     catalogue = _catalogue(settings, fleet, live)
     app = _framework(
         _lifespan(fleet, live, decisions, ledger),
         (
             models_router(authenticate, _agent_finder(live), catalogue),
-            ops_router(authenticate, health, metrics.exposition),
+            ops_router(authenticate, overview, metrics.exposition),
             admin_router(authenticate, live),
             explain_router(authenticate, explainer),
         ),

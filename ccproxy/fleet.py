@@ -8,12 +8,15 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from random import random
-from time import monotonic, time
+from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
 
 from ccproxy.config.settings import to_routing_deployment
-from ccproxy.health.monitor import OllamaMonitor
+from ccproxy.health.board import UNTOLD, Backend, HealthBoard
+from ccproxy.health.monitor import OllamaMonitor, ollama_backend
 from ccproxy.health.seen import seen_model
+from ccproxy.health.watcher import Watcher
 from ccproxy.pipeline.paces import Paces
 from ccproxy.pipeline.passthrough import PassthroughDeployment
 from ccproxy.pipeline.prefix_watch import PrefixWatch
@@ -22,7 +25,9 @@ from ccproxy.pipeline.translated import ModelLimits, TranslatedDeployment
 from ccproxy.ports import ModelFacts
 from ccproxy.upstreams.anthropic import AnthropicUpstream
 from ccproxy.upstreams.litellm import LiteLLMRuntime, LiteLLMUpstream, Target
+from ccproxy.upstreams.reachable import ConnectProbe
 from ccproxy.wire.schema_check import prepare_checks
+from routing import breaker, health
 from routing.capabilities import Capabilities, FleetSnapshot
 
 if TYPE_CHECKING:
@@ -30,6 +35,7 @@ if TYPE_CHECKING:
 
     from ccproxy.config.deployments import DeploymentSettings
     from ccproxy.config.settings import Settings
+    from ccproxy.health.board import Changes
     from ccproxy.pipeline.request import Served
     from ccproxy.pipeline.token_ratios import TokenRatios
     from ccproxy.ports import MessagesUpstream
@@ -39,7 +45,10 @@ _log = logging.getLogger(__name__)
 
 SNAPSHOT_FOR_S: Final = 1.0
 """How long a snapshot serves; what it is made of changes every ten seconds at most, but for who is
-served, which is looked up when it is asked for."""
+served and who is unavailable, which is looked up when it is asked for."""
+
+CLAUDE_DOWN: Final = "Claude cannot be reached from this host (offline since {since})"
+SERVICE_DOWN: Final = "its service cannot be reached from this host (offline since {since})"
 
 
 @dataclass(slots=True)
@@ -50,7 +59,10 @@ class Fleet:
     """By deployment name; deployments that are unavailable by their settings are left out."""
     claude: Mapping[str, MessagesUpstream]
     """The pools of the Claude deployments, by deployment name, in file order."""
+    health: HealthBoard
     monitor: OllamaMonitor
+    watchers: Mapping[str, Watcher]
+    """Of the backends that can only be connected to, by address."""
     ollama: Mapping[str, DeploymentSettings]
     """The deployments on an Ollama, by name."""
     token_ratios: TokenRatios
@@ -74,6 +86,7 @@ class Fleet:
                 for name, each in self.ollama.items()
             }
             self._snapshot = FleetSnapshot(
+                unavailable=self.health.unavailable(),
                 models={
                     name: seen_model(facts) for name, facts in seen.items() if facts is not None
                 },
@@ -88,9 +101,23 @@ class Fleet:
                 },
                 token_ratios=self.token_ratios.snapshot(),
                 paces=self.paces.snapshot(),
-                occupancy=Occupancies(self.slots, self._is_loaded),
+                occupancy=self.occupancy(),
             )
         return self._snapshot
+
+    def occupancy(self) -> Occupancies:
+        """Return a view of what goes on at the translated deployments."""
+        return Occupancies(self.slots, self._is_loaded)
+
+    def next_probe_s(self, address: str) -> float | None:
+        """Return in how many seconds a backend is asked whether it is there; None: not planned."""
+        watcher = self.watchers.get(address)
+        return self.monitor.next_probe_s(address) if watcher is None else watcher.next_probe_s()
+
+    def probes(self) -> Mapping[str, int]:
+        """Return how often each backend was asked whether it is there, by address."""
+        asked = {address: watcher.probes for address, watcher in self.watchers.items()}
+        return {**self.monitor.probes(), **asked}
 
     def _is_loaded(self, name: str) -> bool | None:
         ollama = self.ollama.get(name)
@@ -128,6 +155,9 @@ class Fleet:
                 stack.push_async_callback(control.aclose)
             stack.push_async_callback(self.monitor.aclose)
             self.monitor.start()
+            for watcher in self.watchers.values():
+                stack.push_async_callback(watcher.aclose)
+                watcher.start()
             if self._runtime is not None:
                 self._runtime.start()
                 prepared = asyncio.ensure_future(asyncio.to_thread(prepare_checks))
@@ -144,13 +174,29 @@ class _Learners:
     paces: Paces
 
 
-def build_fleet(settings: Settings, *, patience_s: float, token_ratios: TokenRatios) -> Fleet:
+@dataclass(frozen=True, slots=True)
+class HealthOptions:
+    """How opinions of backends and deployments are formed, and who hears of them."""
+
+    backend: health.HealthRules = health.DEFAULT_RULES
+    breaker: breaker.BreakerRules = breaker.DEFAULT_RULES
+    changes: Changes = UNTOLD
+
+
+def build_fleet(
+    settings: Settings,
+    *,
+    patience_s: float,
+    token_ratios: TokenRatios,
+    options: HealthOptions = HealthOptions(),
+) -> Fleet:
     """Wire the deployments; nothing is connected until the fleet runs.
 
     Args:
         settings: Which deployments there are.
         patience_s: How long a local stream may stay uncommitted.
         token_ratios: Learns from the translated deployments' counts.
+        options: Of the deployments' health.
     """
     usable = [d for d in settings.deployments if d.unavailable is None]
     ollama = {d.name: d for d in settings.deployments if d.is_ollama}
@@ -163,7 +209,20 @@ def build_fleet(settings: Settings, *, patience_s: float, token_ratios: TokenRat
         from ccproxy.upstreams.ollama import OllamaControl  # noqa: PLC0415
 
         controls.update((api_base, OllamaControl(api_base)) for api_base in models)
-    monitor = OllamaMonitor(controls, models, now=time, jitter_s=random, report=_log.warning)
+    backends = _backends(settings.deployments)
+    board = HealthBoard(
+        backends.values(),
+        {d.name: _address(d) for d in settings.deployments},
+        health_rules=options.backend,
+        breaker_rules=options.breaker,
+        changes=options.changes,
+    )
+    monitor = OllamaMonitor(controls, models, board, jitter=random, report=_log.warning)
+    watchers = {
+        address: Watcher(board, address, ConnectProbe(address), rests=True, jitter=random)
+        for address in backends
+        if address not in models
+    }
     runtime = None if all(d.is_claude for d in usable) else LiteLLMRuntime()
     claude = _claude_pools([d for d in usable if d.is_claude])
     served: dict[str, Served] = {}
@@ -191,7 +250,9 @@ def build_fleet(settings: Settings, *, patience_s: float, token_ratios: TokenRat
     return Fleet(
         served,
         claude,
+        board,
         monitor,
+        watchers,
         ollama,
         token_ratios,
         prefixes,
@@ -200,6 +261,31 @@ def build_fleet(settings: Settings, *, patience_s: float, token_ratios: TokenRat
         runtime,
         tuple(controls.values()),
     )
+
+
+def _backends(deployments: Sequence[DeploymentSettings]) -> dict[str, Backend]:
+    """Return every backend that can be asked whether it is there, by its address."""
+    backends: dict[str, Backend] = {}
+    for each in sorted(deployments, key=lambda each: not each.is_ollama):
+        address = _address(each)
+        if address is not None and each.is_ollama:
+            backends[address] = ollama_backend(address)
+        elif address is not None:
+            when_down = CLAUDE_DOWN if each.is_claude else SERVICE_DOWN
+            backends.setdefault(address, Backend(address, when_down))
+    return backends
+
+
+def _address(deployment: DeploymentSettings) -> str | None:
+    """Return the address by which a deployment's backend is known; None if LiteLLM decides.
+
+    What can only be connected to is one backend whatever the path. Behind one host there may be
+    several Ollamas, each at a path of its own.
+    """
+    if deployment.api_base is None or deployment.is_ollama:
+        return deployment.api_base
+    parts = urlsplit(deployment.api_base)
+    return f"{parts.scheme}://{parts.netloc}"
 
 
 def _claude_pools(deployments: Sequence[DeploymentSettings]) -> dict[str, MessagesUpstream]:

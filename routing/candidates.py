@@ -168,8 +168,8 @@ def refusal(verdicts: Sequence[Verdict], terms: Terms, trace: Sequence[TraceEntr
     """Return the error for a request of whose candidates nothing is left.
 
     Where a shorter prompt would help, the client is told so in Anthropic's own words, by which
-    Claude Code recognises that it has to compact. The reason of an unavailable deployment stays in
-    the trace: it is the operator's business.
+    Claude Code recognises that it has to compact. What the config file lacks stays in the trace: it
+    is the operator's business.
     """
     outage = any(verdict.outage for verdict in verdicts)
     too_long = [each for each in verdicts if each.longest_prompt]
@@ -178,16 +178,23 @@ def refusal(verdicts: Sequence[Verdict], terms: Terms, trace: Sequence[TraceEntr
         tokens, longest = roomiest.prompt_tokens, roomiest.longest_prompt
         message = f"prompt is too long: {tokens} tokens > {longest} maximum"
         return NoAttempt(message, outage=False, trace=trace)
-    told = [
-        f"{verdict.name} {'is unavailable' if verdict.outage else verdict.skipped}"
-        for verdict in verdicts
-    ]
+    told = [f"{verdict.name} {_told(verdict, terms)}" for verdict in verdicts]
     what = "this request"
     if terms.safety is not None:
         what = "this safety check of a tool call, which only Claude answers"
     reasons = "; ".join(told) or "there is no candidate"
     message = f"No deployment may serve {what} (privacy: {terms.privacy}): {reasons}."
     return NoAttempt(message, outage=outage, trace=trace)
+
+
+def _told(verdict: Verdict, terms: Terms) -> str | None:
+    """Return why a candidate was skipped, in words for the client."""
+    if not verdict.outage:
+        return verdict.skipped
+    why = terms.fleet.unavailable.get(verdict.name)
+    deployment = terms.deployments.get(verdict.name)
+    is_configured = deployment is not None and deployment.unavailable is None
+    return f"is unavailable: {why}" if why is not None and is_configured else "is unavailable"
 
 
 def _candidates(route: Sequence[str], terms: Terms) -> Sequence[str]:

@@ -63,7 +63,7 @@ class FleetSnapshot:
     """What is known of the deployments right now, by name. Empty: nothing beyond the config."""
 
     unavailable: Mapping[str, str] = field(default_factory=dict)
-    """Deployment -> why it cannot be used at the moment."""
+    """Deployment -> why it cannot be used at the moment, in words for clients as well."""
     capabilities: Mapping[str, Capabilities] = field(default_factory=dict)
     models: Mapping[str, SeenModel] = field(default_factory=dict)
     """Length and size of the models, as their upstreams say."""

@@ -62,6 +62,7 @@ def ops_router(
         status = "ready" if is_ready else "not ready"
         return _json({"status": status}, 200 if is_ready else 503)
 
+    @router.head("/health", include_in_schema=False)
     @router.get("/health")
     async def detailed(request: Request) -> Response:
         """Return every backend and deployment with its state."""

@@ -121,22 +121,22 @@ async def _ask_all(settings: Settings) -> SeenModels:
 
 async def _ask(api_base: str, deployments: list[DeploymentSettings]) -> dict[str, SeenModel] | None:
     """Return what one Ollama says of the deployments' models, or None without a usable answer."""
-    from time import time  # noqa: PLC0415
-
-    from ccproxy.health.monitor import OllamaMonitor  # noqa: PLC0415
+    from ccproxy.health.board import HealthBoard  # noqa: PLC0415
+    from ccproxy.health.monitor import OllamaMonitor, ollama_backend  # noqa: PLC0415
     from ccproxy.health.seen import seen_model  # noqa: PLC0415
     from ccproxy.upstreams.ollama import OllamaControl  # noqa: PLC0415 - 0.1 s to import
 
     control = OllamaControl(api_base)
     names = {each.name: each.upstream_model for each in deployments}
-    monitor = OllamaMonitor({api_base: control}, {api_base: set(names.values())}, now=time)
+    board = HealthBoard((ollama_backend(api_base),), {})
+    monitor = OllamaMonitor({api_base: control}, {api_base: set(names.values())}, board)
     monitor.start()
     try:
         await asyncio.gather(
             *(monitor.wait_facts(api_base, model, ASK_FOR_S) for model in set(names.values()))
         )
         facts = {name: monitor.facts(api_base, model) for name, model in names.items()}
-        is_silent = not monitor.reachable(api_base)
+        is_silent = not monitor.is_up(api_base)
     finally:
         await monitor.aclose()
         await control.aclose()

@@ -7,7 +7,9 @@ Implements `ports.DeploymentHealth`; `routing.health` and `routing.breaker` deci
 2. What an attempt says goes where `routing.failures` puts the blame; an answer goes to both.
 3. No connection to a deployment whose address nobody knows counts against its breaker: there is
    nothing that could be asked whether it is back.
-4. Each change of state is logged and counted once.
+4. Of a backend that nobody has observed yet, traffic that fails is only a reason to ask: the first
+   observation decides, and one connection that breaks must not take Claude away.
+5. Each change of state is logged and counted once.
 """
 
 from __future__ import annotations
@@ -57,7 +59,7 @@ class Watching(Protocol):
         ...
 
     def ask_soon(self) -> None:
-        """Ask before the next probe would be due: what was known of the models is out of date."""
+        """Ask before the next probe would be due, or although none is: something is not known."""
         ...
 
 
@@ -137,7 +139,7 @@ class HealthBoard:
             verdict = Verdict.FAILURE if ok is False else verdict
         elif ok is not None:
             self._hear(address, ok=ok, why=why or str(failure or "it answered"))
-        if failure is FailureClass.MODEL_MISSING and address in self._watching:
+        elif failure is FailureClass.MODEL_MISSING and address in self._watching:
             self._watching[address].ask_soon()
         self._settle(deployment, lease, verdict, f"{failure}: {why}", wait_s)
 
@@ -206,6 +208,9 @@ class HealthBoard:
     def _hear(self, address: str, *, ok: bool, why: str) -> None:
         """Take note of what traffic says of a backend."""
         was = self._health[address].state
+        if was is HealthState.UNKNOWN and not ok and address in self._watching:
+            self._watching[address].ask_soon()
+            return
         self.observe(address, ok=ok, why=why)
         if address in self._watching and (not ok or self._health[address].state is not was):
             self._watching[address].look_again()

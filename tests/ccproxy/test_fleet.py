@@ -4,6 +4,7 @@ import pytest
 
 from ccproxy.config.settings import load_settings
 from ccproxy.fleet import _facts_source
+from ccproxy.health.board import HealthBoard
 from ccproxy.health.monitor import OllamaMonitor
 
 
@@ -31,7 +32,7 @@ async def test_an_upstream_that_nobody_watches_is_where_its_address_is(params, e
 
 async def test_an_ollama_that_has_not_answered_may_forward_to_its_cloud(tmp_path):
     """Nothing is assumed of a model of which Ollama has said nothing yet."""
-    monitor = OllamaMonitor({}, {}, now=float)
+    monitor = OllamaMonitor({}, {}, HealthBoard((), {}))
     facts = await _facts_source(deployment(tmp_path, "{model: ollama_chat/a}"), monitor)()
 
     assert None is facts.remote

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 import pytest
 import pytest_asyncio
 
+from ccproxy.demo.ollama_server import SimulatedOllama
 from tests.support.black_box import RelayProxy
 from tests.support.http_wire import ask
 from tests.support.messages import turn
-from tests.support.proxy import UPSTREAM_KEY, running_proxy
+from tests.support.proxy import FORGIVING, UPSTREAM_KEY, running_proxy
 from tests.support.raw_upstream import raw_upstream
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 async def shared_proxy(request: pytest.FixtureRequest) -> AsyncIterator[RunningProxy]:
     """A proxy that has served its first local request, so that LiteLLM's import is over."""
     options = getattr(request.module, "PROXY_OPTIONS", {})
-    async with running_proxy(**options) as proxy:
+    async with running_proxy(**(FORGIVING | options)) as proxy:
         first = await ask(proxy.base_url, "/v1/messages", headers=proxy.headers, body=turn())
         assert first.status == 200, first.body
         yield proxy
@@ -52,18 +53,26 @@ async def shared_relay() -> AsyncIterator[RelayProxy]:
 
     key = {"api_key": UPSTREAM_KEY}
     closed = "http://127.0.0.1:9"
-    async with raw_upstream(b"") as claude, raw_upstream(b"", deaf=True) as deaf:
+    silent = SimulatedOllama()  # that it is there can be seen, but it never answers a question
+    silent.add_fault("hang", times=10**6)
+    async with (
+        raw_upstream(b"") as claude,
+        raw_upstream(b"", deaf=True) as deaf,
+        silent.serve() as silent_url,
+    ):
         models = [
             deployment("raw", "anthropic/*", claude.base_url, **key),
             deployment("named", "anthropic/claude-named-1", claude.base_url, **key),
             deployment("deaf", "anthropic/*", deaf.base_url, timeout=0.3, **key),
             deployment("closed", "anthropic/*", closed, **key),
-            deployment("local-deaf", "ollama_chat/qwen", deaf.base_url, stream_timeout=0.3),
+            deployment("local-deaf", "ollama_chat/qwen-fast", silent_url, stream_timeout=0.3),
             deployment("local-closed", "ollama_chat/qwen", closed),
         ]
         profile = {"tiers": {"opus": {"route": ["raw"]}}, "default": {"route": ["local-closed"]}}
         table = {"version": 1, "active_profile": "p", "profiles": {"p": profile}}
-        async with running_proxy(routing=table, changes={"model_list": models}) as proxy:
+        async with running_proxy(
+            routing=table, changes={"model_list": models}, **FORGIVING
+        ) as proxy:
             yield RelayProxy(proxy, claude)
 
 

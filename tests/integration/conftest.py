@@ -9,7 +9,7 @@ import pytest_asyncio
 
 from tests.support.http_wire import ask
 from tests.support.messages import turn
-from tests.support.proxy import running_proxy
+from tests.support.proxy import FORGIVING, running_proxy
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -26,7 +26,7 @@ def proxy_options(request: pytest.FixtureRequest) -> dict[str, object]:
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def shared_proxy(proxy_options) -> AsyncIterator[RunningProxy]:
     """A proxy that has served its first local request, so that LiteLLM's import is over."""
-    async with running_proxy(**proxy_options) as proxy:
+    async with running_proxy(**(FORGIVING | proxy_options)) as proxy:
         first = await ask(proxy.base_url, "/v1/messages", headers=proxy.headers, body=turn())
         assert first.status == 200, first.body
         yield proxy

@@ -47,7 +47,7 @@ async def known(proxy):
         detail = await health(proxy)
         backend = detail["backends"][0]
         facts = [model["present"] for model in backend["models"]]
-        return detail if backend["reachable"] and facts and all(facts) else None
+        return detail if backend["state"] == "up" and facts and all(facts) else None
 
     return await until_found(look)
 

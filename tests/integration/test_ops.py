@@ -136,7 +136,7 @@ async def test_ready_once_ollama_answered():
         health = (await get(proxy, "/health")).json()
         assert True is health["ready"]
         backend = health["backends"][0]
-        assert (proxy.ollama_url, True) == (backend["api_base"], backend["reachable"])
+        assert (proxy.ollama_url, "up") == (backend["api_base"], backend["state"])
         state = {d["deployment"]: d["unavailable"] for d in health["deployments"]}
         assert None is state["qwen-coder"]
 
@@ -160,7 +160,8 @@ async def test_not_ready_while_everything_is_down():
     assert b"gone" not in ready.body
     assert (529, "overloaded_error") == (message.status, message.error["type"])
     assert 200 == models.status
-    assert "Ollama does not answer" == detail["deployments"][0]["unavailable"]
+    why = detail["deployments"][0]["unavailable"]
+    assert why.startswith("Ollama does not answer (down since 20")
 
 
 async def test_a_claude_without_its_key():
@@ -265,11 +266,17 @@ async def test_endings(proxy):
     }
 
 
-async def test_upstreams_are_in_the_metrics(proxy):
-    """Whether an upstream answers is a metric (design 3)."""
+async def test_backends_and_breakers_are_in_the_metrics(proxy):
+    """Whether a backend answers is a metric; one that nobody asked has none (design 3)."""
     found = await samples(proxy)
 
-    assert 1.0 == found[("ccproxy_upstream_up", proxy.ollama_url)]
+    assert 1.0 == found[("ccproxy_backend_up", proxy.ollama_url)]
+    assert 1.0 == found[("ccproxy_backend_changes_total", proxy.ollama_url, "up")]
+    assert 1.0 <= found[("ccproxy_backend_probes_total", proxy.ollama_url)]
+    states = {"closed": 1.0, "open": 0.0, "half_open": 0.0}
+    for state, value in states.items():
+        key = ("ccproxy_breaker_state", *sorted(["qwen-coder", state]))
+        assert value == found[key]
 
 
 async def test_the_schema_is_for_operators(proxy):
@@ -287,9 +294,9 @@ async def test_the_schema_is_for_operators(proxy):
     assert {"/health", "/metrics", "/v1/models"} <= set(schema["paths"])
 
 
-@pytest.mark.parametrize("path", ["/", "/api/hello", "/health/live", "/health/ready"])
+@pytest.mark.parametrize("path", ["/", "/api/hello", "/health/live", "/health/ready", "/health"])
 async def test_probes_may_ask_for_the_head_alone(path, proxy):
     """HEAD is answered like GET, without the body."""
-    head = await ask(proxy.base_url, path, method="HEAD")
+    head = await ask(proxy.base_url, path, method="HEAD", headers=proxy.headers)
 
     assert (200, b"") == (head.status, head.body)

@@ -94,7 +94,7 @@ async def test_ollama_is_there_and_never_cuts(live):
 
     async def known():
         found = await health(live)
-        return found if found["reachable"] else None
+        return found if found["state"] == "up" else None
 
     backend = await until_found(known, timeout_s=30)
 

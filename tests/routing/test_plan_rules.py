@@ -196,12 +196,12 @@ def test_a_missing_ability_is_no_outage() -> None:
 
 
 def test_an_outage_is_told_of_what_could_have_served() -> None:
-    """Down at the moment and otherwise able: the client may try again."""
+    """Down at the moment and otherwise able: the client may try again, and hears why."""
     down = FleetSnapshot(unavailable={"seeing": "connection refused"})
     with pytest.raises(NoAttempt) as caught:
         route_for(["plain", "seeing"], StatedContent(has_images=True), fleet=down)
     assert caught.value.outage
-    assert "refused" not in str(caught.value)
+    assert "seeing is unavailable: connection refused" in str(caught.value)
     assert caught.value.trace[-1].reason == "unavailable: connection refused"
 
 

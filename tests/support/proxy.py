@@ -6,8 +6,9 @@ import json
 import tempfile
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from math import inf
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import yaml
 
@@ -18,15 +19,28 @@ from ccproxy.config.settings import load_settings
 from ccproxy.demo.asgi_server import running
 from ccproxy.demo.claude import SimulatedClaude
 from ccproxy.demo.ollama_server import SimulatedOllama
+from routing import breaker, health
 from routing.types import Privacy
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping, Sequence
 
+    from routing.breaker import BreakerRules
+    from routing.health import HealthRules
+
 REPOSITORY = Path(__file__).parents[2]
 UPSTREAM_KEY = "upstream-key-of-the-proxy"
 TEST_SPEED = 1000.0
 """Simulated seconds per second: fast, and still in the right order."""
+
+FORGIVING: Final = {
+    "health_rules": health.HealthRules(failures_to_down=10**9, of_last=10**9, probe_timeout_s=3600),
+    "breaker_rules": breaker.BreakerRules(
+        failures_to_open=10**9, of_last=10**9, wait_to_open_s=inf
+    ),
+}
+"""Arguments for a proxy that many tests share: what one of them breaks is not held against the next.
+A backend that refused the very first probe is down all the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +141,8 @@ async def running_proxy(
     body_timeout_s: float = 60.0,
     ollama: SimulatedOllama | None = None,
     claude: SimulatedClaude | None = None,
+    health_rules: HealthRules = health.DEFAULT_RULES,
+    breaker_rules: BreakerRules = breaker.DEFAULT_RULES,
 ) -> AsyncIterator[RunningProxy]:
     """Run a proxy while the block runs.
 
@@ -139,6 +155,8 @@ async def running_proxy(
         body_timeout_s: How long a request body may take.
         ollama: A simulator of the test's own making.
         claude: Likewise.
+        health_rules: When a backend counts as down.
+        breaker_rules: When a deployment is left alone.
     """
     ollama = ollama or SimulatedOllama(speed=TEST_SPEED)
     claude = claude or SimulatedClaude(speed=TEST_SPEED)
@@ -169,6 +187,8 @@ async def running_proxy(
                 ping_after_s=ping_after_s,
                 body_timeout_s=body_timeout_s,
                 log_requests=False,
+                health_rules=health_rules,
+                breaker_rules=breaker_rules,
             )
             async with running(proxy.app) as base_url:
                 yield RunningProxy(

@@ -174,6 +174,18 @@ def test_who_probes_hears_of_trouble_in_traffic(desk):
     assert seen == [(1, 0), (1, 0), (2, 0), (2, 1)]
 
 
+def test_the_first_failure_of_all_is_a_reason_to_ask_no_more(desk):
+    """A connection that breaks does not take away a backend of which nothing else is known."""
+    watching = Watching()
+    desk.board.is_watched_by(CLAUDE, watching)
+    desk.ended("claude", FailureClass.CONNECT_ERROR, times=3)
+
+    assert (watching.asks, desk.changes, dict(desk.board.unavailable())) == (3, [], {})
+
+    desk.board.observe(CLAUDE, ok=False, why="refused")
+    assert [*desk.board.unavailable()] == ["claude"]
+
+
 def test_each_change_is_logged_and_counted_once(desk, caplog):
     """A warning for what is out of service, a line of information for what is back."""
     caplog.set_level(logging.INFO)

@@ -10,15 +10,30 @@ import pytest
 
 from ccproxy.demo.ollama_models import default_fleet
 from ccproxy.demo.ollama_server import SimulatedOllama
-from ccproxy.health.monitor import OllamaMonitor
+from ccproxy.health.board import HealthBoard
+from ccproxy.health.monitor import OllamaMonitor, ollama_backend
 from ccproxy.ports import ModelFacts
 from ccproxy.upstreams.ollama import OllamaControl, OllamaModel, ResidentModel
+from routing.breaker import Lease
+from routing.failures import FailureClass
+from routing.health import HealthRules, HealthState
+from tests.support.waiting import until
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
 
 BASE = "http://127.0.0.1:11434"
 NEVER_S = 3600.0
+ON_DEMAND = HealthRules(
+    interval_s=NEVER_S,
+    doubtful_s=0.001,
+    down_first_s=0.001,
+    down_longest_s=0.001,
+    apart_s=0,
+    dwell_s=0,
+    jitter_share=0,
+)
+"""Asked only when a test wants it, or something is wrong; then at once."""
 
 
 @dataclass
@@ -28,12 +43,15 @@ class Backend:
     pulled: tuple[OllamaModel, ...] = (OllamaModel("qwen3:8b", "d1"),)
     facts: ModelFacts = field(default_factory=lambda: ModelFacts(present=True, supports_tools=True))
     down: bool = False
+    looks: int = 0
     show_fails: bool = False
     ps_fails: bool = False
     loaded: tuple[ResidentModel, ...] = ()
     release: str = "0.33.0"
     asked: list[str] = field(default_factory=list)
     gate: asyncio.Event | None = None
+    ask: Callable[[], None] = print
+    """Has it asked at once, as a request that finds its model missing does."""
 
     async def version(self) -> str:
         self.asked.append("version")
@@ -49,6 +67,7 @@ class Backend:
 
     async def resident(self) -> tuple[ResidentModel, ...]:
         self.asked.append("resident")
+        self.looks += 1
         if self.ps_fails:
             raise ValueError("no such path")
         return self.loaded
@@ -60,11 +79,15 @@ class Backend:
         return self.facts
 
 
+def monitor_of(backend: Backend, model: str = "qwen3:8b", **options) -> OllamaMonitor:
+    board = HealthBoard((ollama_backend(BASE),), {"q": BASE}, health_rules=ON_DEMAND)
+    backend.ask = lambda: board.report("q", Lease(0), FailureClass.MODEL_MISSING)
+    return OllamaMonitor({BASE: backend}, {BASE: [model]}, board, **options)
+
+
 @asynccontextmanager
 async def monitored(backend: Backend, model: str = "qwen3:8b") -> AsyncIterator[OllamaMonitor]:
-    monitor = OllamaMonitor(
-        {BASE: backend}, {BASE: [model]}, now=lambda: 1000.0, interval_s=NEVER_S, retry_s=NEVER_S
-    )
+    monitor = monitor_of(backend, model)
     monitor.start()
     try:
         yield monitor
@@ -72,18 +95,24 @@ async def monitored(backend: Backend, model: str = "qwen3:8b") -> AsyncIterator[
         await monitor.aclose()
 
 
-async def next_round(monitor: OllamaMonitor) -> None:
-    """Have one whole round happen."""
-    async with asyncio.timeout(2):
-        monitor.refresh(BASE)
-        await monitor.next_round(BASE)
+async def look(backend: Backend) -> None:
+    """Have everything looked at once more."""
+    done = backend.looks + 1
+    backend.ask()
+    await until(lambda: backend.looks >= done)
+    await asyncio.sleep(0)
+
+
+def model_row(monitor: OllamaMonitor) -> dict[str, object]:
+    return monitor.rows({})[BASE]["models"][0]
 
 
 async def test_nothing_is_known_before_the_first_round() -> None:
-    """Before anybody asked, reachability and facts are unknown, not false."""
-    monitor = OllamaMonitor({BASE: Backend()}, {BASE: ["qwen3:8b"]}, now=lambda: 0.0)
+    """Before anybody asked, facts and what is loaded are unknown, not false."""
+    monitor = monitor_of(Backend())
 
-    assert monitor.reachable(BASE) is None
+    assert monitor.is_loaded(BASE, "qwen3:8b") is None
+    assert model_row(monitor)["state"] == "unknown"
     assert monitor.facts(BASE, "qwen3:8b") is None
 
 
@@ -92,10 +121,10 @@ async def test_show_is_asked_once_per_digest() -> None:
     backend = Backend()
     async with monitored(backend) as monitor:
         await monitor.wait_facts(BASE, "qwen3:8b")
-        await next_round(monitor)
+        await look(backend)
         backend.pulled = (OllamaModel("qwen3:8b", "d2"),)
         backend.facts = replace(backend.facts, supports_thinking=True)
-        await next_round(monitor)
+        await look(backend)
 
         assert backend.asked.count("show qwen3:8b") == 2
         assert backend.asked.count("version") == 3
@@ -110,7 +139,7 @@ async def test_a_model_that_is_not_pulled_is_known_to_be_absent() -> None:
     async with monitored(backend) as monitor:
         assert await monitor.wait_facts(BASE, "qwen3:8b") == ModelFacts(present=False)
         backend.pulled = (OllamaModel("qwen3:8b", "d1"),)
-        await next_round(monitor)
+        await look(backend)
 
         assert monitor.facts(BASE, "qwen3:8b") == backend.facts
 
@@ -146,7 +175,7 @@ async def test_what_an_old_digest_was_does_not_hide_what_a_new_one_may_be(
         await monitor.wait_facts(BASE, "qwen3:8b")
         backend.show_fails = True
         backend.pulled = (OllamaModel("qwen3:8b", "d2", remote=listed),)
-        await next_round(monitor)
+        await look(backend)
 
         facts = monitor.facts(BASE, "qwen3:8b")
         assert facts is not None
@@ -160,32 +189,62 @@ async def test_a_model_is_present_once_it_is_listed() -> None:
         await monitor.wait_facts(BASE, "qwen3:8b")
         backend.show_fails = True
         backend.pulled = (OllamaModel("qwen3:8b", "d1"),)
-        await next_round(monitor)
+        await look(backend)
 
         assert monitor.facts(BASE, "qwen3:8b") == ModelFacts(present=True)
 
 
-async def test_one_failure_is_forgiven_two_are_not() -> None:
-    """A reachable backend is unreachable after two failed rounds, and back after one good."""
+async def test_facts_outlive_their_backend() -> None:
+    """What a model is does not change because its server is down; where it is, is not known."""
     backend = Backend()
-    seen = []
     async with monitored(backend) as monitor:
         await monitor.wait_facts(BASE, "qwen3:8b")
-        for down in (True, True, False):
-            backend.down = down
-            await next_round(monitor)
-            seen.append(monitor.reachable(BASE))
+        backend.down = True
+        backend.ask()
+        await until(lambda: not monitor.is_up(BASE))
+        row = model_row(monitor)
 
-        assert seen == [True, False, True]
         assert monitor.facts(BASE, "qwen3:8b") == backend.facts
+        assert (row["state"], row["why"]) == ("unknown", "its backend does not answer")
+        backend.down = False
+        await until(lambda: monitor.is_up(BASE))
+        assert model_row(monitor)["state"] == "present"
 
 
-async def test_a_backend_that_never_answered_is_unreachable_at_once() -> None:
-    """The first failure decides where nothing was known (conformance 237)."""
-    async with monitored(Backend(down=True)) as monitor:
-        assert await monitor.wait_facts(BASE, "qwen3:8b") is None
-        assert monitor.reachable(BASE) is False
-        assert monitor.snapshot()[0]["last_error"] == "it is down"
+async def test_a_backend_that_never_answered_has_no_facts() -> None:
+    """Whoever waits for them is let go as soon as it failed to answer (conformance 237)."""
+    async with monitored(Backend(down=True)) as monitor, asyncio.timeout(2):
+        assert await monitor.wait_facts(BASE, "qwen3:8b", timeout_s=60) is None
+
+
+async def test_a_model_that_comes_and_goes_is_told_with_its_times() -> None:
+    """`/health` has where a model is, since when, why, and what was before."""
+    backend = Backend(pulled=())
+    loaded = ResidentModel("qwen3:8b", "d1", 9000, 6000, 8192, "")
+    async with monitored(backend) as monitor:
+        await monitor.wait_facts(BASE, "qwen3:8b")
+        backend.pulled = (OllamaModel("qwen3:8b", "d1"),)
+        await look(backend)
+        backend.loaded = (loaded,)
+        await look(backend)
+        await look(backend)
+        row = model_row(monitor)
+
+    assert [each["state"] for each in row["transitions"]] == ["absent", "present", "resident"]
+    assert (row["state"], row["why"]) == ("resident", "in /api/ps")
+    assert row["since"] == pytest.approx(row["transitions"][-1]["at"], abs=1)
+
+
+async def test_only_the_last_changes_of_a_model_are_kept() -> None:
+    """A model that is loaded and unloaded all day does not fill the memory."""
+    backend = Backend()
+    async with monitored(backend) as monitor:
+        for number in range(20):
+            is_loaded = number % 2
+            backend.loaded = (ResidentModel("qwen3:8b", "d1", 1, 1, 1, ""),) * is_loaded
+            await look(backend)
+
+        assert len(model_row(monitor)["transitions"]) == 8
 
 
 async def test_a_failing_show_says_nothing_of_the_backend() -> None:
@@ -193,15 +252,15 @@ async def test_a_failing_show_says_nothing_of_the_backend() -> None:
     backend = Backend(show_fails=True)
     async with monitored(backend) as monitor:
         first = await monitor.wait_facts(BASE, "qwen3:8b")
-        error = monitor.snapshot()[0]["last_error"]
+        error = monitor.rows({})[BASE]["last_error"]
         backend.show_fails = False
-        await next_round(monitor)
+        await look(backend)
 
         assert first == ModelFacts(present=True)
         assert error == "odd answer"
-        assert monitor.reachable(BASE) is True
+        assert monitor.is_up(BASE)
         assert monitor.facts(BASE, "qwen3:8b") == backend.facts
-        assert monitor.snapshot()[0]["last_error"] is None
+        assert monitor.rows({})[BASE]["last_error"] is None
 
 
 async def test_waiting_for_facts_ends_at_its_timeout() -> None:
@@ -210,7 +269,6 @@ async def test_waiting_for_facts_ends_at_its_timeout() -> None:
     async with monitored(backend) as monitor:
         async with asyncio.timeout(2):
             assert await monitor.wait_facts(BASE, "qwen3:8b", timeout_s=0.02) is None
-        assert monitor.reachable(BASE) is None
 
 
 async def test_unwatched_names_are_unknown_without_waiting() -> None:
@@ -220,44 +278,22 @@ async def test_unwatched_names_are_unknown_without_waiting() -> None:
         assert await monitor.wait_facts("http://127.0.0.1:1", "qwen3:8b", timeout_s=60) is None
 
 
-async def test_rounds_follow_the_interval_with_jitter() -> None:
-    """The pause between rounds is the interval plus what the jitter adds."""
-    backend = Backend()
-    asked = iter([0.0, NEVER_S])
-    monitor = OllamaMonitor(
-        {BASE: backend},
-        {},
-        now=lambda: 0.0,
-        interval_s=0.0,
-        jitter_s=lambda: next(asked),
-    )
-    monitor.start()
-    for _ in range(2):
-        await monitor.next_round(BASE)
-    await monitor.aclose()
-
-    assert backend.asked.count("version") == 2
-
-
 async def test_watches_a_real_server_for_free() -> None:
     """Against an Ollama on a socket: facts, outage and recovery, and not one model loaded."""
     sim = SimulatedOllama(speed=math.inf)
+    rules = replace(ON_DEMAND, interval_s=0.02)
     async with sim.serve() as base:
         control = OllamaControl(base)
         names = [model.name for model in default_fleet()]
-        monitor = OllamaMonitor(
-            {base: control}, {base: names}, now=lambda: 1.0, interval_s=0.01, retry_s=0.01
-        )
+        board = HealthBoard((ollama_backend(base),), {}, health_rules=rules)
+        monitor = OllamaMonitor({base: control}, {base: names}, board)
         monitor.start()
-        async with asyncio.timeout(5):
-            facts = await monitor.wait_facts(base, "qwen2.5vl:7b")
-            await sim.refuse()
-            while monitor.reachable(base):
-                await monitor.next_round(base)
-            await sim.resume()
-            while not monitor.reachable(base):
-                await monitor.next_round(base)
-        row = monitor.snapshot()[0]
+        facts = await monitor.wait_facts(base, "qwen2.5vl:7b", timeout_s=5)
+        await sim.refuse()
+        await until(lambda: board.backends[base].state is HealthState.DOWN)
+        await sim.resume()
+        await until(lambda: monitor.is_up(base))
+        row = monitor.rows({})[base]
         await monitor.aclose()
         await control.aclose()
 
@@ -274,10 +310,10 @@ async def test_what_is_loaded_is_shown_with_its_effective_context() -> None:
     backend = Backend(loaded=(loaded,))
     async with monitored(backend) as monitor:
         await monitor.wait_facts(BASE, "qwen3:8b")
-        await next_round(monitor)
-        seen = monitor.snapshot()[0]["models"][0]["loaded"]
+        await look(backend)
+        seen = model_row(monitor)["loaded"]
         backend.loaded = ()
-        await next_round(monitor)
+        await look(backend)
 
         assert seen == {
             "size_bytes": 9000,
@@ -285,7 +321,7 @@ async def test_what_is_loaded_is_shown_with_its_effective_context() -> None:
             "context_tokens": 8192,
             "expires_at": "2026-11-21T11:00:00Z",
         }
-        assert monitor.snapshot()[0]["models"][0]["loaded"] is None
+        assert model_row(monitor)["loaded"] is None
 
 
 async def test_nothing_is_loaded_at_a_backend_that_is_down() -> None:
@@ -295,9 +331,9 @@ async def test_nothing_is_loaded_at_a_backend_that_is_down() -> None:
     async with monitored(backend) as monitor:
         await monitor.wait_facts(BASE, "qwen3:8b")
         backend.down = True
-        await next_round(monitor)
-        await next_round(monitor)
-        row = monitor.snapshot()[0]["models"][0]
+        backend.ask()
+        await until(lambda: not monitor.is_up(BASE))
+        row = model_row(monitor)
 
         assert (row["loaded"], row["present"]) == (None, True)
 
@@ -307,10 +343,10 @@ async def test_a_failing_ps_says_nothing_of_the_backend() -> None:
     backend = Backend(ps_fails=True)
     async with monitored(backend) as monitor:
         facts = await monitor.wait_facts(BASE, "qwen3:8b")
-        await next_round(monitor)
+        await look(backend)
 
-        assert (facts, monitor.reachable(BASE)) == (backend.facts, True)
-        assert monitor.snapshot()[0]["last_error"] == "no such path"
+        assert (facts, monitor.is_up(BASE)) == (backend.facts, True)
+        assert monitor.rows({})[BASE]["last_error"] == "no such path"
 
 
 async def test_the_size_of_the_weights_comes_with_the_listing() -> None:
@@ -325,21 +361,15 @@ async def test_the_size_of_the_weights_comes_with_the_listing() -> None:
 async def test_a_version_that_may_cut_prompts_is_reported_once() -> None:
     """The log hears of it when it is first seen, `/health` has it until it is replaced (199)."""
     backend, reports = Backend(release="0.12.5"), []
-    monitor = OllamaMonitor(
-        {BASE: backend},
-        {BASE: ["qwen3:8b"]},
-        now=lambda: 0.0,
-        interval_s=NEVER_S,
-        report=reports.append,
-    )
+    monitor = monitor_of(backend, report=reports.append)
     monitor.start()
     await monitor.wait_facts(BASE, "qwen3:8b")
-    await next_round(monitor)
-    warned = monitor.snapshot()[0]["warning"]
+    await look(backend)
+    warned = monitor.rows({})[BASE]["warning"]
     backend.release = "0.33.0"
-    await next_round(monitor)
+    await look(backend)
     await monitor.aclose()
 
     assert reports == [warned]
     assert "0.12.5" in warned
-    assert monitor.snapshot()[0]["warning"] is None
+    assert monitor.rows({})[BASE]["warning"] is None
