@@ -13,7 +13,8 @@ from ccproxy.pipeline.off_loop import off_loop
 from ccproxy.pipeline.slots import Slots
 from ccproxy.ports import AttemptFailed, ForwardedRequest
 from ccproxy.wire.assemble import error_event
-from ccproxy.wire.decoding import DecodingFailed, decoder_for
+from ccproxy.wire.continued import claudes_error
+from ccproxy.wire.decoding import DecodingFailed, decoder_for, plain_body
 from ccproxy.wire.events import encode
 from ccproxy.wire.frame_tail import FrameTail
 from ccproxy.wire.history import needs_thinking_off, strip_local_blocks
@@ -32,6 +33,10 @@ if TYPE_CHECKING:
 
 ANY_MODEL = "*"
 """The `*` of `anthropic/*`: the client's model id is kept."""
+LOOKED_AT_BYTES = 64 * 1024
+"""Of an error answer; Claude's have a few hundred bytes."""
+TOO_LONG = "prompt is too long"
+"""How Claude's 400 begins that says so (conformance 064, 229)."""
 THINKING_OFF = "thinking=off_in_local_loop"
 """What notes say of rule 3 of `wire.history`."""
 
@@ -76,10 +81,13 @@ class PassthroughDeployment:
         forwarded = ForwardedRequest(incoming.method, incoming.path, incoming.query, headers, body)
         await self._slots.acquire()
         try:
-            return PassthroughReply(await self.upstream.send(forwarded), self._slots.release)
+            reply = PassthroughReply(await self.upstream.send(forwarded), self._slots.release)
         except BaseException:
             self._slots.release()
             raise
+        if request.overflow_is_trigger and reply.failure is FailureClass.CLIENT_FAULT:
+            await reply.look_for_overflow()
+        return reply
 
     def _edited(self, request: MessagesRequest) -> bytes:
         """Return the body for Claude, the very same object where nothing had to be edited."""
@@ -137,6 +145,10 @@ class PassthroughReply:
             and content_encoding in (b"", b"identity")
             and not _header(reply.headers, b"content-length")
         )
+        self._ahead: list[bytes] = []
+        """Of the body, what was read to look at it and is still to be relayed."""
+        self._rest: AsyncIterator[bytes] | None = None
+        """What follows it; None where nothing was read."""
         self._usage: Usage | None = None
         self._tail = FrameTail()
 
@@ -147,6 +159,37 @@ class PassthroughReply:
             self._usage = self._tap.finish()
         return self._usage
 
+    async def look_for_overflow(self) -> None:
+        """Read an error answer; where it says that the prompt is too long, that is its failure.
+
+        Raises:
+            AttemptFailed: It broke off.
+        """
+        self._rest = self._reply.chunks()
+        size_bytes = 0
+        try:
+            async for chunk in self._rest:
+                self._ahead.append(chunk)
+                size_bytes += len(chunk)
+                if size_bytes > LOOKED_AT_BYTES:
+                    return
+        except BaseException:
+            await self.aclose()
+            raise
+        plain = plain_body(b"".join(self._ahead), self._content_encoding)
+        if claudes_error(plain, self.status).message.startswith(TOO_LONG):
+            self.failure = FailureClass.CONTEXT_OVERFLOW
+
+    def _body(self) -> AsyncIterator[bytes]:
+        """Return the body, from its beginning."""
+        return self._reply.chunks() if self._rest is None else self._with_ahead(self._rest)
+
+    async def _with_ahead(self, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+        for chunk in self._ahead:
+            yield chunk
+        async for chunk in rest:
+            yield chunk
+
     async def chunks(self) -> AsyncIterator[bytes]:
         """Yield the body unchanged; an event stream that breaks off ends in an error event.
 
@@ -155,7 +198,7 @@ class PassthroughReply:
         """
         tap, tail = self._tap, self._tail
         try:
-            async for chunk in self._reply.chunks():
+            async for chunk in self._body():
                 tap.feed(chunk)
                 tail.feed(chunk)
                 yield chunk
@@ -176,7 +219,7 @@ class PassthroughReply:
         decoder = None if is_plain else decoder_for(self._content_encoding)
         if decoder is None and not is_plain:
             raise _unreadable()
-        async for chunk in self._reply.chunks():
+        async for chunk in self._body():
             self._tap.feed(chunk)
             try:
                 plain = chunk if decoder is None else decoder.decode(chunk)

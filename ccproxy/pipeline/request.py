@@ -60,6 +60,8 @@ class MessagesRequest:
     """The requested model is one of Claude's own ids, not a name of ours or of somebody else."""
     asks: Mapping[str, str] = field(default_factory=dict)
     """As `Plan.asks`."""
+    overflow_is_trigger: bool = False
+    """Deployments of the plan wait for `context_overflow`, in Claude's own words as well."""
 
     def for_plain_answer(self) -> MessagesRequest:
         """Return the same request, asking for an answer without content coding."""

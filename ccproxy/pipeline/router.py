@@ -15,6 +15,7 @@ from ccproxy.wire.notes import note
 from ccproxy.wire.validate import validate_request
 from routing.bindings import MAX_ID_CHARS, Bindings, binding_key
 from routing.errors import NoAttempt, RoutingError
+from routing.failures import FailureClass
 from routing.requested_model import is_claude_model
 from routing.types import Privacy
 
@@ -110,6 +111,9 @@ class Router:
         request.local_only = plan.privacy is Privacy.LOCAL_ONLY
         request.thinking = plan.thinking
         request.asks = plan.asks
+        request.overflow_is_trigger = any(
+            FailureClass.CONTEXT_OVERFLOW in failures for failures in plan.only_after.values()
+        )
         request.names_claude_model = is_claude_model(
             request.requested_model, state.roster, state.table.deployments
         )

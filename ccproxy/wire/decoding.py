@@ -34,6 +34,17 @@ def decoder_for(coding: bytes) -> Decoder | None:
     return None if factory is None else factory()
 
 
+def plain_body(body: bytes, coding: bytes) -> bytes:
+    """Return a whole body without its content coding; nothing where that is unknown or broken."""
+    if coding in (b"", b"identity"):
+        return body
+    decoder = decoder_for(coding)
+    try:
+        return b"" if decoder is None else decoder.decode(body)
+    except DecodingFailed:
+        return b""
+
+
 class _Zlib:
     def __init__(self, window_bits: int) -> None:
         self._decoder = zlib.decompressobj(window_bits)

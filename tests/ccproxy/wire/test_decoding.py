@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import brotli
 import pytest
 
-from ccproxy.wire.decoding import MAX_STEP_BYTES, DecodingFailed, decoder_for
+from ccproxy.wire.decoding import MAX_STEP_BYTES, DecodingFailed, decoder_for, plain_body
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -76,3 +76,12 @@ def test_nothing_is_imported_before_it_is_needed() -> None:
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
 
     assert b"[]" == done.stdout.strip()
+
+
+@pytest.mark.parametrize(("coding", "encode"), [*CODINGS, (b"", bytes), (b"identity", bytes)])
+def test_a_whole_body_is_plain(coding: bytes, encode: Callable[[bytes], bytes]) -> None:
+    """Without its coding; what cannot be read is nothing."""
+    assert plain_body(encode(b"words"), coding) == b"words"
+    if coding not in (b"", b"identity"):
+        assert plain_body(b"no such thing", coding) == b""
+    assert plain_body(b"words", b"rot13") == b""
