@@ -13,15 +13,17 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final
 
 from routing.health import HealthState, probe_delay_s
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Coroutine
 
     from ccproxy.health.board import HealthBoard
     from routing.health import Health
+
+_STEPS: Final = 10
 
 
 class Watcher:
@@ -31,7 +33,7 @@ class Watcher:
         self,
         board: HealthBoard,
         address: str,
-        probe: Callable[[], Awaitable[str]],
+        probe: Callable[[], Coroutine[Any, Any, str]],
         *,
         then: Callable[[], Awaitable[None]] | None = None,
         rests: bool = False,
@@ -114,8 +116,7 @@ class Watcher:
     async def _ask(self) -> bool:
         limit_s = self._board.health_rules.probe_timeout_s
         try:
-            async with asyncio.timeout(limit_s):
-                why = await self._probe()
+            why = await _within(limit_s, self._probe())
         except TimeoutError:
             ok, why = False, f"no answer within {limit_s:g} s"
         except Exception as exc:  # noqa: BLE001 - the boundary of a background task, rule 3
@@ -141,6 +142,27 @@ class Watcher:
         if self._is_asked and health.state is not HealthState.DOWN:
             pause_s = min(pause_s, rules.doubtful_s)
         return self._ended_at_s + pause_s
+
+
+async def _within(limit_s: float, asking: Coroutine[Any, Any, str]) -> str:
+    """Return what a probe says.
+
+    The time is counted in steps: where this process itself stands still, as while it imports
+    LiteLLM on a slow machine, that costs one step, and is not taken for the backend's silence.
+
+    Raises:
+        TimeoutError: It says nothing.
+    """
+    probe = asyncio.ensure_future(asking)
+    try:
+        for _ in range(_STEPS):
+            await asyncio.wait({probe}, timeout=limit_s / _STEPS)
+            if probe.done():
+                return probe.result()
+        raise TimeoutError
+    finally:
+        probe.cancel()
+        await asyncio.gather(probe, return_exceptions=True)
 
 
 def _is_in_trouble(health: Health) -> bool:

@@ -29,8 +29,8 @@ from ccproxy.ports import ModelFacts
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-_CONNECT_TIMEOUT_S: Final = 1.0
-_READ_TIMEOUT_S: Final = 3.0
+_TIMEOUT_S: Final = 10.0
+"""For callers that set no limit of their own."""
 _NOT_FOUND: Final = 404
 _KV_BYTES_PER_VALUE: Final = 2
 """f16, Ollama's default; OLLAMA_KV_CACHE_TYPE=q8_0 halves it. Source: Ollama docs/faq.md."""
@@ -87,9 +87,8 @@ class OllamaControl:
     def __init__(self, api_base: str) -> None:
         """`api_base` is a URL like `http://127.0.0.1:11434`; a trailing slash is harmless."""
         self.api_base = api_base.rstrip("/")
-        timeout = httpx.Timeout(_READ_TIMEOUT_S, connect=_CONNECT_TIMEOUT_S)
         self._client = ollama.AsyncClient(
-            host=self.api_base, timeout=timeout, trust_env=False, follow_redirects=False
+            host=self.api_base, timeout=_TIMEOUT_S, trust_env=False, follow_redirects=False
         )
         self._http: httpx.AsyncClient = self._client._client  # noqa: SLF001 - see the module
         # The package takes OLLAMA_API_KEY from the environment; that is for ollama.com.

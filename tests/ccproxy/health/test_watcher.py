@@ -1,6 +1,7 @@
 """When a backend is asked: as often as the rules say, however much traffic there is."""
 
 import asyncio
+import time
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -150,6 +151,21 @@ async def test_a_probe_that_hangs_is_a_failure_after_its_time():
         await until(lambda: state(board) is HealthState.DOWN)
 
         assert board.backends[HERE].why == "no answer within 0.05 s"
+
+
+async def test_a_standstill_of_our_own_is_not_the_backends_silence():
+    """If this process is blocked for longer than a probe may take, the answer still counts."""
+
+    async def asked():
+        await asyncio.sleep(0.001)
+        time.sleep(2 * RULES.probe_timeout_s)  # noqa: ASYNC251 - that is the standstill
+        await asyncio.sleep(0.001)
+        return "fine"
+
+    async with watched(asked) as (board, _):
+        await until(lambda: state(board) is not HealthState.UNKNOWN)
+
+        assert board.backends[HERE].why == "fine"
 
 
 async def test_what_follows_a_probe_ends_when_the_next_is_due():
