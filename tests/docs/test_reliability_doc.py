@@ -1,12 +1,27 @@
 """docs/reliability.md says what the code does."""
 
+import json
 import re
 from dataclasses import fields, replace
 
 import pytest
+from prometheus_client import CollectorRegistry
 
+from ccproxy.demo.claude import SimulatedClaude
+from ccproxy.demo.claude_faults import Fault, FaultKind
+from ccproxy.demo.ollama_server import SimulatedOllama
+from ccproxy.health.board import HealthBoard
+from ccproxy.observability.health_metrics import (
+    HealthStates,
+    backend_change_counter,
+    breaker_change_counter,
+)
 from routing import breaker, health, retry
+from tests.support.http_wire import ask
+from tests.support.messages import turn
+from tests.support.proxy import running_proxy
 from tests.support.reliability import PAGE, with_table
+from tests.support.waiting import until_found
 
 
 @pytest.fixture(scope="module")
@@ -45,3 +60,66 @@ def test_the_stated_times_are_those_of_the_defaults(page):
 
     refused = health.time_to_down_s(replace(health.DEFAULT_RULES, probe_timeout_s=0))
     assert f"then it is {refused:.1f} s" in page
+
+
+MOMENTS = {"since", "at", "next_probe_s", "open_for_s"}
+"""Keys whose values differ from run to run; None is told all the same."""
+
+
+def timeless(value, addresses):
+    """Return JSON with the page's addresses and without moments."""
+    if isinstance(value, dict):
+        return {
+            key: bool(each) if key in MOMENTS else timeless(each, addresses)
+            for key, each in value.items()
+        }
+    if isinstance(value, list):
+        return [timeless(each, addresses) for each in value]
+    if isinstance(value, str):
+        return re.sub(r"another \d+ s", "another … s", addresses.get(value, value))
+    return value
+
+
+async def test_health_shows_what_the_page_shows(page):
+    """After a 429 of Claude's that names 42 s, with a qwen-fast that nobody used yet."""
+    model = {"model": "ollama_chat/qwen-fast", "num_ctx": 32768}
+    key = {"model": "anthropic/claude-sonnet-5-5", "api_key": "k"}
+    sim, claude = SimulatedOllama(), SimulatedClaude()
+    async with sim.serve() as ollama_url, claude.serve() as claude_url:
+        models = [
+            {"model_name": "qwen-fast", "litellm_params": {**model, "api_base": ollama_url}},
+            {"model_name": "claude-sonnet", "litellm_params": {**key, "api_base": claude_url}},
+        ]
+        profile = {"default": {"route": ["qwen-fast", "claude-sonnet"]}}
+        routing = {"version": 1, "active_profile": "balanced", "profiles": {"balanced": profile}}
+        async with running_proxy(routing=routing, changes={"model_list": models}) as proxy:
+
+            async def look():
+                answer = await ask(proxy.base_url, "/health", method="GET", headers=proxy.headers)
+                found = answer.json()
+                known = found["backends"][0]["models"][0]["state"] == "present"
+                return found if known else None
+
+            claude.faults.append(Fault(FaultKind.STATUS, status=429, retry_after_s=42))
+            body = turn(model="claude-sonnet")
+            await ask(proxy.base_url, "/v1/messages", headers=proxy.headers, body=body)
+            found = await until_found(look)
+
+    addresses = {ollama_url: "http://127.0.0.1:11434", claude_url: "https://api.anthropic.com"}
+    shown = json.loads(page.partition("```json\n")[2].partition("```")[0])
+    real = {key: found[key] for key in shown}
+    assert timeless(shown, {}) == timeless(real, addresses)
+
+
+def test_the_metrics_of_the_page_exist(page):
+    """Each metric named there is exposed under that name."""
+    registry = CollectorRegistry()
+    backend_change_counter(registry)
+    breaker_change_counter(registry)
+    board = HealthBoard((), {})
+    registry.register(HealthStates(board, dict))
+    families = {metric.name for metric in registry.collect()}
+
+    named = set(re.findall(r"`(ccproxy_(?:backend|breaker)_\w+)", page))
+    assert len(named) == 5
+    assert {name.removesuffix("_total") for name in named} == families

@@ -77,7 +77,7 @@ async def is_ready(proxy):
 async def test_polls_cost_nothing(is_there):
     """However often health is asked for, upstreams are probed at the rate of the rules alone.
 
-    No model is loaded, no token generated, Claude hears nothing (conformance 236).
+    No model is loaded, no token generated, Claude hears nothing.
     """
     rules = replace(FAST, down_longest_s=FAST.interval_s, down_first_s=FAST.interval_s)
     async with running_proxy(health_rules=rules) as proxy:
@@ -172,7 +172,7 @@ async def test_out_and_back_within_the_stated_time(trouble):
 async def test_offline_claude_fails_fast_and_is_noticed_when_it_is_back():
     """Without a network the Claude route says so at once, local ones work, nobody has to restart.
 
-    That it is back is found out without a request to Claude.
+    That it is back is found out without a request to Claude (conformance 065).
     """
     async with running_proxy(routing=table("claude-sonnet"), health_rules=FAST) as proxy:
         assert (await send(proxy, "claude-sonnet-4-5")).status == 200
