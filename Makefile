@@ -89,6 +89,10 @@ fmt: setup ## Format, and fix what the linter can fix
 bench: setup ## Run the benchmarks (see benchmarks/)
 	@.venv/bin/python -m benchmarks $(ARGS)
 
+.PHONY: soak
+soak: setup ## Fifty agents and a fault every second, for 20 minutes (ARGS='--minutes 2' for less)
+	@.venv/bin/python -m benchmarks.soak $(ARGS)
+
 .PHONY: ci-tools
 ci-tools: setup tests/clients/node_modules/.ready ## Install the outside tools that tests use: Node, Claude Code, Debian packages
 	@set -e; \

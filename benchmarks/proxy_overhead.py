@@ -212,22 +212,26 @@ def side_by_side(summary: Mapping[str, Figures]) -> str:
     return "\n".join(lines)
 
 
+def said(*command: str) -> str:
+    """Return the first line that a program says."""
+    if shutil.which(command[0], path=f"{os.environ.get('PATH', '')}:/usr/sbin") is None:
+        return "not installed"
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=REPOSITORY)
+    return (
+        (done.stdout or done.stderr).strip().splitlines()[0] if done.stdout or done.stderr else ""
+    )
+
+
+def commit() -> str:
+    """Return which commit this is, and whether anything differs from it."""
+    return said("git", "describe", "--always", "--dirty", "--exclude=*")
+
+
 def surroundings(options: argparse.Namespace, counts: Counts) -> dict[str, object]:
     """Return machine, versions and commit."""
-
-    def said(*command: str) -> str:
-        if shutil.which(command[0], path=f"{os.environ.get('PATH', '')}:/usr/sbin") is None:
-            return "not installed"
-        done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=REPOSITORY)
-        return (
-            (done.stdout or done.stderr).strip().splitlines()[0]
-            if done.stdout or done.stderr
-            else ""
-        )
-
     return {
         "at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "commit": said("git", "describe", "--always", "--dirty", "--exclude=*"),
+        "commit": commit(),
         "python": platform.python_version(),
         "platform": platform.platform(terse=True),
         "cpus": os.cpu_count(),

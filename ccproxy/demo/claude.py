@@ -321,6 +321,13 @@ class SimulatedClaude:
             await asyncio.sleep(seconds)
             await self._server.resume()
 
+    async def hang(self, seconds: float) -> None:
+        """Accept no connection for so long, and don't refuse any either."""
+        if self._server is not None:
+            await self._server.hang()
+            await asyncio.sleep(seconds)
+            await self._server.resume()
+
     def _log(self) -> dict[str, Any]:
         return {
             "simulated": "claude",

@@ -117,7 +117,8 @@ class Exchange:
             await self._write(piece if encoder is None else encoder(piece, False))
             if self.broken:
                 return
-        if self.fault is not None and self.fault.kind is FaultKind.TRAILING:
+        is_stream = not any(name == b"content-length" for name, _ in headers)
+        if is_stream and self.fault is not None and self.fault.kind is FaultKind.TRAILING:
             await self._write(_TRAILING)
         await self._finish(b"" if encoder is None else encoder(b"", True))
 
