@@ -1,3 +1,5 @@
+import asyncio
+
 import pytest
 
 from ccproxy.api.entrance import Entrance
@@ -47,3 +49,17 @@ async def test_the_lifespan_is_not_a_path():
     await Entrance({}, noting("rest", seen))({"type": "lifespan"}, None, None)
 
     assert seen == [("rest", None)]
+
+
+async def test_a_request_that_the_server_gives_up_ends_quietly():
+    """When the grace after a stop signal is over nothing is raised that would be logged as a bug."""
+
+    async def forever(_scope, _receive, _send):
+        await asyncio.Event().wait()
+
+    scope = {"type": "http", "path": "/v1/messages"}
+    request = asyncio.create_task(Entrance({"/v1/messages": forever}, forever)(scope, None, None))
+    await asyncio.sleep(0)
+    request.cancel()
+
+    assert None is await request
