@@ -52,7 +52,7 @@ from ccproxy.pipeline.router import Router
 from ccproxy.pipeline.token_ratios import TokenRatios
 from ccproxy.pipeline.translated import PATIENCE_S
 from ccproxy.wire.models_page import ModelEntry
-from routing import breaker, health
+from routing import breaker, health, retry
 from routing.errors import RoutingError
 from routing.identify import UNKNOWN, authorise, identify
 from routing.types import Privacy, RequestFacts
@@ -66,6 +66,7 @@ if TYPE_CHECKING:
     from ccproxy.auth import Principal
     from ccproxy.config.settings import Settings
     from ccproxy.fleet import Fleet
+    from ccproxy.health.board import HealthBoard
     from ccproxy.ledger.ledger import Ledger
     from ccproxy.observability.decision_log import DecisionLog
     from ccproxy.ports import LearnedRatio, Outcome, OutcomeSink
@@ -83,6 +84,7 @@ class Proxy:
     """What is in force, and how it came about."""
     metrics: Metrics
     token_ratios: TokenRatios
+    health: HealthBoard
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +124,7 @@ def build_proxy(
     log_requests: bool = True,
     health_rules: health.HealthRules = health.DEFAULT_RULES,
     breaker_rules: breaker.BreakerRules = breaker.DEFAULT_RULES,
+    retry_rules: retry.RetryRules = retry.DEFAULT_RULES,
 ) -> Proxy:
     """Wire a proxy; nothing is bound or connected until its lifespan starts.
 
@@ -133,6 +136,7 @@ def build_proxy(
         log_requests: Whether each request becomes a log line.
         health_rules: When a backend counts as down, and how often it is asked.
         breaker_rules: When a deployment is left alone.
+        retry_rules: How much is tried for one request.
 
     Raises:
         ConfigError: The roster or the routing table are unusable.
@@ -175,8 +179,10 @@ def build_proxy(
         authenticate=authenticate,
         router=router,
         deployments=fleet.served,
+        health=fleet.health,
         sink=sink,
         ping_after_s=ping_after_s,
+        retry_rules=retry_rules,
     )
     forwarder = ApiForwarder(
         authenticate=authenticate, router=router, claude=fleet.claude, sink=sink
@@ -207,7 +213,7 @@ def build_proxy(
         path: MessagesEndpoint(exchange, counting=counting, body_timeout_s=body_timeout_s)
         for path, counting in (("/v1/messages", False), ("/v1/messages/count_tokens", True))
     }
-    return Proxy(Entrance(messages, app), live, metrics, token_ratios)
+    return Proxy(Entrance(messages, app), live, metrics, token_ratios, fleet.health)
 
 
 def _framework(

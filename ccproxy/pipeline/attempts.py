@@ -2,18 +2,22 @@
 
 Rules:
 1. Fall back at once, to a different deployment, and only before any content was relayed.
-2. Whether a failure falls back is `routing.failures`' business, not this module's.
-3. An upstream's own error is relayed as it came when no further attempt is left.
-4. Otherwise a failure that will pass decides what the client is told.
-5. What only the roster's fallback adds to a route waits for its triggers (`Plan.only_after`).
-6. A committed local stream goes on by the same rules (`late_fallback`); its headers are out, so
+2. What follows a failure is `routing.failures`' and `routing.retry`'s business, not this module's.
+3. A deployment that its health wants left alone is passed over.
+4. An upstream's own error is relayed as it came when nothing further is tried.
+5. Otherwise a failure that will pass decides what the client is told.
+6. What only the roster's fallback adds to a route waits for its triggers (`Plan.only_after`).
+7. A committed local stream goes on by the same rules (`late_fallback`); its headers are out, so
    that an upstream's own error becomes an error event with its type and words.
 """
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections import deque
+from random import random
+from time import monotonic
 from typing import TYPE_CHECKING, Final
 
 from ccproxy.pipeline.answer import StreamReply
@@ -22,42 +26,31 @@ from ccproxy.pipeline.refusals import refusal_after
 from ccproxy.ports import AttemptFailed
 from ccproxy.wire.errors import ApiError
 from routing.failures import CONSEQUENCES, FailureClass
+from routing.retry import DEFAULT_RULES, GiveUp, Retry, after_failure
+from routing.types import Side
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from ccproxy.pipeline.deadline import Deadline
+    from ccproxy.pipeline.leave import Leave
     from ccproxy.pipeline.request import MessagesRequest, Reply, Served
     from ccproxy.ports import Outcome
+    from routing.retry import RetryRules
 
 DETAIL_LIMIT: Final = 500
 """Characters of an upstream's words in the log."""
 LATE_NOTE: Final = "late_fallback"
 """What the outcome says of a fallback that the response's headers could not tell of."""
+PASSED_OVER: Final = "left_alone"
+"""In `x-ccproxy-attempts`, where a failure class stands otherwise."""
+NOBODY_WAITS: Final[Mapping[str, frozenset[FailureClass]]] = {}
 
 _log = logging.getLogger(__name__)
 
 
-async def first_answer(
-    names: Sequence[str],
-    deployments: Mapping[str, Served],
-    request: MessagesRequest,
-    outcome: Outcome,
-    only_after: Mapping[str, frozenset[FailureClass]] | None = None,
-) -> Reply:
-    """Return the reply of the first deployment that answers; notes every attempt in `outcome`.
-
-    `only_after` is that of the plan.
-
-    Raises:
-        ApiError: No attempt answered, or the request itself is at fault.
-    """
-    attempts = Attempts(names, deployments, request, outcome, only_after)
-    reply = await attempts.next_reply()
-    return LateFallback(reply, attempts) if isinstance(reply, StreamReply) else reply
-
-
 class Attempts:
-    """The attempts of one request, in the plan's order; each is made once."""
+    """The attempts of one request, in the plan's order."""
 
     def __init__(
         self,
@@ -65,89 +58,153 @@ class Attempts:
         deployments: Mapping[str, Served],
         request: MessagesRequest,
         outcome: Outcome,
-        only_after: Mapping[str, frozenset[FailureClass]] | None = None,
+        *,
+        leave: Leave,
+        deadline: Deadline,
+        only_after: Mapping[str, frozenset[FailureClass]] = NOBODY_WAITS,
+        rules: RetryRules = DEFAULT_RULES,
     ) -> None:
-        """`outcome` hears of every attempt, and of the deployment that is at it."""
+        """`outcome` hears of every attempt, and of the deployment that is at it.
+
+        `only_after` is that of the plan.
+        """
         self._left = deque(names)
         self._deployments = deployments
         self._request = request
         self._outcome = outcome
-        self._noted = 0
-        self._only_after = only_after or {}
-        self._seen: set[FailureClass] = set()
-        """Every way in which an attempt failed so far."""
+        self._leave = leave
+        self._deadline = deadline
+        self._only_after = only_after
+        self._rules = rules
+        self._notes_before = 0
+        self._made = 0
+        self._retries = 0
+        self._pause_s = 0.0
         self._failures: list[AttemptFailed] = []
         self.last_failure: FailureClass | None = None
         """Why the latest attempt failed; None if it did not."""
+
+    async def first_reply(self) -> Reply:
+        """Return what is relayed; a stream that fails before its content goes on by itself.
+
+        Raises:
+            ApiError: No attempt answered, or the request itself is at fault.
+        """
+        reply = await self.next_reply()
+        return LateFallback(reply, self) if isinstance(reply, StreamReply) else reply
 
     async def next_reply(self) -> Reply:
         """Return the reply of the next deployment that answers.
 
         Raises:
-            ApiError: No attempt answered, or the request itself is at fault.
+            ApiError: As `first_reply`.
         """
-        outcome = self._outcome
         while (name := self._next_name()) is not None:
             self._left.remove(name)
-            deployment = self._deployments[name]
-            outcome.deployment, outcome.route = name, deployment.side
-            self._noted = len(outcome.notes)
-            try:
-                reply = await deployment.open(self._request)
-            except AttemptFailed as failed:
-                self._note(failed.failure)
-                if self._goes_on_after(failed):
-                    continue
-                break
-            except ApiError:
-                self._note(FailureClass.CLIENT_FAULT)
-                if not self._failures:
-                    raise
-                break
-            self._note(reply.failure)
-            if reply.failure is None or not _falls_back(reply.failure) or not self._next_name():
+            if self._pause_s:
+                await asyncio.sleep(self._pause_s)
+            if (reply := await self._reply_of(name)) is not None:
                 return reply
-            await reply.aclose()
-            self._failures.append(_failure_of(name, reply, reply.failure))
         raise self.refusal()
 
     def passes_on(self, failed: AttemptFailed) -> bool:
-        """Return whether another may answer for a committed stream that failed without content.
+        """Return whether somebody may answer for a committed stream that failed without content.
 
         What answers then goes into a response whose headers are out, and which has no coding.
         """
         self._outcome.attempts.pop()
-        self._note(failed.failure)
-        if not self._goes_on_after(failed) or self._next_name() is None:
+        self._note_failure(failed)
+        self._leave.failed(failed)
+        if not self._goes_on_after(failed):
             return False
         self._outcome.notes.append(LATE_NOTE)
         self._request = self._request.for_plain_answer()
         return True
 
+    def content_begins(self) -> None:
+        """Nothing further is tried from here on."""
+        self._leave.answering()
+
     def refusal(self) -> ApiError:
         """Return what the client is told after the failures so far."""
         return refusal_after(_most_telling(self._failures))
+
+    async def _reply_of(self, name: str) -> Reply | None:
+        """Return what a deployment answers, or None where it is another's turn."""
+        deployment, outcome = self._deployments[name], self._outcome
+        outcome.deployment, outcome.route = name, deployment.side
+        self._notes_before = len(outcome.notes)
+        # Only Claude counts by being asked.
+        is_asked = deployment.side is Side.CLAUDE or not self._request.counting
+        if is_asked and not self._leave.take(name):
+            outcome.attempts.append(f"{name}:{PASSED_OVER}")
+            self._failures.append(_left_alone(name))
+            return None
+        self._made += 1
+        try:
+            reply = await deployment.open(self._request)
+        except AttemptFailed as failed:
+            self._note_failure(failed)
+            self._leave.failed(failed)
+            self._goes_on_after(failed)
+            return None
+        except ApiError:
+            self._note(FailureClass.CLIENT_FAULT)
+            self._leave.ended(FailureClass.CLIENT_FAULT)
+            if not self._failures:
+                raise
+            self._left.clear()
+            return None
+        if reply.failure is None:
+            self._note(None)
+            return reply
+        answered = _failure_of(name, reply, reply.failure)
+        self._note(reply.failure)
+        self._leave.failed(answered)
+        if not self._goes_on_after(answered):
+            return reply
+        await reply.aclose()
+        log_failure(name, answered, outcome)
+        return None
+
+    def _goes_on_after(self, failed: AttemptFailed) -> bool:
+        """Decide what follows a failure; return whether there is anything left to try."""
+        self._failures.append(failed)
+        decision = after_failure(
+            failed.failure,
+            retries_done=self._retries,
+            attempts_done=self._made,
+            others_left=self._next_name() is not None,
+            jitter=random(),  # noqa: S311 - spreads load, keeps no secret
+            retry_after_s=failed.retry_after_s,
+            remaining_s=self._deadline.remaining_s(monotonic()),
+            rules=self._rules,
+        )
+        is_retry = isinstance(decision, Retry)
+        self._retries = self._retries + 1 if is_retry else 0
+        self._pause_s = decision.delay_s if isinstance(decision, Retry) else 0.0
+        if is_retry:
+            self._left.appendleft(self._outcome.deployment)
+        elif isinstance(decision, GiveUp):
+            self._left.clear()
+        return bool(self._left)
 
     def _next_name(self) -> str | None:
         """Return which deployment may be tried next, or None."""
         return next(filter(self._may_be_tried, self._left), None)
 
     def _may_be_tried(self, name: str) -> bool:
-        failures = self._only_after.get(name)
-        return failures is None or not failures.isdisjoint(self._seen)
+        triggers = self._only_after.get(name)
+        return triggers is None or any(failed.failure in triggers for failed in self._failures)
+
+    def _note_failure(self, failed: AttemptFailed) -> None:
+        del self._outcome.notes[self._notes_before :]  # they told of an answer that nobody gets
+        log_failure(self._outcome.deployment, failed, self._outcome)
+        self._note(failed.failure)
 
     def _note(self, failure: FailureClass | None) -> None:
         self.last_failure = failure
-        if failure is not None:
-            self._seen.add(failure)
         self._outcome.attempts.append(f"{self._outcome.deployment}:{failure or 'ok'}")
-
-    def _goes_on_after(self, failed: AttemptFailed) -> bool:
-        """Take note of a failure; return whether the next deployment may serve."""
-        del self._outcome.notes[self._noted :]  # they told of an answer that nobody gets
-        log_failure(self._outcome.deployment, failed, self._outcome)
-        self._failures.append(failed)
-        return _falls_back(failed.failure)
 
 
 def log_failure(name: str, failed: AttemptFailed, outcome: Outcome) -> None:
@@ -162,8 +219,10 @@ def log_failure(name: str, failed: AttemptFailed, outcome: Outcome) -> None:
     )
 
 
-def _falls_back(failure: FailureClass) -> bool:
-    return CONSEQUENCES[failure].fall_back
+def _left_alone(name: str) -> AttemptFailed:
+    """Return the failure that a deployment stands for which is not asked."""
+    message = f"{name} is left alone for a moment after repeated failures."
+    return AttemptFailed(FailureClass.OVERLOADED, message)
 
 
 def _failure_of(name: str, reply: Reply, failure: FailureClass) -> AttemptFailed:
@@ -185,7 +244,7 @@ def _most_telling(failures: Sequence[AttemptFailed]) -> AttemptFailed:
     would give up, or compact its history for nothing. Among equals the last one counts.
     """
     last = failures[-1]
-    if last.error_type is not None or not _falls_back(last.failure):
+    if last.error_type is not None or not CONSEQUENCES[last.failure].fall_back:
         return last
     passing = [failed for failed in failures if CONSEQUENCES[failed.failure].should_retry]
     return passing[-1] if passing else last

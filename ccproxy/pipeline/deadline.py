@@ -39,6 +39,10 @@ class Deadline:
         """Return the deadline that a plan gives a request."""
         return cls(plan.deadline_s, outcome.arrived_at)
 
+    def remaining_s(self, now: float) -> float | None:
+        """Return how much time is left at that monotonic second; None without a deadline."""
+        return None if self.limit_s is None else self.arrived_at + self.limit_s - now
+
     def running(self) -> AbstractAsyncContextManager[None]:
         """Return the block in which the deadline holds.
 

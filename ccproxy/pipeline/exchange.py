@@ -10,7 +10,7 @@ from time import time
 from typing import TYPE_CHECKING, Final
 
 from ccproxy.pipeline.accounted import Accounted
-from ccproxy.pipeline.attempts import first_answer
+from ccproxy.pipeline.attempts import Attempts
 from ccproxy.pipeline.deadline import (
     DEADLINE_NOTE,
     Deadline,
@@ -18,6 +18,7 @@ from ccproxy.pipeline.deadline import (
     deadline_refusal,
 )
 from ccproxy.pipeline.duplicates import Duplicates, turn_of
+from ccproxy.pipeline.leave import Leave
 from ccproxy.pipeline.off_loop import LARGE_BYTES, off_loop
 from ccproxy.pipeline.refusals import reply_headers
 from ccproxy.pipeline.relay import PING_AFTER_S, relay
@@ -29,6 +30,7 @@ from ccproxy.wire.errors import invalid_request
 from ccproxy.wire.ids import mint_request_id
 from ccproxy.wire.json_body import parse_json_object
 from routing.failures import FailureClass
+from routing.retry import DEFAULT_RULES
 from routing.types import Side
 
 if TYPE_CHECKING:
@@ -37,7 +39,8 @@ if TYPE_CHECKING:
     from ccproxy.auth import Principal
     from ccproxy.pipeline.duplicates import Turn
     from ccproxy.pipeline.request import Reply, Served
-    from ccproxy.ports import Client, Incoming, OutcomeSink
+    from ccproxy.ports import Client, DeploymentHealth, Incoming, OutcomeSink
+    from routing.retry import RetryRules
     from routing.types import Plan
 
 MESSAGES_LIMIT_BYTES: Final = 32 * 1024 * 1024
@@ -54,15 +57,19 @@ class Exchange:
         router: Router,
         deployments: Mapping[str, Served],
         sink: OutcomeSink,
+        health: DeploymentHealth,
         ping_after_s: float = PING_AFTER_S,
+        retry_rules: RetryRules = DEFAULT_RULES,
     ) -> None:
         """Everything is passed in by `app`."""
         self._authenticate = authenticate
         self._router = router
         self._deployments = deployments
         self._sink = sink
+        self._health = health
         self._duplicates = Duplicates()
         self._ping_after_s = ping_after_s
+        self._retry_rules = retry_rules
 
     async def serve(self, incoming: Incoming, client: Client, *, counting: bool) -> None:
         """Answer one request; never raises but for the server's own cancellation."""
@@ -82,8 +89,9 @@ class Exchange:
                 plan = await self._router.plan(request, principal, outcome)
                 deadline = Deadline.of(plan, outcome)
                 turn = await self._turn(request)
-                async with self._duplicates.alone(turn, client, outcome):
-                    reply = await self._attempt(plan, request, outcome, deadline)
+                alone = self._duplicates.alone(turn, client, outcome)
+                async with alone, Leave(self._health) as leave:
+                    reply = await self._attempt(plan, request, outcome, deadline, leave)
                     # A stream may last for minutes: it must not hold on to a long conversation.
                     let_go_of_body(outcome)
                     del raw_body, request, plan
@@ -134,16 +142,30 @@ class Exchange:
         return await off_loop(size_bytes, turn_of, request.conversation, request.body)
 
     async def _attempt(
-        self, plan: Plan, request: MessagesRequest, outcome: Outcome, deadline: Deadline
+        self,
+        plan: Plan,
+        request: MessagesRequest,
+        outcome: Outcome,
+        deadline: Deadline,
+        leave: Leave,
     ) -> Reply:
         names = plan.attempts
         if request.counting and self._deployments[names[0]].side is Side.CLAUDE:
             names = names[:1]  # its error is the client's; an estimate must not take its place
+        attempts = Attempts(
+            names,
+            self._deployments,
+            request,
+            outcome,
+            leave=leave,
+            deadline=deadline,
+            only_after=plan.only_after,
+            rules=self._retry_rules,
+        )
         try:
             async with deadline.running():
-                return await first_answer(
-                    names, self._deployments, request, outcome, plan.only_after
-                )
+                leave.reply = await attempts.first_reply()
+                return leave.reply
         except DeadlineMissed as exc:
             outcome.attempts.append(f"{outcome.deployment}:{FailureClass.TIMEOUT_FIRST_BYTE}")
             outcome.notes.append(DEADLINE_NOTE)

@@ -67,6 +67,7 @@ class LateFallback:
             try:
                 async for piece in pieces:
                     if self._attempts is not None and self.content_started:
+                        self._attempts.content_begins()
                         self._attempts = None  # They hold the conversation.
                     yield piece
             except AttemptFailed as failed:

@@ -4,7 +4,7 @@ Rules:
 1. An attempt is made with leave, and its end is told once.
 2. A trial is told of as soon as an answer's content begins, so that a long answer does not keep a
    deployment on trial; what breaks later is then no news.
-3. A client that leaves, a deadline of the table's and a fault of our own say nothing.
+3. A client that leaves, a deadline of the table's, a queue of our own and a bug say nothing.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class Leave:
-    """`with` around the attempts of one request and the relay of what answers."""
+    """`async with` around the attempts of one request and the relay of what answers."""
 
     def __init__(self, health: DeploymentHealth) -> None:
         """Begin without any."""
@@ -33,11 +33,11 @@ class Leave:
         self.reply: Reply | None = None
         """What is relayed, once there is anything."""
 
-    def __enter__(self) -> Self:
+    async def __aenter__(self) -> Self:
         """Begin."""
         return self
 
-    def __exit__(
+    async def __aexit__(
         self,
         _kind: type[BaseException] | None,
         exc: BaseException | None,
@@ -64,6 +64,9 @@ class Leave:
 
     def failed(self, failed: AttemptFailed) -> None:
         """Tell how the attempt failed."""
+        if not failed.was_asked:
+            self._withdraw()
+            return
         self.ended(failed.failure, why=failed.message, wait_s=failed.retry_after_s)
 
     def ended(

@@ -68,9 +68,8 @@ class Slots:
             async with asyncio.timeout(self._queue_timeout_s):
                 await self._semaphore.acquire()
         except TimeoutError as exc:
-            raise AttemptFailed(
-                FailureClass.OVERLOADED, "All slots of this deployment are busy; try again soon."
-            ) from exc
+            message = "All slots of this deployment are busy; try again soon."
+            raise AttemptFailed(FailureClass.OVERLOADED, message, was_asked=False) from exc
         finally:
             self._waiting -= 1
 

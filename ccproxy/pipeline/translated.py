@@ -164,7 +164,7 @@ class TranslatedDeployment:
         """
         facts = await self._facts()
         if request.local_only and facts.remote is not False:
-            raise _not_known_to_stay(facts)
+            raise self._not_known_to_stay(facts)
         request.notes.extend(f"ignored={name}" for name in ignored_fields(request.body))
         return await off_loop(
             len(request.decoded_body),
@@ -172,6 +172,19 @@ class TranslatedDeployment:
             request.body,
             facts,
             max_output_tokens_cap=self._room_for_answer(request.body["max_tokens"], input_tokens),
+        )
+
+    def _not_known_to_stay(self, facts: ModelFacts) -> AttemptFailed:
+        """Return the refusal of a `local_only` request that might leave the host."""
+        if facts.remote:
+            message = "This model's inference runs on another host, and the request is local_only."
+            return AttemptFailed(FailureClass.CAPABILITY_MISSING, message)
+        if facts.present is False:
+            return AttemptFailed(FailureClass.MODEL_MISSING, f"model: {self.name}")
+        return AttemptFailed(
+            FailureClass.CONNECT_ERROR,
+            "Whether this model runs on this host is not known yet, and the request is local_only.",
+            was_asked=False,
         )
 
     def _room_for_answer(self, max_tokens: int, input_tokens: int) -> int | None:
@@ -191,19 +204,6 @@ class TranslatedDeployment:
             return limits.max_output_tokens
         room = limits.num_ctx - input_tokens
         return min(room, max_tokens or room, limits.max_output_tokens or room)
-
-
-def _not_known_to_stay(facts: ModelFacts) -> AttemptFailed:
-    """Return the refusal of a `local_only` request that might leave the host."""
-    if facts.remote:
-        return AttemptFailed(
-            FailureClass.CAPABILITY_MISSING,
-            "This model's inference runs on another host, and the request is local_only.",
-        )
-    return AttemptFailed(
-        FailureClass.CONNECT_ERROR,
-        "Whether this model runs on this host is not known yet, and the request is local_only.",
-    )
 
 
 def _wanted(body: Mapping[str, Any], call: ModelCall) -> Wanted:

@@ -13,6 +13,7 @@ from ccproxy.pipeline.exchange import Exchange
 from ccproxy.wire.errors import error_type_for
 from routing.types import Side
 from tests.support.black_box import assert_error, http_answer, post
+from tests.support.health import NotedHealth
 from tests.support.http_wire import ask
 from tests.support.messages import CLAUDE, LOCAL, WEATHER, turn
 from tests.support.routers import router_of
@@ -96,7 +97,7 @@ async def test_what_ollama_says(stream, fault, status, error_type, words, retry,
     What would fail again is never a 409 or a 5xx without `x-should-retry: false`
     (conformance 042, 046, 051, 052, 054, 055, 056, 057, 058, 059, 060, 061, 154).
     """
-    proxy.ollama.add_fault(**fault)
+    proxy.ollama.add_fault(**fault, times=2)
 
     answer = await post(proxy, turn(stream=stream))
 
@@ -266,6 +267,7 @@ async def broken_url(proxy):
         router=router_of(live.table, live.roster),
         deployments=dict.fromkeys(live.table.deployments, Broken()),
         sink=Outcomes(),
+        health=NotedHealth(),
     )
     async with running(MessagesEndpoint(exchange, counting=False)) as url:
         yield url

@@ -17,6 +17,7 @@ from ccproxy.wire.events import encode
 from routing.types import Side
 from tests.support.black_box import assert_error, post
 from tests.support.grammar import frames
+from tests.support.health import NotedHealth
 from tests.support.http_wire import ask, wire
 from tests.support.messages import CLAUDE, LOCAL, MIXED, turn
 from tests.support.proxy import running_proxy
@@ -73,6 +74,7 @@ async def test_a_bug_in_the_middle_of_a_stream(proxy):
         router=router_of(live.table, live.roster),
         deployments=dict.fromkeys(live.table.deployments, Broken()),
         sink=outcomes,
+        health=NotedHealth(),
     )
     async with running(MessagesEndpoint(exchange, counting=False)) as url:
         answer = await ask(url, "/v1/messages", headers=proxy.headers, body=turn(stream=True))

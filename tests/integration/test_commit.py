@@ -87,13 +87,14 @@ async def test_a_busy_stream_has_no_pings(proxy):
 @pytest.mark.parametrize("model", [LOCAL, MIXED])
 async def test_the_same_failure_before_and_after_commit(fault, error_type, model, proxy):
     """Before: a status, or a fallback. After: that fallback, or `event: error` (conformance 154, 155, 273)."""
-    proxy.ollama.add_fault(fault)
+    proxy.ollama.add_fault(fault, times=2)
     early = await ask(
         proxy.base_url, "/v1/messages", headers=proxy.headers, body=turn(model=model, stream=True)
     )
     proxy.ollama.reset()
     gate = asyncio.Event()
-    proxy.ollama.answer_with(gate)
+    for _ in range(2):
+        proxy.ollama.answer_with(gate)
     async with wire(proxy.base_url) as connection:
         body = turn(model=model, stream=True)
         await connection.send("POST", "/v1/messages", proxy.headers, body)

@@ -21,6 +21,7 @@ from ccproxy.ports import AttemptFailed, Incoming
 from routing.capabilities import NOTHING_KNOWN
 from routing.failures import FailureClass
 from routing.prompts import PromptIndex
+from routing.retry import RetryRules
 from routing.table import compile_table
 from routing.types import (
     AgentFallback,
@@ -31,6 +32,7 @@ from routing.types import (
     Tier,
     TraceEntry,
 )
+from tests.support.health import NotedHealth
 from tests.support.http_wire import ask
 from tests.support.messages import CLAUDE, LOCAL, MIXED, WEATHER, turn
 from tests.support.routers import Source, State
@@ -91,14 +93,14 @@ class Client:
 
 
 @dataclass
-class Unreachable:
+class Busy:
     """A deployment that nobody answers for, so that every attempt of a plan is made."""
 
     name: str
     side: Side
 
     async def open(self, _request):
-        raise AttemptFailed(FailureClass.CONNECT_ERROR, f"{self.name} does not answer")
+        raise AttemptFailed(FailureClass.OVERLOADED, f"{self.name} is busy")
 
 
 @dataclass
@@ -133,7 +135,7 @@ def with_default(mapping):
 
 
 async def serve(request, state, fleet):
-    """Send a request through the pipeline, whose upstreams are all unreachable."""
+    """Send a request through the pipeline, whose upstreams are all busy."""
     client = Client(orjson.dumps(request.body))
     sink = Sink()
     exchange = Exchange(
@@ -142,10 +144,11 @@ async def serve(request, state, fleet):
         ),
         router=Router(Source(state), Known(fleet)),
         deployments={
-            each.name: Unreachable(each.name, each.side)
-            for each in state.table.deployments.values()
+            each.name: Busy(each.name, each.side) for each in state.table.deployments.values()
         },
         sink=sink,
+        health=NotedHealth(),
+        retry_rules=RetryRules(attempts=100),
     )
     headers = {"anthropic-version": "2023-06-01", **request.headers}
     pairs = [(name.encode(), value.encode()) for name, value in headers.items()]
@@ -172,12 +175,12 @@ def ask_explain(request, state, fleet, local_minute):
     return Explainer(lambda: state, lambda: fleet, ()).explain(question)
 
 
-def made_when_unreachable(told):
-    """Return which of the explained attempts are made where nobody can be reached."""
+def made_when_busy(told):
+    """Return which of the explained attempts are made where everybody is busy."""
     return [
         attempt["deployment"]
         for attempt in told["attempts"]
-        if not attempt["only_after"] or "connect_error" in attempt["only_after"]
+        if not attempt["only_after"] or "overloaded" in attempt["only_after"]
     ]
 
 
@@ -205,7 +208,7 @@ def test_explain_and_reality_agree(caplog):
             assert outcome.request_class == told["request_class"]
             if outcome.routed.plan is not None:
                 assert list(map(tuple_of, told["trace"])) == list(outcome.routed.plan.trace)
-            explained = made_when_unreachable(told)
+            explained = made_when_busy(told)
             if request.counting and explained and told["attempts"][0]["side"] == "claude":
                 del explained[1:]  # counting follows the first attempt alone
             made = [attempt.partition(":")[0] for attempt in outcome.attempts]
@@ -245,7 +248,7 @@ def test_the_rosters_fallback_is_explained(caplog, agent, made):
 
     assert [each["deployment"] for each in told["attempts"]] == ["claude", "plain", "foreign"]
     attempts = [attempt.partition(":")[0] for attempt in outcome.attempts]
-    assert attempts == made_when_unreachable(told) == made
+    assert attempts == made_when_busy(told) == made
 
 
 def test_a_short_body_is_explained_as_it_was_routed():

@@ -338,7 +338,7 @@ async def test_claudes_error_event_is_the_last(proxy, committed):
 
 async def test_all_fail(proxy, committed):
     """One error event with the failure that says most: an outage that passes (conformance 155)."""
-    proxy.ollama.add_fault("delete_model", model="qwen-fast:latest")
+    proxy.ollama.add_fault("unauthorized", model="qwen-fast:latest")
     async with committed(turn(model=THEN_LOCAL)) as stream:
         raw = await stream.rest()
 
@@ -346,7 +346,7 @@ async def test_all_fail(proxy, committed):
     assert "api_error" == checked.error["type"]
     assert "broke off" in checked.error["message"]
     outcome = await outcome_of(proxy, stream.request_id)
-    assert ["qwen-coder:broken_stream", "qwen-fast:model_missing"] == outcome["attempts"]
+    assert ["qwen-coder:broken_stream", "qwen-fast:upstream_auth"] == outcome["attempts"]
     assert ("broken", "qwen-fast") == (outcome["ending"], outcome["deployment"])
 
 
@@ -365,13 +365,13 @@ async def test_claude_unreachable(proxy, committed):
 
 async def test_local_only_never_gets_there(proxy, committed):
     """The plan of a `local_only` request has no Claude, however late it fails (design 4.4)."""
-    proxy.ollama.add_fault("error_line", model="qwen-fast:latest", after_records=0)
+    proxy.ollama.add_fault("error_line", model="qwen-fast:latest", after_records=0, times=2)
     async with committed(turn(model=THEN_CLAUDE), path=PRIVATE) as stream:
         raw = await stream.rest()
 
     assert "api_error" == check_stream(raw).error["type"]
     outcome = await outcome_of(proxy, stream.request_id)
-    assert ["qwen-coder:broken_stream", "qwen-fast:broken_stream"] == outcome["attempts"]
+    assert ["qwen-coder:broken_stream", *["qwen-fast:broken_stream"] * 2] == outcome["attempts"]
     assert [] == list(proxy.claude.requests)
 
 

@@ -355,7 +355,7 @@ async def test_a_stream_that_breaks(name, proxy):
 async def test_a_whole_answer_that_breaks(name, proxy):
     """A client that does not stream gets an HTTP status instead (conformance 154, 222)."""
     settings, error_type = BREAKS[name]
-    proxy.ollama.add_fault(name.partition(" ")[0], after_records=3, **settings)
+    proxy.ollama.add_fault(name.partition(" ")[0], times=2, after_records=3, **settings)
 
     answer = await ask(
         proxy.base_url, "/v1/messages", headers=proxy.headers, body=turn("Give me 100 words.")

@@ -8,6 +8,7 @@ import pytest
 from tests.support.black_box import assert_error, post, stream
 from tests.support.http_wire import ask
 from tests.support.messages import WEATHER, turn
+from tests.support.tries import tries
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -193,7 +194,7 @@ async def test_twice_wrong_goes_to_the_next_deployment(proxy):
 
 async def test_twice_wrong_and_nobody_left(proxy):
     """Without another attempt the client hears of it, before any content, as an HTTP error."""
-    for _ in range(2):
+    for _ in range(2 * tries("malformed_output")):
         proxy.ollama.answer_with(said("No."), end())
 
     answer = await post(proxy, turn(**ALONE, tools=TOOLS, tool_choice={"type": "any"}))

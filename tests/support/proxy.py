@@ -19,7 +19,7 @@ from ccproxy.config.settings import load_settings
 from ccproxy.demo.asgi_server import running
 from ccproxy.demo.claude import SimulatedClaude
 from ccproxy.demo.ollama_server import SimulatedOllama
-from routing import breaker, health
+from routing import breaker, health, retry
 from routing.types import Privacy
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from routing.breaker import BreakerRules
     from routing.health import HealthRules
+    from routing.retry import RetryRules
 
 REPOSITORY = Path(__file__).parents[2]
 UPSTREAM_KEY = "upstream-key-of-the-proxy"
@@ -38,6 +39,7 @@ FORGIVING: Final = {
     "breaker_rules": breaker.BreakerRules(
         failures_to_open=10**9, of_last=10**9, wait_to_open_s=inf
     ),
+    "retry_rules": retry.RetryRules(first_pause_s=0.01),
 }
 """Arguments for a proxy that many tests share: what one of them breaks is not held against the next.
 A backend that refused the very first probe is down all the same."""
@@ -143,6 +145,7 @@ async def running_proxy(
     claude: SimulatedClaude | None = None,
     health_rules: HealthRules = health.DEFAULT_RULES,
     breaker_rules: BreakerRules = breaker.DEFAULT_RULES,
+    retry_rules: RetryRules = retry.DEFAULT_RULES,
 ) -> AsyncIterator[RunningProxy]:
     """Run a proxy while the block runs.
 
@@ -157,6 +160,7 @@ async def running_proxy(
         claude: Likewise.
         health_rules: When a backend counts as down.
         breaker_rules: When a deployment is left alone.
+        retry_rules: How much is tried for one request.
     """
     ollama = ollama or SimulatedOllama(speed=TEST_SPEED)
     claude = claude or SimulatedClaude(speed=TEST_SPEED)
@@ -189,6 +193,7 @@ async def running_proxy(
                 log_requests=False,
                 health_rules=health_rules,
                 breaker_rules=breaker_rules,
+                retry_rules=retry_rules,
             )
             async with running(proxy.app) as base_url:
                 yield RunningProxy(

@@ -1,14 +1,18 @@
 """The attempt loop as a decision table."""
 
 from dataclasses import dataclass, field
+from time import monotonic
 
 import pytest
 
-from ccproxy.pipeline.attempts import first_answer
+from ccproxy.pipeline.attempts import Attempts
+from ccproxy.pipeline.deadline import Deadline
+from ccproxy.pipeline.leave import Leave
 from ccproxy.ports import AttemptFailed, Outcome
 from ccproxy.wire.errors import ApiError, invalid_request
 from routing.failures import CONSEQUENCES, FailureClass
 from routing.types import Side
+from tests.support.health import NotedHealth
 
 
 @dataclass
@@ -16,7 +20,7 @@ class Reply:
     failure: FailureClass | None = None
     closed: bool = False
     status: int = 500
-    headers: tuple = ((b"Retry-After", b"7"),)
+    headers: tuple = ((b"Retry-After", b"70"),)
 
     async def aclose(self):
         self.closed = True
@@ -40,15 +44,38 @@ class Deployment:
         return reply
 
 
+class Request:
+    counting = False
+
+
+NO_DEADLINE = Deadline()
+
+
 def fails(failure):
-    return AttemptFailed(failure, f"words of {failure}", retry_after_s=3)
+    return AttemptFailed(failure, f"words of {failure}", retry_after_s=30)
 
 
-async def run(*does, only_after=None):
-    deployments = {f"d{number}": Deployment(what) for number, what in enumerate(does)}
+def fails_now(failure):
+    return AttemptFailed(failure, f"words of {failure}")
+
+
+async def run(*does, only_after=None, health=None, deadline=NO_DEADLINE):
+    deployments = {
+        f"d{number}": what if isinstance(what, Deployment) else Deployment(what)
+        for number, what in enumerate(does)
+    }
     outcome = Outcome("req_1", "messages", 0.0)
+    attempts = Attempts(
+        list(deployments),
+        deployments,
+        Request(),
+        outcome,
+        leave=Leave(health or NotedHealth()),
+        deadline=deadline,
+        only_after=only_after or {},
+    )
     try:
-        result = await first_answer(list(deployments), deployments, None, outcome, only_after)
+        result = await attempts.first_reply()
     except ApiError as refusal:
         result = refusal
     return result, outcome, list(deployments.values())
@@ -92,7 +119,7 @@ async def test_the_last_failure_is_told(failure):
     expected = CONSEQUENCES[failure]
     assert (expected.status, expected.error_type) == (refusal.status, refusal.error_type)
     assert expected.should_retry == refusal.should_retry
-    assert (f"words of {failure}", 3) == (refusal.message, refusal.retry_after_s)
+    assert (f"words of {failure}", 30) == (refusal.message, refusal.retry_after_s)
 
 
 CURED_BY_NO_RETRY = [failure for failure in FALLING if not CONSEQUENCES[failure].should_retry]
@@ -103,7 +130,7 @@ async def test_an_outage_that_passes_outweighs_what_no_retry_cures(failure):
     """Claude busy, local model too small: the client waits as Claude asked, and compacts nothing."""
     refusal, _, tried = await run(FailureClass.OVERLOADED, fails(failure))
 
-    assert (529, True, 7) == (refusal.status, refusal.should_retry, refusal.retry_after_s)
+    assert (529, True, 70) == (refusal.status, refusal.should_retry, refusal.retry_after_s)
     assert all(earlier.closed for earlier in tried[0].replies)
 
 
@@ -181,3 +208,107 @@ async def test_a_trigger_that_has_come_up_stays_up():
 
     assert ["d0:rate_limit", "d1:capability_missing", "d2:ok"] == outcome.attempts
     assert ["d0:capability_missing", "d1:capability_missing", "d3:ok"] == skipping.attempts
+
+
+# --- retries ------------------------------------------------------------------------------------
+
+
+class Sequence(Deployment):
+    """Does one thing after another."""
+
+    async def open(self, request):
+        steps, self.does = self.does, self.does[0]
+        try:
+            return await super().open(request)
+        finally:
+            self.does = steps[1:]
+
+
+@pytest.mark.parametrize("failure", FALLING)
+async def test_the_only_one_is_tried_again_as_the_table_says(failure):
+    """With nobody else left, as often as the failure's class allows (conformance 272)."""
+    retries = CONSEQUENCES[failure].retries
+    only = Sequence([fails_now(failure)] * 3)
+    _, outcome, _ = await run(only)
+
+    assert [f"d0:{failure}"] * (1 + retries) == outcome.attempts
+    assert 1 + retries == only.opened
+
+
+async def test_the_second_try_serves():
+    """What was otherwise a moment later is the answer."""
+    reply, outcome, _ = await run(Sequence([fails_now(FailureClass.CONNECT_ERROR), None]))
+
+    assert reply.failure is None
+    assert ["d0:connect_error", "d0:ok"] == outcome.attempts
+
+
+async def test_a_moments_rate_limit_is_waited_for_before_another_answers():
+    """Once; then the next one answers."""
+    limited = AttemptFailed(FailureClass.RATE_LIMIT, "slow down", retry_after_s=0.001)
+    once, outcome, _ = await run(Sequence([limited, None]), None)
+    _, twice, _ = await run(Sequence([limited, limited]), None)
+
+    assert once.failure is None
+    assert ["d0:rate_limit", "d0:ok"] == outcome.attempts
+    assert ["d0:rate_limit", "d0:rate_limit", "d1:ok"] == twice.attempts
+
+
+async def test_attempts_are_counted():
+    """Nobody is served by the sixth: five attempts are all that one request gets."""
+    _, outcome, tried = await run(*[fails(FailureClass.OVERLOADED)] * 7)
+
+    assert 5 == len(outcome.attempts) == sum(each.opened for each in tried)
+
+
+async def test_nothing_is_tried_after_the_deadline():
+    """The failure that used up the time is told."""
+    refusal, outcome, tried = await run(
+        fails(FailureClass.OVERLOADED), None, deadline=Deadline(1.0, monotonic() - 2)
+    )
+
+    assert 529 == refusal.status
+    assert ["d0:overloaded"] == outcome.attempts
+    assert 0 == tried[1].opened
+
+
+# --- what the deployments' health says and hears ------------------------------------------------
+
+
+async def test_who_is_to_be_left_alone_is_passed_over():
+    """It is not asked, and the next one is."""
+    health = NotedHealth(left_alone={"d0"})
+    _, outcome, tried = await run(None, None, health=health)
+
+    assert ["d0:left_alone", "d1:ok"] == outcome.attempts
+    assert 0 == tried[0].opened
+
+
+async def test_all_are_to_be_left_alone():
+    """The client may come again in a moment; nobody was asked."""
+    refusal, outcome, _ = await run(None, None, health=NotedHealth(left_alone={"d0", "d1"}))
+
+    assert (529, True) == (refusal.status, refusal.should_retry)
+    assert ["d0:left_alone", "d1:left_alone"] == outcome.attempts
+
+
+async def test_every_failed_attempt_is_told():
+    """With what the upstream asks for; a queue of ours says nothing of the deployment."""
+    health = NotedHealth()
+    queue = AttemptFailed(FailureClass.OVERLOADED, "our queue", was_asked=False)
+    await run(
+        fails(FailureClass.RATE_LIMIT),
+        queue,
+        FailureClass.OVERLOADED,
+        invalid_request("no"),
+        health=health,
+    )
+
+    assert [
+        ("d0", FailureClass.RATE_LIMIT),
+        ("d1", "withdrawn"),
+        ("d2", FailureClass.OVERLOADED),
+        ("d3", FailureClass.CLIENT_FAULT),
+    ] == health.heard
+    assert [30, 70, None] == health.waits_s
+    assert 0 == health.running

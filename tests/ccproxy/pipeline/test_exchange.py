@@ -14,6 +14,7 @@ from ccproxy.wire.errors import ApiError
 from routing.failures import FailureClass
 from routing.table import compile_table
 from routing.types import Deployment, Roster, Side
+from tests.support.health import NotedHealth
 from tests.support.messages import turn
 from tests.support.routers import router_of
 
@@ -99,13 +100,16 @@ def router():
     return router_of(table)
 
 
-async def run(does, *, body=None, headers=((b"anthropic-version", b"2023-06-01"),), gone=False):
+async def run(
+    does, *, body=None, headers=((b"anthropic-version", b"2023-06-01"),), gone=False, health=None
+):
     sink = Sink()
     exchange = Exchange(
         authenticate=lambda _headers: open_principal(),
         router=router(),
         deployments={"d": Served(does)},
         sink=sink,
+        health=health or NotedHealth(),
     )
     raw = json.dumps(turn(model="d")).encode() if body is None else body
     client = Client(raw, gone=gone)
@@ -176,6 +180,7 @@ async def test_a_stop_before_the_answer():
         router=router(),
         deployments={"d": Waiting(None)},
         sink=sink,
+        health=NotedHealth(),
     )
     incoming = Incoming("POST", "/", b"", ((b"anthropic-version", b"2023-06-01"),), None)
     task = asyncio.create_task(exchange.serve(incoming, client, counting=False))
