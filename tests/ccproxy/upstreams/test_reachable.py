@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 
 import pytest
+import uvloop
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -68,6 +69,19 @@ async def test_it_connects_says_nothing_and_leaves():
             await ConnectProbe(f"http://127.0.0.1:{port}/v1/messages")() == "it takes connections"
         )
         assert await heard.get() == b""
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+def test_it_connects_on_the_loop_that_serves(host):
+    """It is uvloop's, whose way of connecting takes other arguments than asyncio's."""
+
+    async def connect():
+        async with listening() as (port, heard), asyncio.timeout(5):
+            said = await ConnectProbe(f"http://{host}:{port}")()
+            return said, await heard.get()
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        assert ("it takes connections", b"") == runner.run(connect())
 
 
 async def test_nobody_there_is_an_error():
