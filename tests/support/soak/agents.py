@@ -24,6 +24,8 @@ HUNG_S: Final = DEADLINE_S + LATE_S + 6.0
 """Nobody waits longer; what lasts so long is a finding of its own."""
 PAUSE_S: Final = (0.0, 1.0)
 """Between an answer and the next question."""
+LONGER_S: Final = (0.5, 2.0)
+"""The same after a failure."""
 _LEAVES: Final = 0.12
 _ASKS_AGAIN: Final = 0.4
 """Of those who left: the same turn once more, at once."""
@@ -83,28 +85,31 @@ class SoakAgent:
         """Ask until `stop` is set, then close what is open."""
         try:
             while not stop.is_set():
-                await self._converse()
+                went_well = await self._converse()
+                pause_s = self._random.uniform(*(PAUSE_S if went_well else LONGER_S))
                 with suppress(TimeoutError):
-                    async with asyncio.timeout(self._random.uniform(*PAUSE_S)):
+                    async with asyncio.timeout(pause_s):
                         await stop.wait()
         finally:
             self._drop()
 
-    async def _converse(self) -> None:
+    async def _converse(self) -> bool:
+        """Return whether there was an answer, or nobody waited for one."""
         task = self._worker.next_task()
         chance = self._random.random()
         if chance < _LEAVES:
             await self._leave(task)
             if self._random.random() < _ASKS_AGAIN:
                 await self._ask(task, is_repeated=True)
-            return
+            return True
         if chance < _LEAVES + _ASKS_TWICE and not task.counts:
             await asyncio.gather(*(self._ask(task, is_repeated=True) for _ in range(2)))
-            return
+            return True
         verdict = await self._ask(task)
         further = self._worker.after_call(task, verdict.content)
         if further is not None:
-            await self._ask(further)
+            verdict = await self._ask(further)
+        return verdict.kind == "answered"
 
     async def _ask(self, task: Task, *, is_repeated: bool = False) -> Verdict:
         began = monotonic()

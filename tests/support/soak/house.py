@@ -63,11 +63,11 @@ class House:
         return rss
 
     async def inside(self) -> dict[str, Any]:
-        """Return what lives in the proxy, see `server.Inside`."""
+        """Return what lives in the proxy (`server.Inside`), and how many trials of breakers run."""
         answer = await ask(self.base_url, INSIDE, method="GET")
         assert answer.status == 200, self.log.read_text(errors="replace")[-2000:]
-        found: dict[str, Any] = answer.json()
-        return found
+        health = await ask(self.base_url, "/health", method="GET", headers=self.headers)
+        return {**answer.json(), "trials": _trials(health.json())}
 
     async def limit_descriptors(self, count: int) -> None:
         """Let the proxy open no more than so many files and sockets; 0 takes the limit back."""
@@ -126,6 +126,14 @@ async def running_house(
         with suppress(ProcessLookupError):
             process.kill()
         await process.wait()
+
+
+def _trials(health: Any) -> int:
+    """Return how many trials there are, wherever they stand."""
+    if isinstance(health, dict):
+        own: int = health.get("trials", 0)
+        return own + sum(map(_trials, health.values()))
+    return sum(map(_trials, health)) if isinstance(health, list) else 0
 
 
 def free_port() -> int:

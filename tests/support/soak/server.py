@@ -2,7 +2,8 @@
 
 The same settings, app and server, but for these:
 
-- a shorter patience, and a grace of so many seconds for running streams after a stop signal;
+- a shorter patience, breakers and probes that are faster, and a grace of so many seconds for running
+  streams after a stop signal;
 - a look inside at `/_inside`: what lives in the process, by name (`Inside`);
 - `POST /_inside?N` limits the process to N file descriptors; 0 takes the limit back.
 """
@@ -27,7 +28,7 @@ from ccproxy.config.settings import load_settings
 from ccproxy.observability.logs import configure_logging
 from ccproxy.pipeline.slots import Slots
 from ccproxy.serve import server_config
-from tests.support.soak.surroundings import PATIENCE_S, PING_AFTER_S
+from tests.support.soak.surroundings import BREAKERS, HEALTH, PATIENCE_S, PING_AFTER_S
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
@@ -112,7 +113,13 @@ def main(config: str, port: str, grace_s: str) -> None:
     """Serve until a signal stops it."""
     settings = load_settings(Path(config), os.environ)
     configure_logging()
-    proxy = build_proxy(settings, patience_s=PATIENCE_S, ping_after_s=PING_AFTER_S)
+    proxy = build_proxy(
+        settings,
+        patience_s=PATIENCE_S,
+        ping_after_s=PING_AFTER_S,
+        health_rules=HEALTH,
+        breaker_rules=BREAKERS,
+    )
     app = with_a_look_inside(proxy.app)
     server = uvicorn.Server(server_config(app, "127.0.0.1", int(port), grace_s=int(grace_s)))
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:

@@ -8,8 +8,8 @@
 3. No wrong answer: what is complete is right to the letter, what breaks off is how the right one
    begins, a stream keeps the grammar, and an error is one of those that the documents name.
 4. Nothing of a `local_only` request reaches Claude, or a model that Ollama runs elsewhere.
-5. Afterwards there are as many tasks, objects of a request, slots, descriptors and threads as
-   before, and memory has not grown.
+5. Afterwards there are as many tasks, objects of a request, slots, trials of breakers, descriptors
+   and threads as before, and memory has not grown.
 6. The proxy's log tells of no bug, and after SIGKILL in the middle of streams the ledger is whole
    and every decision can be read.
 """
@@ -38,6 +38,7 @@ from tests.support.proxy import REPOSITORY
 from tests.support.soak.agents import LEFT, SoakAgent, Tally
 from tests.support.soak.house import START_S, House, running_house
 from tests.support.soak.surroundings import (
+    DEADLINE_S,
     LEAVING_MODELS,
     NUMBER_HEADER,
     routing_document,
@@ -46,6 +47,7 @@ from tests.support.soak.surroundings import (
     simulated_ollama,
 )
 from tests.support.soak.trouble import Trouble
+from tests.support.soak.verdicts import LATE_S
 from tests.support.soak.work import PRIVATE_WORD, Worker, is_private, worker_slugs
 from tests.support.waiting import until
 
@@ -70,16 +72,21 @@ REMEMBERED: Final = frozenset(
         "ccproxy.pipeline.prefix_watch.Conversation",
         "ccproxy.pipeline.prefix_watch._Read",
         "routing.pace.Pace",
+        "ccproxy.health.inventory.Transition",
+        "routing.breaker.Transition",
+        "routing.health.Transition",
     }
 )
-"""What is kept for later requests, within limits of its own: what models have read, how fast."""
+"""What is kept for later requests, within limits of its own: what models have read, how fast, and
+what became of them of late."""
 MADE_ANEW: Final = 12
 """Objects of one class that may have taken the place of those that the first look put aside."""
 RSS_POINTS: Final = 20
 POOL_THREADS: Final = min(32, (os.cpu_count() or 1) + 4)
 """What Python's default pool keeps for the next piece of work (`ThreadPoolExecutor`)."""
 SETTLE_S: Final = 10.0
-_LOG_WORDS: Final = ("Traceback", "never retrieved", "was never awaited", "Unclosed", '"ERROR"')
+_AN_ERROR: Final = '"level":"error"'
+_LOG_WORDS: Final = ("Traceback", "never retrieved", "was never awaited", "Unclosed", _AN_ERROR)
 _LITELLMS_OWN: Final = (
     "coroutine 'BaseLLMHTTPHandler.acompletion_stream_function' was never awaited"
 )
@@ -217,7 +224,10 @@ async def _recovered(report: Report, house: House) -> float | None:
     try:
         await _served_again(house, report.plan.recovery_s)
     except TimeoutError:
-        report.problems.append(f"not every deployment serves after {report.plan.recovery_s:g} s")
+        health = await ask(house.base_url, "/health", method="GET", headers=house.headers)
+        report.problems.append(
+            f"not every deployment serves after {report.plan.recovery_s:g} s: {health.body.decode()}"
+        )
     return round(monotonic() - began, 1)
 
 
@@ -354,6 +364,8 @@ def _judge_decisions(report: Report, tally: Tally, decisions: list[Decision]) ->
             report.problems.append(f"#{number}: the client saw {status}, recorded is {recorded}")
         elif kind == "answered" and mine[0].outcome.ending != "completed":
             report.problems.append(f"#{number} was answered, and ended {mine[0].outcome.ending}")
+        elif mine and not 0 <= mine[0].outcome.total_s <= DEADLINE_S + LATE_S:
+            report.problems.append(f"#{number} took {mine[0].outcome.total_s} s by its record")
     for decision in decisions:
         plan = decision.plan
         if plan and plan.privacy == "local_only" and decision.outcome.route not in ("", "local"):
@@ -372,7 +384,7 @@ def _judge_decisions(report: Report, tally: Tally, decisions: list[Decision]) ->
 
 
 def _judge_what_is_left(report: Report, before: dict[str, Any], after: dict[str, Any]) -> None:
-    for name in ("busy_slots", "waiting_for_slots", "taken_slots"):
+    for name in ("busy_slots", "waiting_for_slots", "taken_slots", "trials"):
         if after[name]:
             report.problems.append(f"{name}: {after[name]}")
     for name, kept in (("descriptors", 0), ("threads", POOL_THREADS)):

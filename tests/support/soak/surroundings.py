@@ -7,11 +7,13 @@ whose name does not tell.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, Final
 
 from ccproxy.demo.claude import SimulatedClaude
 from ccproxy.demo.ollama_models import SimModel, default_fleet
 from ccproxy.demo.ollama_server import SimulatedOllama
+from routing import breaker, health
 from tests.support.proxy import REPOSITORY, UPSTREAM_KEY
 
 DEADLINE_S: Final = 4.0
@@ -27,6 +29,26 @@ OLLAMA_SPEED: Final = 40.0
 CLAUDE_SPEED: Final = 2.0
 MEMORY_GIB: Final = 300.0
 """Room for all models side by side: what is loaded and evicted is no subject of this."""
+
+FASTER: Final = 10.0
+"""By how much the time in which something is left alone is shorter than by default. So are deadlines:
+what takes minutes in a house takes seconds here."""
+BREAKERS: Final = replace(
+    breaker.DEFAULT_RULES,
+    window_s=breaker.DEFAULT_RULES.window_s / FASTER,
+    first_open_s=breaker.DEFAULT_RULES.first_open_s / FASTER,
+    longest_open_s=breaker.DEFAULT_RULES.longest_open_s / FASTER,
+    longest_wait_s=breaker.DEFAULT_RULES.longest_wait_s / FASTER,
+)
+HEALTH: Final = replace(
+    health.DEFAULT_RULES,
+    dwell_s=health.DEFAULT_RULES.dwell_s / FASTER,
+    interval_s=health.DEFAULT_RULES.interval_s / FASTER,
+    doubtful_s=health.DEFAULT_RULES.doubtful_s / FASTER,
+    down_first_s=health.DEFAULT_RULES.down_first_s / FASTER,
+    down_longest_s=health.DEFAULT_RULES.down_longest_s / FASTER,
+    apart_s=health.DEFAULT_RULES.apart_s / FASTER,
+)
 
 CLOUD_MODEL: Final = "qwen3-coder:480b-cloud"
 STUB_MODEL: Final = "house-model:latest"
