@@ -24,7 +24,10 @@ from routing.failures import FailureClass
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-_MAX_LINE_BYTES: Final = 64 * 1024 * 1024
+_MAX_LINE_BYTES: Final = 8 * 1024 * 1024
+"""Far above the longest line, a tool call: 128,000 tokens of arguments are about half a megabyte.
+
+It is also what one model that never ends its line takes of memory, times its requests."""
 _NS_PER_S: Final = 1e9
 _SHOWN_BYTES: Final = 200
 

@@ -99,6 +99,18 @@ def test_a_long_line() -> None:
     assert [ModelDelta(text=text), END] == read(said(content=text), done())
 
 
+def test_a_line_without_end() -> None:
+    """What is longer than 8 MiB is no record; no more of it is kept (conformance 204)."""
+    reader = RecordReader(name="m", context_tokens=None)
+    for _ in range(8):
+        assert [] == list(reader.feed(b"a" * 2**20))
+
+    with pytest.raises(AttemptFailed) as caught:
+        list(reader.feed(b"a"))
+
+    assert FailureClass.MALFORMED_OUTPUT == caught.value.failure
+
+
 @pytest.mark.parametrize(
     ("stream", "failure"),
     [
