@@ -58,7 +58,7 @@ class Watching(Protocol):
         """Reckon anew when the next probe is due: something else was observed."""
         ...
 
-    def ask_soon(self) -> None:
+    def ask_soon(self) -> object:
         """Ask before the next probe would be due, or although none is: something is not known."""
         ...
 

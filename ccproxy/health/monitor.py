@@ -98,11 +98,16 @@ class OllamaMonitor:
     ) -> ModelFacts | None:
         """Return the facts of a model, waiting for the first look at it if there was none yet.
 
-        Gives up when that look brought nothing, or after `timeout_s`.
+        A model that was not there is looked for again, if that may be done at once: it may have
+        been pulled meanwhile. Gives up when a look brought nothing, or after `timeout_s`.
         """
         ollama = self._ollamas.get(_key(api_base))
-        if ollama is None or ollama.inventory.known(model) is None:
+        known = self._known(api_base, model)
+        if ollama is None or known is None:
             return None
+        is_absent = known.facts is not None and known.facts.present is False
+        if is_absent and ollama.watcher.ask_soon():
+            ollama.looked_at.clear()
         with suppress(TimeoutError):
             async with asyncio.timeout(timeout_s):
                 await ollama.looked_at.wait()
@@ -175,7 +180,7 @@ class _Ollama:
         self.warning: str | None = None
         """What people should know about this version."""
         self.looked_at = asyncio.Event()
-        """Whether the first look is over, also if it brought nothing."""
+        """Whether the look that is waited for is over, also if it brought nothing."""
         self._control = control
         self._report = report
         self.watcher = Watcher(board, api_base, self._ask, then=self._look, jitter=jitter)
@@ -193,10 +198,8 @@ class _Ollama:
         return f"it is version {version}"
 
     async def _look(self) -> None:
-        try:
-            await self.inventory.take()
-        finally:
-            self.looked_at.set()
+        await self.inventory.take()
+        self.looked_at.set()
 
 
 def _key(api_base: str) -> str:

@@ -81,10 +81,14 @@ class Watcher:
         """See `board.Watching`."""
         self._wake.set()
 
-    def ask_soon(self) -> None:
-        """See `board.Watching`; what is down is not asked any sooner."""
+    def ask_soon(self) -> bool:
+        """See `board.Watching`; what is down is not asked any sooner.
+
+        Returns whether it is asked at once.
+        """
         self._is_asked = True
         self._wake.set()
+        return self.next_probe_s() == 0
 
     def next_probe_s(self) -> float | None:
         """Return in how many seconds a probe is due; None while none is needed."""

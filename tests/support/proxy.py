@@ -35,14 +35,17 @@ TEST_SPEED = 1000.0
 """Simulated seconds per second: fast, and still in the right order."""
 
 FORGIVING: Final = {
-    "health_rules": health.HealthRules(failures_to_down=10**9, of_last=10**9, probe_timeout_s=3600),
+    "health_rules": health.HealthRules(
+        dwell_s=10**9, doubtful_s=0.005, apart_s=0, probe_timeout_s=3600
+    ),
     "breaker_rules": breaker.BreakerRules(
         failures_to_open=10**9, of_last=10**9, wait_to_open_s=inf
     ),
     "retry_rules": retry.RetryRules(first_pause_s=0.01),
 }
 """Arguments for a proxy that many tests share: what one of them breaks is not held against the next.
-A backend that refused the very first probe is down all the same."""
+A backend that refused the very first probe is down all the same, and stays so. A model that was
+deleted and is back is found at once."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -144,6 +144,32 @@ async def test_a_model_that_is_not_pulled_is_known_to_be_absent() -> None:
         assert monitor.facts(BASE, "qwen3:8b") == backend.facts
 
 
+async def test_a_model_that_was_absent_is_looked_for_again() -> None:
+    """Once it is pulled the next request finds it, without an interval between (236)."""
+    backend = Backend(pulled=())
+    async with monitored(backend) as monitor:
+        await monitor.wait_facts(BASE, "qwen3:8b")
+        backend.pulled = (OllamaModel("qwen3:8b", "d1"),)
+        await asyncio.sleep(2 * ON_DEMAND.doubtful_s)
+
+        assert await monitor.wait_facts(BASE, "qwen3:8b") == backend.facts
+
+
+async def test_absent_models_are_not_looked_for_at_every_request() -> None:
+    """Requests for a model that nobody pulled bring a look per pause in doubt at most."""
+    backend = Backend(pulled=())
+    board = HealthBoard(
+        (ollama_backend(BASE),), {}, health_rules=replace(ON_DEMAND, doubtful_s=1, down_longest_s=1)
+    )
+    monitor = OllamaMonitor({BASE: backend}, {BASE: ["qwen3:8b"]}, board)
+    monitor.start()
+    for _ in range(50):
+        assert await monitor.wait_facts(BASE, "qwen3:8b") == ModelFacts(present=False)
+    await monitor.aclose()
+
+    assert backend.asked.count("version") == 1
+
+
 @pytest.mark.parametrize("name", ["qwen-fast", "Qwen-Fast:latest"])
 async def test_names_are_compared_like_ollama_does(name: str) -> None:
     """`x` is `x:latest`, and case does not count (conformance 164)."""
@@ -281,7 +307,8 @@ async def test_unwatched_names_are_unknown_without_waiting() -> None:
 async def test_watches_a_real_server_for_free() -> None:
     """Against an Ollama on a socket: facts, outage and recovery, and not one model loaded."""
     sim = SimulatedOllama(speed=math.inf)
-    rules = replace(ON_DEMAND, interval_s=0.02)
+    pauses = {"doubtful_s": 0.05, "down_first_s": 0.05, "down_longest_s": 0.05}
+    rules = replace(ON_DEMAND, interval_s=0.2, **pauses)
     async with sim.serve() as base:
         control = OllamaControl(base)
         names = [model.name for model in default_fleet()]
