@@ -19,12 +19,16 @@ from routing.table import compile_table
 from routing.types import Plan, Privacy, RequestClass, RequestFacts, RoutingTable, Side
 from tests.support.routing_samples import CAPABLE_DEPLOYMENTS, ROSTER
 from tests.support.routing_strategies import fleet_snapshots, request_facts, table_mappings
+from tests.support.sizes import count
 
 DEPLOYMENTS = CAPABLE_DEPLOYMENTS
 REQUESTS = request_facts(DEPLOYMENTS, ROSTER)
 TABLES = table_mappings(DEPLOYMENTS, ROSTER)
 FLEETS = fleet_snapshots(DEPLOYMENTS)
-MOSTLY_REFUSED = settings(suppress_health_check=[HealthCheck.filter_too_much])
+MOSTLY_REFUSED = settings(
+    max_examples=count(quick=15, ci=30, full=2000),
+    suppress_health_check=[HealthCheck.filter_too_much],
+)
 """For what holds of plans only: three of four random requests get none."""
 
 

@@ -167,7 +167,7 @@ def check_for_local(body: dict[str, Any]) -> None:
     assert ("assistant", "assistant") not in pairwise(roles)
 
 
-@settings(max_examples=count(60, 200, 5000), deadline=None)
+@settings(max_examples=count(30, 80, 5000), deadline=None)
 @given(st.data(), st.sampled_from(list(THINKING)))
 def test_a_conversation_may_change_sides_at_any_turn(data: st.DataObject, thinking: str) -> None:
     """Whatever both sides said before, Claude gets only what it accepts, a local model too.
