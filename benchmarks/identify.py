@@ -7,7 +7,9 @@ rounds differ in the agent, so that nothing is measured from a warm string hash.
 object; times are microseconds.
 
 Steps, each measured by itself: `facts` (the system texts and the features of the request class),
-`prompt` (finding the prompt), `identify_plan` (signals to plan); `together` is all of them.
+`prompt` (finding the prompt), `identify_plan` (signals to plan); `together` is all of them. Each
+agent's first round is kept apart, as `first`: later ones find its long texts weighed
+(`pipeline.weighed_texts`).
 `yardstick` is a loop in C over 100 kB, timed in every round: what the machine does to all figures.
 """
 
@@ -26,6 +28,7 @@ from ccproxy.config.agent_files import load_prompts
 from ccproxy.config.roster import load_roster
 from ccproxy.config.routing_file import load_routing
 from ccproxy.config.settings import load_settings, routing_deployments
+from ccproxy.pipeline.weighed_texts import WeighedTexts
 from ccproxy.wire.content_facts import BodyFacts, call_features, system_texts
 from routing.identify import identify
 from routing.plan import build_plan
@@ -40,6 +43,7 @@ if TYPE_CHECKING:
 CONFIG: Final = Path(__file__).parents[1] / "config"
 SYSTEM_BYTES: Final = 100_000
 AIM_P99_US: Final = 300
+STEPS: Final = ("facts", "prompt", "identify_plan", "together", "yardstick")
 YARDSTICK: Final = b"yardstick " * (SYSTEM_BYTES // 10)
 HEADERS: Final = ((b"user-agent", b"claude-cli/2.1.329"), (b"x-claude-code-agent-id", b"a1"))
 
@@ -70,6 +74,7 @@ class Fleet:
         started = time.perf_counter()
         self.index = PromptIndex.build(self.prompts, self.roster.agents)
         self.build_ms = (time.perf_counter() - started) * 1000
+        self.weighed = WeighedTexts()
 
     def round(self, raw: bytes, times: dict[str, list[float]], expected: str | None) -> None:
         body: dict[str, Any] = orjson.loads(raw)
@@ -82,7 +87,7 @@ class Fleet:
         found = clock()
         facts = RequestFacts(
             body["model"],
-            content=BodyFacts(body),
+            content=BodyFacts(body, units_of=self.weighed.units),
             request_class=request_class,
             prompt_agent=finding.chosen,
             prompt_rivals=finding.rivals,
@@ -101,6 +106,10 @@ class Fleet:
         times["yardstick"].append((measured - planned) / 1000)
 
 
+def no_times() -> dict[str, list[float]]:
+    return {step: [] for step in STEPS}
+
+
 def measure(rounds: int) -> dict[str, Any]:
     fleet = Fleet()
     slugs = sorted(fleet.prompts)
@@ -113,17 +122,14 @@ def measure(rounds: int) -> dict[str, Any]:
     ):
         prompts = ["" if name == "unknown" else fleet.prompts[slug] for slug in slugs]
         raws = [body_of(prompt, found=found, trailing_space=trailing) for prompt in prompts]
-        times: dict[str, list[float]] = {
-            "facts": [],
-            "prompt": [],
-            "identify_plan": [],
-            "together": [],
-            "yardstick": [],
-        }
-        for number in range(rounds):
+        fleet.weighed = WeighedTexts()
+        first, later = no_times(), no_times()
+        for number in range(rounds + len(slugs)):
             at = number % len(slugs)
+            times = first if number < len(slugs) else later
             fleet.round(raws[at], times, slugs[at] if found else None)
-        results[name] = {step: summary(sample) for step, sample in times.items()}
+        results[name] = {step: summary(sample) for step, sample in later.items()}
+        results[name]["first"] = summary(first["together"])
     return {
         "agents": len(slugs),
         "prompts_bytes": sum(map(len, fleet.prompts.values())),

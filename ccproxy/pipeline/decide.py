@@ -9,13 +9,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from ccproxy.wire.content_facts import BodyFacts, call_features, system_texts
+from ccproxy.wire.estimate import units_of_text
 from routing.identify import authorise, identify
 from routing.plan import build_plan
 from routing.request_class import classify_call
 from routing.types import Privacy, RequestFacts
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from ccproxy.ports import Incoming, Routed
     from routing.capabilities import FleetSnapshot
@@ -67,6 +68,7 @@ def gather_facts(
     *,
     counting: bool,
     body_bytes: int | None = None,
+    units_of: Callable[[str], int] = units_of_text,
 ) -> RequestFacts:
     """Return what the request says; never raises, whatever the body holds.
 
@@ -77,6 +79,7 @@ def gather_facts(
         around: What the request itself does not say.
         counting: The request was sent to count_tokens.
         body_bytes: Length of the body's JSON; where it is known, a short one needs no estimate.
+        units_of: As of `wire.estimate.estimate_prompt`.
     """
     finding = state.prompts.find(system_texts(body))
     asked = state.table.asked_headers
@@ -101,7 +104,7 @@ def gather_facts(
         principal=around.principal,
         project=_text(incoming, PROJECT_HEADER),
         headers=headers,
-        content=BodyFacts(body, body_bytes),
+        content=BodyFacts(body, body_bytes, units_of),
         local_minute=around.local_minute,
     )
 

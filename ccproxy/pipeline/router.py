@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 from ccproxy.pipeline.decide import Circumstances, decide, gather_facts
 from ccproxy.pipeline.prefix_watch import Conversation
 from ccproxy.pipeline.refusals import routing_refusal
+from ccproxy.pipeline.weighed_texts import WeighedTexts
 from ccproxy.ports import Routed
 from ccproxy.wire.content_facts import BodyFacts
 from ccproxy.wire.notes import note
@@ -73,6 +74,7 @@ class Router:
         self._source = source
         self._fleet = fleet
         self._bindings = Bindings()
+        self._weighed = WeighedTexts()
 
     @property
     def state(self) -> RoutingState:
@@ -90,7 +92,13 @@ class Router:
         around = self._around(principal, key, now)
         body_bytes = len(request.decoded_body)
         facts = gather_facts(
-            incoming, request.body, state, around, counting=request.counting, body_bytes=body_bytes
+            incoming,
+            request.body,
+            state,
+            around,
+            counting=request.counting,
+            body_bytes=body_bytes,
+            units_of=self._weighed.units,
         )
         request.conversation = _conversation(incoming, principal, facts.request_class)
         if read_tokens := self._read_tokens(request.conversation):

@@ -9,12 +9,12 @@ from __future__ import annotations
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
-from ccproxy.wire.estimate import estimate_input_tokens, most_input_tokens
+from ccproxy.wire.estimate import estimate_input_tokens, most_input_tokens, units_of_text
 from ccproxy.wire.tool_loop import tool_loop_side
 from routing.request_class import OPENING_CHARS, CallFeatures
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from routing.types import Side
 
@@ -39,16 +39,28 @@ class BodyFacts:
     The body must not change meanwhile.
     """
 
-    def __init__(self, body: Mapping[str, Any], body_bytes: int | None = None) -> None:
-        """Look at nothing yet; `body_bytes` is the length of the body's JSON, if it is known."""
+    def __init__(
+        self,
+        body: Mapping[str, Any],
+        body_bytes: int | None = None,
+        units_of: Callable[[str], int] = units_of_text,
+    ) -> None:
+        """Look at nothing yet.
+
+        Args:
+            body: As it was parsed.
+            body_bytes: Length of the body's JSON, if it is known.
+            units_of: As of `estimate_prompt`.
+        """
         self._body = body
+        self._units_of = units_of
         self._body_bytes = body_bytes
         self._released: dict[str, object] | None = None
 
     @cached_property
     def input_tokens(self) -> int:
         """The estimate of the prompt, in tokens."""
-        return estimate_input_tokens(self._body)
+        return estimate_input_tokens(self._body, self._units_of)
 
     @property
     def input_tokens_at_most(self) -> int | None:

@@ -27,7 +27,7 @@ import binascii
 import re
 import string
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -52,6 +52,8 @@ _COMPACT_JSON_PERCENT: Final = 85
 tokens (`":"`, `","`)."""
 
 _UNITS_PER_TOKEN: Final = 50
+LONG_CHARS: Final = 4096
+"""Texts from here on are weighed one by one: system prompts, files, which come again."""
 _MOST_TOKENS_PER_BYTE: Final = 5
 """Text has at most 1.4; `{},` among the tools has most: three bytes for 7 tokens and its text."""
 
@@ -133,6 +135,11 @@ def text_units(data: bytes) -> int:
     )
 
 
+def units_of_text(text: str) -> int:
+    """Return `text_units` of a text; surrogates count as the three bytes that they would be."""
+    return text_units(text.encode("utf-8", "surrogatepass"))
+
+
 @dataclass(frozen=True, slots=True)
 class PromptEstimate:
     """The estimated tokens of a prompt."""
@@ -152,11 +159,15 @@ class _Tally:
     texts: list[str] = field(default_factory=list)
     blobs: list[bytes] = field(default_factory=list)
 
-    def total(self) -> PromptEstimate:
+    def total(self, units_of: Callable[[str], int]) -> PromptEstimate:
         """Return the fixed amounts plus the weight of all text, rounded up."""
-        text = "\n".join(self.texts).encode("utf-8", "surrogatepass")
+        long = [text for text in self.texts if len(text) >= LONG_CHARS]
+        short = [text for text in self.texts if len(text) < LONG_CHARS]
+        # Texts count as lines. No run that counts for less reaches across the end of a line.
+        line_ends = max(0, len(self.texts) - 1) - max(0, len(short) - 1)
+        units = units_of_text("\n".join(short)) + sum(map(units_of, long))
         json_units = sum(map(text_units, self.blobs))
-        units = text_units(text) + -(-json_units * _COMPACT_JSON_PERCENT // 100)
+        units += line_ends * _WEIGHTS[ord("\n")] - (-json_units * _COMPACT_JSON_PERCENT // 100)
         tokens = self.tokens - (-units // _UNITS_PER_TOKEN)
         return PromptEstimate(tokens + self.image_tokens, self.image_tokens)
 
@@ -169,16 +180,24 @@ class _Tally:
             self.texts.extend(_strings(value))
 
 
-def estimate_input_tokens(body: Mapping[str, Any]) -> int:
+def estimate_input_tokens(
+    body: Mapping[str, Any], units_of: Callable[[str], int] = units_of_text
+) -> int:
     """Return the tokens of `estimate_prompt`."""
-    return estimate_prompt(body).tokens
+    return estimate_prompt(body, units_of).tokens
 
 
-def estimate_prompt(body: Mapping[str, Any]) -> PromptEstimate:
+def estimate_prompt(
+    body: Mapping[str, Any], units_of: Callable[[str], int] = units_of_text
+) -> PromptEstimate:
     """Return the estimated input tokens of a parsed Messages body.
 
     Never raises: what is malformed counts for little, since validation refuses it anyway. base64
     payloads are not counted as text.
+
+    Args:
+        body: As it was parsed.
+        units_of: Weighs a text of `LONG_CHARS` or more, as `units_of_text` does.
     """
     tally = _Tally()
     _add_content(tally, body.get("system"))
@@ -190,7 +209,7 @@ def estimate_prompt(body: Mapping[str, Any]) -> PromptEstimate:
         tally.tokens += _TOOLS_PREAMBLE_TOKENS + _TOOL_TOKENS * len(tools)
         for tool in tools:
             tally.add_json(tool)
-    return tally.total()
+    return tally.total(units_of)
 
 
 def most_input_tokens(body_bytes: int) -> int:

@@ -16,7 +16,7 @@ def test_it_measures_every_case_and_step() -> None:
         "recognised, CRLF and spaces",
     }
     for steps in result["us"].values():
-        assert set(steps) == {"facts", "prompt", "identify_plan", "together", "yardstick"}
+        assert set(steps) == {"facts", "prompt", "identify_plan", "together", "yardstick", "first"}
         assert all(0 < times["p50"] <= times["p99"] for times in steps.values())
 
 
