@@ -27,7 +27,6 @@ from ccproxy.ports import AttemptFailed
 from ccproxy.wire.errors import ApiError
 from routing.failures import CONSEQUENCES, FailureClass
 from routing.retry import DEFAULT_RULES, GiveUp, Retry, after_failure
-from routing.types import Side
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -40,6 +39,8 @@ if TYPE_CHECKING:
 
 DETAIL_LIMIT: Final = 500
 """Characters of an upstream's words in the log."""
+RETRY_AFTER_DIGITS: Final = 9
+"""Of a `retry-after`; a longer one is no time."""
 LATE_NOTE: Final = "late_fallback"
 """What the outcome says of a fallback that the response's headers could not tell of."""
 PASSED_OVER: Final = "left_alone"
@@ -91,7 +92,11 @@ class Attempts:
             ApiError: No attempt answered, or the request itself is at fault.
         """
         reply = await self.next_reply()
-        return LateFallback(reply, self) if isinstance(reply, StreamReply) else reply
+        if isinstance(reply, StreamReply):
+            return LateFallback(reply, self)
+        if reply.failure is None:
+            self.content_begins()
+        return reply
 
     async def next_reply(self) -> Reply:
         """Return the reply of the next deployment that answers.
@@ -101,8 +106,9 @@ class Attempts:
         """
         while (name := self._next_name()) is not None:
             self._left.remove(name)
-            if self._pause_s:
-                await asyncio.sleep(self._pause_s)
+            pause_s, self._pause_s = self._pause_s, 0.0
+            if pause_s:
+                await asyncio.sleep(pause_s)
             if (reply := await self._reply_of(name)) is not None:
                 return reply
         raise self.refusal()
@@ -134,9 +140,9 @@ class Attempts:
         deployment, outcome = self._deployments[name], self._outcome
         outcome.deployment, outcome.route = name, deployment.side
         self._notes_before = len(outcome.notes)
-        # Only Claude counts by being asked.
-        is_asked = deployment.side is Side.CLAUDE or not self._request.counting
-        if is_asked and not self._leave.take(name):
+        # Counting asks no model, and has rate limits of its own (Claude's docs, "Token counting").
+        if not self._request.counting and not self._leave.take(name):
+            self._retries = 0
             outcome.attempts.append(f"{name}:{PASSED_OVER}")
             self._failures.append(_left_alone(name))
             return None
@@ -228,7 +234,8 @@ def _left_alone(name: str) -> AttemptFailed:
 def _failure_of(name: str, reply: Reply, failure: FailureClass) -> AttemptFailed:
     """Return an upstream's error answer as the failure it stands for."""
     waits = [value for key, value in reply.headers if key.lower() == b"retry-after"]
-    retry_after_s = int(waits[0]) if waits and waits[0].isdigit() else None
+    is_usable = waits and waits[0].isdigit() and len(waits[0]) <= RETRY_AFTER_DIGITS
+    retry_after_s = int(waits[0]) if is_usable else None
     return AttemptFailed(
         failure,
         f"{name} answered with HTTP {reply.status}.",

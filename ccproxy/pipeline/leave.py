@@ -1,7 +1,7 @@
 """The leave of one request to use a deployment, and what the deployment's health hears of it.
 
 Rules:
-1. An attempt is made with leave, and its end is told once.
+1. An attempt is made with leave, and its end is told once. Counting tokens needs none.
 2. A trial is told of as soon as an answer's content begins, so that a long answer does not keep a
    deployment on trial; what breaks later is then no news.
 3. A client that leaves, a deadline of the table's, a queue of our own and a bug say nothing.
@@ -60,7 +60,7 @@ class Leave:
     def answering(self) -> None:
         """Content of its answer has begun."""
         if self._held is not None and self._held[1].trial is not None:
-            self._health.report(*self._held, None)
+            self.ended(None)
 
     def failed(self, failed: AttemptFailed) -> None:
         """Tell how the attempt failed."""

@@ -116,13 +116,16 @@ class TranslatedDeployment:
                 FailureClass.CAPABILITY_MISSING, exc.message, error_code=exc.error_code
             ) from exc
 
+        # The stream keeps `learn`, and must not keep the request with its bytes.
+        request_id, notes, prompt_tokens = request.request_id, request.notes, request.prompt_tokens
+
         def learn(done: ModelDone) -> None:
             verdict = self._token_ratios.learn(
-                self.name, estimate, done.input_tokens, request_id=request.request_id
+                self.name, estimate, done.input_tokens, request_id=request_id
             )
-            request.notes.extend(verdict.notes)
-            counts = request.prompt_tokens.setdefault(self.name, Counter())
-            self._paces.learn(self.name, seen, done, counts, request_id=request.request_id)
+            notes.extend(verdict.notes)
+            counts = prompt_tokens.setdefault(self.name, Counter())
+            self._paces.learn(self.name, seen, done, counts, request_id=request_id)
 
         answer = Answer(request, call, input_tokens, self._limits.num_ctx, on_done=learn)
         if request.body["max_tokens"] == 0:

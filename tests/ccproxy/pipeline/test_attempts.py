@@ -20,7 +20,7 @@ class Reply:
     failure: FailureClass | None = None
     closed: bool = False
     status: int = 500
-    headers: tuple = ((b"Retry-After", b"70"),)
+    headers: tuple = ()
 
     async def aclose(self):
         self.closed = True
@@ -32,6 +32,7 @@ class Deployment:
 
     does: object
     side: Side = Side.LOCAL
+    headers: tuple = ((b"Retry-After", b"70"),)
     opened: int = 0
     replies: list = field(default_factory=list)
 
@@ -39,13 +40,14 @@ class Deployment:
         self.opened += 1
         if isinstance(self.does, Exception):
             raise self.does
-        reply = Reply(self.does)
+        reply = Reply(self.does, headers=self.headers)
         self.replies.append(reply)
         return reply
 
 
+@dataclass
 class Request:
-    counting = False
+    counting: bool = False
 
 
 NO_DEADLINE = Deadline()
@@ -59,7 +61,7 @@ def fails_now(failure):
     return AttemptFailed(failure, f"words of {failure}")
 
 
-async def run(*does, only_after=None, health=None, deadline=NO_DEADLINE):
+async def run(*does, only_after=None, health=None, deadline=NO_DEADLINE, counting=False):
     deployments = {
         f"d{number}": what if isinstance(what, Deployment) else Deployment(what)
         for number, what in enumerate(does)
@@ -68,7 +70,7 @@ async def run(*does, only_after=None, health=None, deadline=NO_DEADLINE):
     attempts = Attempts(
         list(deployments),
         deployments,
-        Request(),
+        Request(counting),
         outcome,
         leave=Leave(health or NotedHealth()),
         deadline=deadline,
@@ -254,6 +256,47 @@ async def test_a_moments_rate_limit_is_waited_for_before_another_answers():
     assert ["d0:rate_limit", "d0:rate_limit", "d1:ok"] == twice.attempts
 
 
+class Opening(NotedHealth):
+    """Leaves a deployment alone after its first failure, like a breaker that opens."""
+
+    def report(self, deployment, lease, failure, *, why="", wait_s=None):
+        super().report(deployment, lease, failure, why=why, wait_s=wait_s)
+        self.left_alone = {*self.left_alone, deployment}
+
+
+async def test_a_pause_is_made_once():
+    """Where the deployment that was waited for is left alone after all, the next is asked at once."""
+    limited = AttemptFailed(FailureClass.RATE_LIMIT, "slow down", retry_after_s=0.1)
+    began = monotonic()
+    _, outcome, _ = await run(limited, None, health=Opening())
+
+    assert ["d0:rate_limit", "d0:left_alone", "d1:ok"] == outcome.attempts
+    assert monotonic() - began < 0.19
+
+
+async def test_retries_of_one_are_not_counted_against_the_next():
+    """Also where the one that was to be tried again is left alone by then."""
+    limited = AttemptFailed(FailureClass.RATE_LIMIT, "slow down", retry_after_s=0.001)
+    lost = fails_now(FailureClass.CONNECT_ERROR)
+    health = Opening()
+    _, outcome, _ = await run(limited, Sequence([lost, None]), health=health)
+
+    assert ["d0:rate_limit", "d0:left_alone"] == outcome.attempts[:2]
+    assert ["d1:connect_error", "d1:left_alone"] == outcome.attempts[2:]
+
+
+@pytest.mark.parametrize("digits", [10, 400, 5000])
+async def test_a_wait_that_is_no_time(digits):
+    """It is as if none were named."""
+    endless = Deployment(FailureClass.RATE_LIMIT)
+    endless.headers = ((b"retry-after", b"9" * digits),)
+    health = NotedHealth()
+    _, outcome, _ = await run(endless, None, health=health)
+
+    assert ["d0:rate_limit", "d1:ok"] == outcome.attempts
+    assert [None] == health.waits_s
+
+
 async def test_attempts_are_counted():
     """Nobody is served by the sixth: five attempts are all that one request gets."""
     _, outcome, tried = await run(*[fails(FailureClass.OVERLOADED)] * 7)
@@ -312,3 +355,23 @@ async def test_every_failed_attempt_is_told():
     ] == health.heard
     assert [30, 70, None] == health.waits_s
     assert 0 == health.running
+
+
+async def test_a_trial_ends_when_the_answer_begins():
+    """A relayed answer of minutes does not keep a deployment from everybody else."""
+    health = NotedHealth(on_trial={"d0"})
+    await run(None, health=health)
+
+    assert [("d0", None)] == health.heard
+    assert 0 == health.running
+
+
+@pytest.mark.parametrize("side", list(Side))
+@pytest.mark.parametrize("does", [None, FailureClass.RATE_LIMIT], ids=["counted", "limited"])
+async def test_counting_is_no_news_of_a_deployment(does, side):
+    """Its rate limits are its own (Claude's docs, *Token counting*), and no model is asked."""
+    health = NotedHealth(left_alone={"d0"})
+    _, outcome, _ = await run(Deployment(does, side), health=health, counting=True)
+
+    assert [f"d0:{does or 'ok'}"] == outcome.attempts
+    assert [] == health.heard
