@@ -57,12 +57,14 @@ class BreakerRules:
         ValueError: It could never open, or never close.
     """
 
-    failures_to_open: int = 5
-    """Envoy's `consecutive_5xx`; half of the window, as Resilience4j's threshold of 50 %."""
+    failures_to_open: int = 10
+    """Ours, and in a row by default. Envoy's `consecutive_5xx` is 5; where three of ten requests fail
+    by chance, as with Claude's 529 in a busy hour, five of ten come up within minutes, and clients
+    that would be served at their next try would be refused."""
     of_last: int = 10
     """Helidon's `volume`."""
-    window_s: float = 600.0
-    """Ours: five timeouts in a row of one patient client still fall into it."""
+    window_s: float = 1800.0
+    """Ours: ten timeouts in a row of one patient client still fall into it."""
     first_open_s: float = 5.0
     """Polly's `BreakDuration`, LiteLLM's cooldown."""
     longest_open_s: float = 60.0

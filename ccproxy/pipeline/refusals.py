@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from ccproxy.wire.errors import ApiError, error_body, invalid_request
 from routing.errors import AgentForbidden, NoAttempt, RoutingError, UnknownAgent, UnknownModel
-from routing.failures import CONSEQUENCES
+from routing.failures import CONSEQUENCES, FailureClass
 
 if TYPE_CHECKING:
     from ccproxy.pipeline.request import Reply
@@ -42,7 +42,8 @@ def routing_refusal(exc: RoutingError) -> ApiError:
         case AgentForbidden():
             return ApiError(403, str(exc), should_retry=False)
         case NoAttempt(outage=True):
-            return ApiError(529, str(exc), should_retry=True)
+            wait_s = CONSEQUENCES[FailureClass.OVERLOADED].retry_after_s
+            return ApiError(529, str(exc), should_retry=True, retry_after_s=wait_s)
         case NoAttempt():
             return invalid_request(str(exc))
         case _:
