@@ -58,9 +58,9 @@ class BreakerRules:
     """
 
     failures_to_open: int = 10
-    """Ours, and in a row by default. Envoy's `consecutive_5xx` is 5; where three of ten requests fail
-    by chance, as with Claude's 529 in a busy hour, five of ten come up within minutes, and clients
-    that would be served at their next try would be refused."""
+    """Ours, and in a row by default. Envoy's `consecutive_5xx` is 5; where three of ten requests
+    fail by chance, as with Claude's 529 in a busy hour, five of ten come up within minutes, and
+    clients that would be served at their next try would be refused."""
     of_last: int = 10
     """Helidon's `volume`."""
     window_s: float = 1800.0

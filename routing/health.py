@@ -6,8 +6,8 @@ Observations come from real traffic and from probes alike. Rules:
 1. What nobody has observed is UNKNOWN; the first observation decides.
 2. UP becomes DOWN at a failure, when `failures_to_down` of the last `of_last` observations failed.
 3. DOWN becomes UP at a success, when the last `successes_to_up` observations succeeded.
-4. No change comes less than `dwell_s` after the one before it. A first DOWN, which one observation
-   decided, holds nobody up: a backend that starts a moment after us is UP as soon as rule 3 says so.
+4. No change comes less than `dwell_s` after the one before it. Only a first DOWN, which a single
+   observation decided, is left as soon as rule 3 says so: the backend may have started after us.
 5. Observations of one kind within `apart_s` count as one: fifty requests that break off in the same
    moment are one failure. A failure ends a row of successes in any case.
 6. Busy is not down, and a fault of ours is not the backend's: such an outcome is no observation.
