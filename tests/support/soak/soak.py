@@ -108,7 +108,8 @@ class Plan:
     recovery_s: float = 0.0
     """How long it may take, after the last fault, until every deployment serves again."""
     memory_growth_mib: float = 32.0
-    """What resident memory may grow between the end of the warm-up and the end."""
+    """What resident memory may grow between the end of the warm-up and the end: as much as what is
+    remembered of conversations may take (`prefix_watch.LIMIT_BYTES`)."""
     least_answered_share: float = 0.3
     """Of the requests whose clients stayed: fewer, and the soak says nothing."""
 
@@ -413,10 +414,11 @@ def _grown(before: dict[str, int], after: dict[str, int], by_more_than: int) -> 
 
 
 def _judge_memory(report: Report, watch: _Watch) -> None:
+    """Compare what was held at the least: an endless line takes megabytes for as long as it is read."""
     last_s = watch.rss[-1][0]
     warm = [rss for at_s, rss in watch.rss if at_s >= last_s * WARM_UP_SHARE]
     quarter = max(1, len(warm) // 4)
-    first, last = statistics.median(warm[:quarter]), statistics.median(warm[-quarter:])
+    first, last = min(warm[:quarter]), min(warm[-quarter:])
     growth_mib = (last - first) / 2**20
     if growth_mib > report.plan.memory_growth_mib:
         report.problems.append(f"memory grew by {growth_mib:.1f} MiB")
