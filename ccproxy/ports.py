@@ -31,7 +31,8 @@ class AttemptFailed(Exception):
         retry_after_s: What the upstream asked for, in whole seconds, or None.
         error_code: Documented `error.details.error_code`, or None.
         error_type: An upstream's own `error.type` that the client is to hear, or None.
-        was_asked: False where it failed before the upstream was asked: that says nothing of it.
+        tells_of_deployment: False where it failed before the upstream was asked, or because of
+            another model than the deployment's own.
         detail: For the log only.
     """
 
@@ -43,7 +44,7 @@ class AttemptFailed(Exception):
         retry_after_s: int | None = None,
         error_code: str | None = None,
         error_type: str | None = None,
-        was_asked: bool = True,
+        tells_of_deployment: bool = True,
         detail: str = "",
     ) -> None:
         """See the class."""
@@ -53,7 +54,7 @@ class AttemptFailed(Exception):
         self.retry_after_s = retry_after_s
         self.error_code = error_code
         self.error_type = error_type
-        self.was_asked = was_asked
+        self.tells_of_deployment = tells_of_deployment
         self.detail = detail
 
 

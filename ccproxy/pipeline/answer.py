@@ -36,6 +36,7 @@ class StreamReply:
     status = 200
     headers = _SSE_HEADERS
     needs_pings = True
+    tells_of_deployment = True
     failure: FailureClass | None = None
 
     def __init__(

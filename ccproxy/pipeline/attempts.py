@@ -240,6 +240,7 @@ def _failure_of(name: str, reply: Reply, failure: FailureClass) -> AttemptFailed
         failure,
         f"{name} answered with HTTP {reply.status}.",
         retry_after_s=retry_after_s,
+        tells_of_deployment=reply.tells_of_deployment,
     )
 
 

@@ -41,6 +41,7 @@ class LateFallback:
 
     status = 200
     needs_pings = True
+    tells_of_deployment = True
 
     def __init__(self, committed: StreamReply, attempts: Attempts) -> None:
         """`attempts` are those that led to the committed stream, and go on behind it."""

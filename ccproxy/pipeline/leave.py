@@ -64,7 +64,7 @@ class Leave:
 
     def failed(self, failed: AttemptFailed) -> None:
         """Tell how the attempt failed."""
-        if not failed.was_asked:
+        if not failed.tells_of_deployment:
             self._withdraw()
             return
         self.ended(failed.failure, why=failed.message, wait_s=failed.retry_after_s)

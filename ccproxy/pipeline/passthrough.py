@@ -23,6 +23,7 @@ from ccproxy.wire.thinking import limit_thinking
 from ccproxy.wire.usage import UsageTap
 from routing.failures import CONSEQUENCES, FailureClass, classify_status
 from routing.policies import ThinkingMode, ThinkingPolicy
+from routing.requested_model import tier_in
 from routing.types import Side
 
 if TYPE_CHECKING:
@@ -85,6 +86,8 @@ class PassthroughDeployment:
         except BaseException:
             self._slots.release()
             raise
+        if reply.failure is FailureClass.RATE_LIMIT:
+            reply.tells_of_deployment = self._is_asked_for_its_own(request)
         if request.overflow_is_trigger and reply.failure is FailureClass.CLIENT_FAULT:
             await reply.look_for_overflow()
         return reply
@@ -103,6 +106,16 @@ class PassthroughDeployment:
         if model != request.requested_model:
             edited = replace_model(edited, model)
         return edited
+
+    def _is_asked_for_its_own(self, request: MessagesRequest) -> bool:
+        """Return whether a request is for a model of the deployment's own tier.
+
+        With `ANY_MODEL` one deployment is asked for models of every tier, where others have failed.
+        Claude limits the rate of each model apart (Claude's docs, *Rate limits*).
+        """
+        if self._upstream_model != ANY_MODEL or self._base_model is None:
+            return True
+        return tier_in(self._model_for(request)) is tier_in(self._base_model)
 
     def _model_for(self, request: MessagesRequest) -> str:
         if self._upstream_model != ANY_MODEL:
@@ -126,6 +139,7 @@ class PassthroughReply:
     needs_pings = False
 
     content_started = True
+    tells_of_deployment = True
 
     def __init__(self, reply: BytesReply, release: Callable[[], None] = lambda: None) -> None:
         """Wrap an answer whose status and headers have arrived; `release` is called at its end."""

@@ -94,6 +94,11 @@ class Reply(Protocol):
         ...
 
     @property
+    def tells_of_deployment(self) -> bool:
+        """False where an error is about another model than the deployment's own."""
+        ...
+
+    @property
     def content_started(self) -> bool:
         """True once a piece of the model's own answer was among the chunks."""
         ...
@@ -151,6 +156,7 @@ class WholeReply:
     body: bytes
     usage: Usage
     needs_pings: bool = False
+    tells_of_deployment: bool = True
     content_started: bool = True
     failure: FailureClass | None = None
 

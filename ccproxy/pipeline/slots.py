@@ -69,7 +69,9 @@ class Slots:
                 await self._semaphore.acquire()
         except TimeoutError as exc:
             message = "All slots of this deployment are busy; try again soon."
-            raise AttemptFailed(FailureClass.OVERLOADED, message, was_asked=False) from exc
+            raise AttemptFailed(
+                FailureClass.OVERLOADED, message, tells_of_deployment=False
+            ) from exc
         finally:
             self._waiting -= 1
 

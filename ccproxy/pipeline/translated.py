@@ -187,7 +187,7 @@ class TranslatedDeployment:
         return AttemptFailed(
             FailureClass.CONNECT_ERROR,
             "Whether this model runs on this host is not known yet, and the request is local_only.",
-            was_asked=False,
+            tells_of_deployment=False,
         )
 
     def _room_for_answer(self, max_tokens: int, input_tokens: int) -> int | None:

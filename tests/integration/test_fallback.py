@@ -6,6 +6,7 @@ import hashlib
 import pytest
 
 from ccproxy.demo.claude_faults import Fault, FaultKind
+from routing.breaker import BreakerState
 from tests.support.http_wire import ask
 from tests.support.messages import CLAUDE, LOCAL, MIXED, turn
 from tests.support.proxy import running_proxy
@@ -431,3 +432,22 @@ async def test_a_local_model_asked_for_by_name_stays_alone(proxy):
 
 def claude_fault(kind, **settings):
     return Fault(FaultKind(kind), **settings)
+
+
+@pytest.mark.parametrize(("model", "is_news"), [(CLAUDE, False), ("claude-sonnet-4-5", True)])
+async def test_a_rate_limit_is_the_asked_models(model, is_news):
+    """Opus being limited takes Opus away from `claude-sonnet`, and no Sonnet: Claude limits each model."""
+    table = {
+        "version": 1,
+        "active_profile": "p",
+        "profiles": {"p": {"default": {"route": ["claude-sonnet"]}}},
+    }
+    async with running_proxy(routing=table) as proxy:
+        proxy.claude.faults.append(claude_fault("status", status=429, retry_after_s=60))
+        limited = await ask(
+            proxy.base_url, "/v1/messages", headers=proxy.headers, body=turn(model=model)
+        )
+        breaker = proxy.proxy.health.breakers["claude-sonnet"]
+
+    assert 429 == limited.status
+    assert is_news == (breaker.state is BreakerState.OPEN)

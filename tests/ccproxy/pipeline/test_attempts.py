@@ -19,6 +19,7 @@ from tests.support.health import NotedHealth
 class Reply:
     failure: FailureClass | None = None
     closed: bool = False
+    tells_of_deployment: bool = True
     status: int = 500
     headers: tuple = ()
 
@@ -338,7 +339,7 @@ async def test_all_are_to_be_left_alone():
 async def test_every_failed_attempt_is_told():
     """With what the upstream asks for; a queue of ours says nothing of the deployment."""
     health = NotedHealth()
-    queue = AttemptFailed(FailureClass.OVERLOADED, "our queue", was_asked=False)
+    queue = AttemptFailed(FailureClass.OVERLOADED, "our queue", tells_of_deployment=False)
     await run(
         fails(FailureClass.RATE_LIMIT),
         queue,
