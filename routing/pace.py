@@ -22,6 +22,8 @@ CLIENT_LIMIT_S: Final = 300.0
 LEAST_PREFILLS: Final = 2
 LEAST_READ_TOKENS: Final = 512
 """Of fewer, the time tells of the fixed cost of a call."""
+LEAST_READ_S: Final = 0.001
+"""No model reads `LEAST_READ_TOKENS` in less: what says so did not measure."""
 LEAST_READ_SHARE: Final = 0.75
 """Of a prompt: then it hardly matters what of the rest was read."""
 LEAST_LOAD_S: Final = 0.5
@@ -109,7 +111,8 @@ def with_reading(known: Pace, read_tokens: int, prompt_tokens: int, prefill_s: f
         prompt_tokens: All of it.
         prefill_s: How long that took.
     """
-    if read_tokens < max(LEAST_READ_TOKENS, LEAST_READ_SHARE * prompt_tokens) or prefill_s <= 0:
+    least_tokens = max(LEAST_READ_TOKENS, LEAST_READ_SHARE * prompt_tokens)
+    if read_tokens < least_tokens or prefill_s < LEAST_READ_S:
         return known
     seen, rate = read_tokens / prefill_s, known.prefill_tokens_per_s
     if rate is None:

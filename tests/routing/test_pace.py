@@ -13,6 +13,7 @@ from routing.content import StatedContent
 from routing.identify import UNKNOWN
 from routing.pace import (
     IDLE,
+    LEAST_READ_S,
     TOO_FAST,
     UNKNOWN_PACE,
     Occupancy,
@@ -48,8 +49,14 @@ def test_reading_is_learned_from_two_answers_on() -> None:
 
 @pytest.mark.parametrize(
     ("tokens", "prompt_tokens", "seconds"),
-    [(500, 500, 5.0), (1000, 2000, 1.0), (1000, 1000, 0.0), (100_000, 100_000, 1.0)],
-    ids=["too short", "half of it was held", "no time", "surely held"],
+    [
+        (500, 500, 5.0),
+        (1000, 2000, 1.0),
+        (1000, 1000, 0.0),
+        (100_000, 100_000, 1.0),
+        (512, 512, 2e-309),
+    ],
+    ids=["too short", "half of it was held", "no time", "surely held", "not measured"],
 )
 def test_what_teaches_nothing(tokens, prompt_tokens, seconds) -> None:
     """The very same object comes back."""
@@ -68,7 +75,8 @@ def test_a_pace_stays_within_what_was_seen(samples) -> None:
     pace = UNKNOWN_PACE
     for tokens, seconds in samples:
         pace = read(pace, tokens, seconds)
-    rates = [tokens / seconds for tokens, seconds in samples if tokens >= 512 and seconds > 0]
+    measured = [sample for sample in samples if sample[0] >= 512 and sample[1] >= LEAST_READ_S]
+    rates = [tokens / seconds for tokens, seconds in measured]
     rate = pace.prefill_tokens_per_s
     assert (rate is None) == (not rates)
     if rate is not None:
