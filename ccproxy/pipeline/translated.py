@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ccproxy.pipeline.answer import Answer, StreamReply, json_reply, open_stream, whole_answer
 from ccproxy.pipeline.checked_turn import checked_turn
-from ccproxy.pipeline.off_loop import off_loop
+from ccproxy.pipeline.off_loop import LARGE_BYTES, off_loop
 from ccproxy.ports import AttemptFailed, Usage
 from ccproxy.wire.errors import UnsupportedLocally
 from ccproxy.wire.estimate import estimate_prompt
@@ -169,8 +169,10 @@ class TranslatedDeployment:
         if request.local_only and facts.remote is not False:
             raise self._not_known_to_stay(facts)
         request.notes.extend(f"ignored={name}" for name in ignored_fields(request.body))
+        # A small image may have many pixels, and some kinds are made anew.
+        has_images = b'"image"' in request.decoded_body
         return await off_loop(
-            len(request.decoded_body),
+            LARGE_BYTES if has_images else len(request.decoded_body),
             normalise,
             request.body,
             facts,

@@ -1,10 +1,12 @@
-"""What a local attempt keeps while it streams."""
+"""What a local attempt keeps while it streams, and what it does beside the event loop."""
 
 import asyncio
 import gc
+import threading
 import weakref
 
 import orjson
+import pytest
 
 from ccproxy.pipeline.paces import Paces
 from ccproxy.pipeline.prefix_watch import PrefixWatch
@@ -29,7 +31,7 @@ class Talking:
 
 
 async def no_facts():
-    return ModelFacts()
+    return ModelFacts(supports_vision=True)
 
 
 def request_with(body):
@@ -48,12 +50,11 @@ def request_with(body):
     )
 
 
-async def test_a_stream_does_not_keep_the_request():
-    """Its bytes and its parsed body go once the answer has begun, however long that lasts."""
-    deployment = TranslatedDeployment(
+def deployment_of(upstream):
+    return TranslatedDeployment(
         "d",
         Side.LOCAL,
-        Talking(),
+        upstream,
         facts=no_facts,
         limits=ModelLimits(8192),
         slots=Slots(1),
@@ -61,6 +62,11 @@ async def test_a_stream_does_not_keep_the_request():
         prefixes=PrefixWatch({"d": 1}),
         paces=Paces(),
     )
+
+
+async def test_a_stream_does_not_keep_the_request():
+    """Its bytes and its parsed body go once the answer has begun, however long that lasts."""
+    deployment = deployment_of(Talking())
     turn = {"role": "user", "content": "hello"}
     body = Body(model="m", max_tokens=9, stream=True, messages=[turn])
     kept = weakref.ref(body)
@@ -75,3 +81,31 @@ async def test_a_stream_does_not_keep_the_request():
         assert kept() is None
     finally:
         await reply.aclose()
+
+
+class SeenFrom(dict):
+    """Notes which threads look for its system prompt."""
+
+    def __init__(self, **members):
+        super().__init__(**members)
+        self.threads = set()
+
+    def get(self, key, default=None):
+        if key == "system":
+            self.threads.add(threading.get_ident())
+        return super().get(key, default)
+
+
+@pytest.mark.parametrize("has_image", [True, False])
+async def test_images_are_made_anew_beside_the_event_loop(has_image):
+    """However few bytes they have; a short body without any is not worth a thread."""
+    kind = "image" if has_image else "text"
+    pixels = "R0lGODlhAQABAIAAAP///wAAACwAAAAAAQABAAACAkQBADs="
+    source = {"type": "base64", "media_type": "image/gif", "data": pixels}
+    block = {"type": kind, "source": source} if has_image else {"type": kind, "text": "hi"}
+    body = SeenFrom(model="m", max_tokens=9, messages=[{"role": "user", "content": [block]}])
+
+    reply = await deployment_of(Talking()).open(request_with(body))
+    await reply.aclose()
+
+    assert has_image == bool(body.threads - {threading.get_ident()})
