@@ -80,6 +80,7 @@ class LateFallback:
             except ApiError as refusal:
                 yield encode(error_event(refusal.error_type, refusal.message))
                 return
+            del failure  # its traceback holds what the attempt held
 
     def farewell(self, error_type: str, message: str) -> bytes:
         """Return an error event: what was sent ends on a frame boundary."""
