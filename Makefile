@@ -5,6 +5,9 @@
 .DELETE_ON_ERROR:
 MAKEFLAGS += --no-print-directory
 
+# The tests start hundreds of processes; compiling every module in each of them takes minutes.
+unexport PYTHONDONTWRITEBYTECODE
+
 ARGS ?=
 PYTEST_WORKERS ?= 2
 UV_VERSION := 0.13.8

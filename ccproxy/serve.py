@@ -65,18 +65,30 @@ def run(config: Path, host: str | None, port: int | None) -> None:
 
 
 class AnnouncingServer(uvicorn.Server):
-    """A server that says when clients are served."""
+    """A server that says when clients are served, and when no more are."""
 
-    def __init__(self, config: uvicorn.Config, on_start: Callable[[], None]) -> None:
-        """`on_start` is called once, after the app's own start."""
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        on_start: Callable[[], None],
+        on_stop: Callable[[], None] | None = None,
+    ) -> None:
+        """Keep what is called once: after the app's start, and before streams are waited for."""
         super().__init__(config)
         self._on_start = on_start
+        self._on_stop = on_stop
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start, then say so."""
         await super().startup(sockets)
         if self.started:
             self._on_start()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Say so, then wait for what runs."""
+        if self._on_stop is not None:
+            self._on_stop()
+        await super().shutdown(sockets)
 
 
 def server_config(app: ASGIApp, host: str, port: int, *, grace_s: int = GRACE_S) -> uvicorn.Config:

@@ -7,7 +7,6 @@ types, model, unload, thinking, tools, load, prompt, generation.
 from __future__ import annotations
 
 import asyncio
-import math
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from ccproxy.demo.ollama_faults import FaultKind
@@ -170,13 +169,12 @@ class _Answering:
         yield writer.done(generation, prompt, timing, calls=calls, counts=self._counts)
 
     async def _paced(self, lines: Iterator[bytes]) -> AsyncIterator[bytes]:
-        """Yield lines at the model's pace, on a schedule that does not drift."""
-        speed = self._machine.speed
-        interval = 1 / (self._model.decode_tokens_per_s * speed) if math.isfinite(speed) else 0.0
+        """Yield lines at the model's present pace, on a schedule that does not drift."""
         clock = asyncio.get_running_loop().time
         due = clock()
         for index, line in enumerate(lines):
-            due += interval
+            # A speed of infinity makes it nothing.
+            due += 1 / (self._model.decode_tokens_per_s * self._machine.speed)
             ahead = due - clock()
             if ahead > _MIN_SLEEP_S:
                 await asyncio.sleep(ahead)

@@ -23,7 +23,6 @@ from ccproxy.app import build_proxy
 from ccproxy.auth import create_token, list_tokens, revoke_token
 from ccproxy.config.settings import load_settings
 from ccproxy.demo.standin import simulated_upstreams
-from ccproxy.demo.traffic import send_traffic
 from ccproxy.observability.logs import configure_logging
 from ccproxy.serve import AnnouncingServer, server_config
 
@@ -132,13 +131,15 @@ async def _serve(
             settings = simulation.in_place_of_real(settings)
         proxy = build_proxy(settings)
         base_url = client_url(sockets)
+        stop = asyncio.Event()
         server = AnnouncingServer(
             server_config(proxy.app, settings.host, settings.port),
-            lambda: _introduce(console, settings, found, base_url),
+            on_start=lambda: _introduce(console, settings, found, base_url),
+            on_stop=stop.set,
         )
         if traffic:
             slugs = sorted(proxy.live.loaded.roster.agents)
-            await stack.enter_async_context(_traffic(settings, base_url, slugs))
+            await stack.enter_async_context(_traffic(settings, base_url, slugs, stop))
         await server.serve(sockets)
 
 
@@ -174,12 +175,16 @@ def _first_token(settings: Settings) -> str | None:
 
 
 @asynccontextmanager
-async def _traffic(settings: Settings, base_url: str, slugs: Sequence[str]) -> AsyncIterator[None]:
-    """Let a few agents of the roster send work while the block runs."""
+async def _traffic(
+    settings: Settings, base_url: str, slugs: Sequence[str], stop: asyncio.Event
+) -> AsyncIterator[None]:
+    """Let a few agents of the roster send work until `stop` is set or the block ends."""
+    # The SDK is most of what a start would import, and only traffic needs it.
+    from ccproxy.demo.traffic import send_traffic  # noqa: PLC0415
+
     _forget_traffic_token(settings)
     token = create_token(settings.tokens_file, TRAFFIC_TOKEN, scopes=(), agents=())
     step = max(1, len(slugs) // TRAFFIC_AGENTS)
-    stop = asyncio.Event()
     sending = asyncio.create_task(
         send_traffic(
             base_url,

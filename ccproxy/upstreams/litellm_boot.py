@@ -12,6 +12,7 @@ from __future__ import annotations
 import importlib
 import os
 import sys
+import warnings
 from typing import TYPE_CHECKING, Final, cast
 
 if TYPE_CHECKING:
@@ -26,6 +27,9 @@ _IMPORT_ENVIRONMENT: Final = {
 }
 """Read by LiteLLM while it is imported: use the packaged price map; do not load `.env`; let the
 records of other loggers be. Its own loggers are switched off, so nothing is left to redact."""
+_NEVER_BEGUN: Final = "coroutine '(BaseLLMHTTPHandler|OpenAIChatCompletion).*' was never awaited"
+"""What Python says when a call is cancelled while LiteLLM prepares it in a thread. Nothing was sent
+and nothing is held, so a client that gave up that early leaves no line in the log."""
 _PROXY_SERVER: Final = "litellm.proxy.proxy_server"
 
 
@@ -41,5 +45,6 @@ def load() -> Provider:
     modules[_PROXY_SERVER] = None
     # They stay: taking them back would race with a second load in this process.
     os.environ.update(_IMPORT_ENVIRONMENT)
+    warnings.filterwarnings("ignore", message=_NEVER_BEGUN, category=RuntimeWarning)
     provider = importlib.import_module("ccproxy.upstreams.litellm_provider")
     return cast("Provider", provider.LiteLLMProvider())

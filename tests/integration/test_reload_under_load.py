@@ -1,4 +1,4 @@
-"""Edits of the routing file while 50 streams run: none is disturbed, the next request sees them."""
+"""Edits of the routing file while many streams run: none is disturbed, the next request sees them."""
 
 import asyncio
 import re
@@ -12,12 +12,14 @@ from ccproxy.demo.ollama_server import SimulatedOllama
 from tests.support.http_wire import ask, wire
 from tests.support.messages import MIXED, turn
 from tests.support.proxy import TEST_SPEED, running_proxy
+from tests.support.sizes import count
 
-STREAMS = 50
+STREAMS = count(quick=12, ci=50, full=50)
 IN_FORCE_S = 3.0
 """Within this an edit serves."""
-SLOW = 1.0
-"""The models' pace while files are edited: 600 words take much longer than the edits."""
+SLOW = 0.3
+"""The models' pace while files are edited: the words take much longer than the edits."""
+WORDS = 180
 
 
 def table(deployment):
@@ -78,7 +80,7 @@ class Streams:
     async def begin(self):
         for _ in range(STREAMS):
             connection = await self._stack.enter_async_context(wire(self._proxy.base_url))
-            body = turn("Give me 600 words.", MIXED, stream=True, max_tokens=4000)
+            body = turn(f"Give me {WORDS} words.", MIXED, stream=True, max_tokens=4000)
             await connection.send("POST", "/v1/messages", self._proxy.headers, body)
             self._connections.append(connection)
         self.heads = [await each.read_head() for each in self._connections]
@@ -110,7 +112,7 @@ async def proxy():
 
 
 async def test_edits_while_streams_run(proxy, monkeypatch):
-    """50 streams are undisturbed by a good edit, a broken one and a rollback; each acts at once."""
+    """Streams are undisturbed by a good edit, a broken one and a rollback; each acts at once."""
     proxy.ollama.speed = SLOW
     async with AsyncExitStack() as stack:
         streams = Streams(proxy, stack)
@@ -147,7 +149,7 @@ async def test_edits_while_streams_run(proxy, monkeypatch):
         assert b"event: error" not in body
     texts = {b"".join(re.findall(rb'"text":"([^"]*)"', body)) for body in bodies}
     assert len(texts) == 1
-    assert len(texts.pop().split()) >= 600
+    assert len(texts.pop().split()) >= WORDS
 
 
 async def rolled_back(proxy, monkeypatch):

@@ -175,7 +175,7 @@ def test_a_huge_frame_is_passed_over() -> None:
         (b"application/json", b"zstd", [b"not zstd at all", b"more"]),
         (b"application/json", b"deflate", [b"", b"\x78 not deflate", b"more"]),
         (b"application/json", b"gzip, br", [MESSAGE]),
-        (b"application/json", b"gzip", [gzip.compress(b" " * (9 * MAX_JSON_BYTES))]),
+        (b"application/json", b"gzip", [gzip.compress(b" " * (9 * MAX_JSON_BYTES), 1)]),
         (b"application/json", b"", [b" " * MAX_JSON_BYTES, MESSAGE]),
         (SSE, b"", [b"event: message_start\ndata: {broken\n\n"]),
         (SSE, b"", [b'event: message_delta\ndata: {"usage": 3, "delta": []}\n\n']),
