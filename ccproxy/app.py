@@ -42,6 +42,7 @@ from ccproxy.observability.ledger_metrics import LedgerState, truncation_counter
 from ccproxy.observability.logs import RequestLog
 from ccproxy.observability.metrics import Metrics
 from ccproxy.observability.routing_metrics import RoutingState, reload_counter
+from ccproxy.pipeline.account import Account
 from ccproxy.pipeline.catalogue import ModelCatalogue
 from ccproxy.pipeline.exchange import Exchange
 from ccproxy.pipeline.explainer import Explainer
@@ -70,7 +71,8 @@ if TYPE_CHECKING:
     from ccproxy.ledger.ledger import Ledger
     from ccproxy.observability.decision_log import DecisionLog
     from ccproxy.ports import LearnedRatio, Outcome, OutcomeSink
-    from routing.types import AgentMatch
+    from routing.pricing import PriceList
+    from routing.types import AgentMatch, Roster
 
 _log = logging.getLogger(__name__)
 
@@ -104,6 +106,14 @@ class _DecisionSink:
                 table_version=routed.table_version,
                 body_bytes=routed.body_bytes,
             )
+
+
+@dataclass(frozen=True, slots=True)
+class _InForce:
+    """Implements `account.InForce`."""
+
+    prices: PriceList
+    roster: Roster
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +178,11 @@ def build_proxy(
     )
     metrics.registry.register(HealthStates(fleet.health, fleet.probes))
     metrics.registry.register(RoutingState(lambda: live.rejected is not None, decisions))
-    sinks: list[OutcomeSink] = [metrics, _DecisionSink(decisions)]
+    sinks: list[OutcomeSink] = [
+        metrics,
+        _DecisionSink(decisions),
+        Account(ledger.put, lambda: _InForce(live.loaded.table.prices, live.loaded.roster)),
+    ]
     if log_requests:
         sinks.append(RequestLog())
     sink = _Sinks(sinks)

@@ -336,10 +336,12 @@ def _translated(
     )
     upstream = LiteLLMUpstream(runtime, target)
     is_ollama = deployment.is_ollama
+    known = to_routing_deployment(deployment)
     return TranslatedDeployment(
         deployment.name,
-        to_routing_deployment(deployment).side,
+        known.side,
         upstream,
+        model=known.upstream_model,
         facts=_facts_source(deployment, monitor if is_ollama else None),
         limits=ModelLimits(
             deployment.num_ctx, deployment.max_output_tokens, deployment.max_input_tokens

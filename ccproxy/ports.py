@@ -220,6 +220,8 @@ class Usage:
     response_model: str | None = None
     stop_reason: str | None = None
     extra: dict[str, Any] = field(default_factory=dict)
+    """What else an upstream's `usage` said; of a local model `load_s`, `prefill_s`, `queue_s`, and
+    `input_tokens_estimated` or `output_tokens_estimated` where a count is ours."""
 
 
 # --- the client's end --------------------------------------------------------------------------
@@ -326,6 +328,31 @@ class Ending(StrEnum):
     """The client sent the same turn again, and that one was served."""
 
 
+ANSWERED = "ok"
+"""Result of an attempt whose answer was relayed."""
+UNFINISHED = "unfinished"
+"""Result of an attempt that was called off before it answered: the client left, or was told of a
+deadline."""
+
+
+@dataclass(slots=True)
+class AttemptRecord:
+    """One attempt of a request, as it went."""
+
+    deployment: str
+    route: str
+    """`local`, `claude` or `other`."""
+    result: str
+    """`ANSWERED`, `UNFINISHED`, a failure class; `left_alone` where nobody was asked."""
+    upstream_model: str = ""
+    """What was asked for there."""
+    began_at: float = 0.0
+    """Monotonic seconds."""
+    took_s: float = 0.0
+    """Until its answer was relayed to the end, or it failed."""
+    usage: Usage = field(default_factory=Usage)
+
+
 @dataclass(slots=True)
 class Outcome:
     """Everything worth knowing about one finished request; no content, no credential."""
@@ -341,8 +368,8 @@ class Outcome:
     requested_model: str = ""
     deployment: str = ""
     route: str = ""
-    attempts: list[str] = field(default_factory=list)
-    """`deployment:failure_class` or `deployment:ok`, in order."""
+    attempt_records: list[AttemptRecord] = field(default_factory=list)
+    """In order."""
     status: int = 0
     ending: Ending = Ending.COMPLETED
     stream: bool = False
@@ -364,6 +391,27 @@ class Outcome:
     prompt_tokens: dict[str, Counter[str]] = field(default_factory=dict)
     """By deployment: prompt tokens of local models that were `reused` from what they had read
     before, or `evaluated` anew."""
+
+    @property
+    def attempts(self) -> list[str]:
+        """`deployment:failure_class` or `deployment:ok`, in order."""
+        return [f"{each.deployment}:{each.result}" for each in self.attempt_records]
+
+    def attempt_begins(self, upstream_model: str = "") -> None:
+        """Say that `deployment` is being asked."""
+        self.attempt_records.append(
+            AttemptRecord(
+                self.deployment, self.route, UNFINISHED, upstream_model, began_at=monotonic()
+            )
+        )
+
+    def attempt_ended(self, result: str, usage: Usage | None = None) -> None:
+        """Say how the latest attempt ended, or that it came to another end than it seemed to."""
+        latest = self.attempt_records[-1]
+        latest.result = result
+        latest.took_s = monotonic() - latest.began_at
+        if usage is not None:
+            latest.usage = usage
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,9 @@ from sqlalchemy.pool import StaticPool
 
 from ccproxy.ledger.ledger import LedgerDownError
 from ccproxy.ledger.migrate import bring_up_to_date
-from ccproxy.ledger.tables import WRITERS, load_ratios
+from ccproxy.ledger.writers import RequestWriter, load_ratios, save_ratios
+from ccproxy.ports import LearnedRatio
+from ccproxy.rows import RequestRow
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -32,7 +34,6 @@ if TYPE_CHECKING:
     from sqlalchemy.engine import URL
 
     from ccproxy.ledger.ledger import Row
-    from ccproxy.ports import LearnedRatio
 
 LOCK_WAIT_S: Final = 2.0
 """How long a transaction waits for another program's lock, e.g. that of a backup."""
@@ -77,6 +78,7 @@ class SqlDatabase:
         self._name = name
         self._file = file
         self._file_id = _identity(file)
+        self._requests = RequestWriter()
 
     def prepare(self) -> None:
         """Bring the schema up to date.
@@ -92,11 +94,17 @@ class SqlDatabase:
         if self._file is not None and _identity(self._file) != self._file_id:
             # SQLite would go on writing into a file that has no name any more.
             raise LedgerDownError(f"{self._name} was removed or replaced")
-        with self._transaction() as connection:
-            for kind, write in WRITERS.items():
-                matching = [row for row in rows if type(row) is kind]
-                if matching:
-                    write(connection, matching)
+        ratios = [row for row in rows if isinstance(row, LearnedRatio)]
+        finished = [row for row in rows if isinstance(row, RequestRow)]
+        try:
+            with self._transaction() as connection:
+                if ratios:
+                    save_ratios(connection, ratios)
+                if finished:
+                    self._requests.save(connection, finished)
+        except BaseException:
+            self._requests.forget()
+            raise
 
     def learned_ratios(self) -> Sequence[LearnedRatio]:
         """Return what was saved; see `ledger.Database`."""

@@ -18,9 +18,10 @@ if TYPE_CHECKING:
     from typing import TypeAlias
 
     from ccproxy.ports import LearnedRatio
+    from ccproxy.rows import RequestRow
 
-    Row: TypeAlias = LearnedRatio
-    """Everything that can be put; `ccproxy.ledger.tables` says where each kind goes."""
+    Row: TypeAlias = LearnedRatio | RequestRow
+    """Everything that can be put; `ccproxy.ledger.writers` says where each kind goes."""
 
 WAITING_LIMIT: Final = 10_000
 """Rows that may wait for the database."""

@@ -1,26 +1,51 @@
-"""The tables, and which rows go where.
+"""The tables. A test compares them with the migrations.
 
-To add one: a frozen dataclass in `ccproxy.ports`, a table and a writer here, a step in `migrations`
-and its name in `SCHEMA_VERSION`. A test compares tables and migrations.
+To add one: a frozen dataclass of rows, a table here, a writer in `writers`, a step in `migrations`
+and its name in `SCHEMA_VERSION`.
+
+What requests are told apart by stands once in `dimensions`; `requests` and `attempts` have a row
+each and are thrown away after a while; `hourly` has their sums, kept in the same transaction, and
+stays.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from dataclasses import fields
+from typing import Any, Final
 
-from sqlalchemy import Column, Float, Integer, MetaData, String, Table, delete, insert, select
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Float,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    UniqueConstraint,
+)
 
-from ccproxy.ports import LearnedRatio
+from ccproxy.rows import Dimensions
+from routing.pricing import TokenCounts
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-
-    from sqlalchemy import Connection
-
-SCHEMA_VERSION: Final = "0001"
+SCHEMA_VERSION: Final = "0002"
 """The newest step of `migrations`; here too, so that a current database needs no Alembic."""
 
+DIMENSIONS: Final = tuple(each.name for each in fields(Dimensions))
+TOKENS: Final = tuple(each.name for each in fields(TokenCounts))
+MS_PER_HOUR: Final = 3_600_000
+
 metadata: Final = MetaData()
+
+
+def _row_number() -> Column[Any]:
+    # SQLite numbers rows by itself only in a column of exactly this type.
+    return Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True)
+
+
+def _token_columns() -> list[Column[Any]]:
+    return [Column(name, BigInteger, nullable=False) for name in TOKENS]
+
 
 token_ratios: Final = Table(
     "token_ratios",
@@ -32,44 +57,84 @@ token_ratios: Final = Table(
     Column("updated_at_s", Float, nullable=False),
 )
 
+dimensions: Final = Table(
+    "dimensions",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    *(Column(name, String(256), nullable=False) for name in DIMENSIONS),
+    UniqueConstraint(*DIMENSIONS, name="dimensions_once"),
+)
 
-def save_ratios(connection: Connection, rows: Sequence[LearnedRatio]) -> None:
-    """Put ratios in the place of earlier ones; of several for one deployment the last counts."""
-    latest = {(row.deployment, row.model): row for row in rows}
-    table = token_ratios
-    for deployment, model in latest:
-        connection.execute(
-            delete(table).where(table.c.deployment == deployment, table.c.model == model)
-        )
-    connection.execute(
-        insert(table),
-        [
-            {
-                "deployment": row.deployment,
-                "model": row.model,
-                "ratio": row.ratio,
-                "samples": row.samples,
-                "updated_at_s": row.updated_at_s,
-            }
-            for row in latest.values()
-        ],
-    )
+requests: Final = Table(
+    "requests",
+    metadata,
+    _row_number(),
+    Column("request_id", String(64), nullable=False, index=True),
+    Column("at_ms", BigInteger, nullable=False, index=True),
+    Column("dimension_id", Integer, nullable=False),
+    Column("status", Integer, nullable=False),
+    Column("ending", String(32), nullable=False),
+    Column("failure", String(32), nullable=False),
+    Column("stream", Boolean, nullable=False),
+    Column("table_version", String(64), nullable=False),
+    *_token_columns(),
+    Column("thinking_tokens", BigInteger),
+    Column("estimated", Boolean, nullable=False),
+    Column("queue_s", Float),
+    Column("load_s", Float),
+    Column("prefill_s", Float),
+    Column("ttft_s", Float),
+    Column("total_s", Float, nullable=False),
+    Column("tokens_per_s", Float),
+    Column("cost_microusd", BigInteger),
+    Column("wasted_microusd", BigInteger),
+    Column("would_cost_low_microusd", BigInteger),
+    Column("would_cost_microusd", BigInteger),
+    Column("would_cost_high_microusd", BigInteger),
+)
 
+attempts: Final = Table(
+    "attempts",
+    metadata,
+    _row_number(),
+    Column("request_id", String(64), nullable=False, index=True),
+    Column("at_ms", BigInteger, nullable=False, index=True),
+    Column("dimension_id", Integer, nullable=False),
+    Column("number", Integer, nullable=False),
+    Column("result", String(32), nullable=False),
+    *_token_columns(),
+    Column("after_s", Float, nullable=False),
+    Column("total_s", Float, nullable=False),
+    Column("cost_microusd", BigInteger),
+)
 
-def load_ratios(connection: Connection) -> list[LearnedRatio]:
-    """Return every saved ratio."""
-    table = token_ratios
-    columns = (
-        table.c.deployment,
-        table.c.model,
-        table.c.ratio,
-        table.c.samples,
-        table.c.updated_at_s,
-    )
-    return [LearnedRatio(*row) for row in connection.execute(select(*columns))]
+hourly: Final = Table(
+    "hourly",
+    metadata,
+    Column("hour", Integer, primary_key=True, autoincrement=False),
+    Column("dimension_id", Integer, primary_key=True, autoincrement=False),
+    Column("ending", String(32), primary_key=True),
+    Column("requests", BigInteger, nullable=False),
+    Column("fallbacks", BigInteger, nullable=False),
+    Column("unpriced", BigInteger, nullable=False),
+    *_token_columns(),
+    Column("thinking_tokens", BigInteger, nullable=False),
+    Column("cost_microusd", BigInteger, nullable=False),
+    Column("wasted_microusd", BigInteger, nullable=False),
+    Column("compared", BigInteger, nullable=False),
+    Column("would_cost_low_microusd", BigInteger, nullable=False),
+    Column("would_cost_microusd", BigInteger, nullable=False),
+    Column("would_cost_high_microusd", BigInteger, nullable=False),
+    Column("answers", BigInteger, nullable=False),
+    Column("ttft_s", Float, nullable=False),
+    Column("answer_s", Float, nullable=False),
+    Column("total_s", Float, nullable=False),
+)
+"""Sums by hour since the epoch: `fallbacks` of requests that somebody else than the first answered,
+`unpriced` of those whose cost is not known, `compared` of those with a `would_cost`; `answers`,
+`ttft_s` and `answer_s` (first to last byte) of those that answered."""
 
-
-WRITERS: Final[Mapping[type, Callable[[Connection, Sequence[LearnedRatio]], None]]] = {
-    LearnedRatio: save_ratios,
-}
-"""By the class of the rows."""
+KEYS_OF_HOURLY: Final = ("hour", "dimension_id", "ending")
+"""What a row of `hourly` is the sum for."""
+SUMS: Final = tuple(c.name for c in hourly.columns if c.name not in KEYS_OF_HOURLY)
+"""Columns of `hourly` that add up."""

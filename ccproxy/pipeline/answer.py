@@ -58,7 +58,7 @@ class StreamReply:
     @property
     def usage(self) -> Usage:
         """The model's counts, or our estimates where it gave none."""
-        return self._answer.assembler.usage()
+        return self._answer.usage()
 
     async def chunks(self) -> AsyncIterator[bytes]:
         """Yield SSE bytes, `message_start` first.
@@ -105,6 +105,7 @@ class Answer:
         """`input_tokens` stands until the model has counted, as `on_done` hears."""
         body = request.body
         self.complete = False
+        self._queue_s: float | None = None
         self.arrived_at = request.arrived_at
         self._notes = request.notes
         self._on_done = on_done
@@ -144,6 +145,17 @@ class Answer:
         if self.complete:
             self._notes.extend(assembler.notes)
         return self._emit(events)
+
+    def admitted(self, waited_s: float) -> None:
+        """Hear how long the answer waited for a slot."""
+        self._queue_s = waited_s
+
+    def usage(self) -> Usage:
+        """Return the counts so far, and the model's own timings."""
+        usage = self.assembler.usage()
+        if self._queue_s is not None:
+            usage.extra["queue_s"] = self._queue_s
+        return usage
 
     def message(self) -> dict[str, Any]:
         """Return the folded Message of a finished answer."""
@@ -196,7 +208,7 @@ async def whole_answer(
         async for item in source:
             answer.feed(item)
             if answer.complete:
-                return json_reply(answer.message(), answer.assembler.usage())
+                return json_reply(answer.message(), answer.usage())
         raise _broke_off()
     finally:
         await source.aclose()

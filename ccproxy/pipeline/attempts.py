@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Final
 from ccproxy.pipeline.answer import StreamReply
 from ccproxy.pipeline.late_fallback import LateFallback
 from ccproxy.pipeline.refusals import refusal_after
-from ccproxy.ports import AttemptFailed
+from ccproxy.ports import ANSWERED, UNFINISHED, AttemptFailed, AttemptRecord
 from ccproxy.wire.errors import ApiError
 from routing.failures import CONSEQUENCES, FailureClass
 from routing.retry import DEFAULT_RULES, GiveUp, Retry, after_failure
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from ccproxy.pipeline.deadline import Deadline
     from ccproxy.pipeline.leave import Leave
     from ccproxy.pipeline.request import MessagesRequest, Reply, Served
-    from ccproxy.ports import Outcome
+    from ccproxy.ports import Outcome, Usage
     from routing.retry import RetryRules
 
 DETAIL_LIMIT: Final = 500
@@ -113,12 +113,12 @@ class Attempts:
                 return reply
         raise self.refusal()
 
-    def passes_on(self, failed: AttemptFailed) -> bool:
+    def passes_on(self, failed: AttemptFailed, usage: Usage) -> bool:
         """Return whether somebody may answer for a committed stream that failed without content.
 
         What answers then goes into a response whose headers are out, and which has no coding.
         """
-        self._outcome.attempts.pop()
+        self._outcome.attempt_records[-1].usage = usage
         self._note_failure(failed)
         self._leave.failed(failed)
         if not self._goes_on_after(failed):
@@ -126,6 +126,13 @@ class Attempts:
         self._outcome.notes.append(LATE_NOTE)
         self._request = self._request.for_plain_answer()
         return True
+
+    def missed_deadline(self) -> None:
+        """Take note that there was no time for more."""
+        records, outcome = self._outcome.attempt_records, self._outcome
+        if not records or records[-1].result != UNFINISHED:
+            outcome.attempt_begins()
+        outcome.attempt_ended(FailureClass.TIMEOUT_FIRST_BYTE)
 
     def content_begins(self) -> None:
         """Nothing further is tried from here on."""
@@ -143,11 +150,13 @@ class Attempts:
         # Counting asks no model, and has rate limits of its own (Claude's docs, "Token counting").
         if not self._request.counting and not self._leave.take(name):
             self._retries = 0
-            outcome.attempts.append(f"{name}:{PASSED_OVER}")
+            outcome.attempt_records.append(AttemptRecord(name, deployment.side, PASSED_OVER))
             self._failures.append(_left_alone(name))
             return None
         self._made += 1
+        outcome.attempt_begins()
         try:
+            outcome.attempt_records[-1].upstream_model = deployment.model_for(self._request)
             reply = await deployment.open(self._request)
         except AttemptFailed as failed:
             self._note_failure(failed)
@@ -210,7 +219,7 @@ class Attempts:
 
     def _note(self, failure: FailureClass | None) -> None:
         self.last_failure = failure
-        self._outcome.attempts.append(f"{self._outcome.deployment}:{failure or 'ok'}")
+        self._outcome.attempt_ended(failure or ANSWERED)
 
 
 def log_failure(name: str, failed: AttemptFailed, outcome: Outcome) -> None:

@@ -29,7 +29,6 @@ from ccproxy.wire.content_coding import check_charset, decode_body
 from ccproxy.wire.errors import invalid_request
 from ccproxy.wire.ids import mint_request_id
 from ccproxy.wire.json_body import parse_json_object
-from routing.failures import FailureClass
 from routing.retry import DEFAULT_RULES
 from routing.types import Side
 
@@ -167,7 +166,7 @@ class Exchange:
                 leave.reply = await attempts.first_reply()
                 return leave.reply
         except DeadlineMissed as exc:
-            outcome.attempts.append(f"{outcome.deployment}:{FailureClass.TIMEOUT_FIRST_BYTE}")
+            attempts.missed_deadline()
             outcome.notes.append(DEADLINE_NOTE)
             raise deadline_refusal(exc) from exc
 

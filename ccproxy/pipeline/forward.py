@@ -24,7 +24,7 @@ from ccproxy.pipeline.off_loop import off_loop
 from ccproxy.pipeline.passthrough import PassthroughReply
 from ccproxy.pipeline.refusals import reply_headers, routing_refusal
 from ccproxy.pipeline.relay import relay
-from ccproxy.ports import AttemptFailed, ClientGone, ForwardedRequest, Outcome
+from ccproxy.ports import ANSWERED, AttemptFailed, ClientGone, ForwardedRequest, Outcome
 from ccproxy.wire.content_coding import decode_body
 from ccproxy.wire.errors import ApiError, invalid_request
 from ccproxy.wire.history import strip_batch
@@ -80,13 +80,14 @@ class ApiForwarder:
             _keep_to_own_batches(incoming, path, principal)
             incoming, body = await self._body(incoming, path, principal, client, outcome)
             async with client.watched():
+                outcome.attempt_begins()
                 try:
                     reply = await _send(upstream, incoming, body)
                 except AttemptFailed as failed:
-                    outcome.attempts.append(f"{outcome.deployment}:{failed.failure}")
+                    outcome.attempt_ended(failed.failure)
                     log_failure(outcome.deployment, failed, outcome)
                     raise
-                outcome.attempts.append(f"{outcome.deployment}:{reply.failure or 'ok'}")
+                outcome.attempt_ended(reply.failure or ANSWERED)
                 outcome.status = reply.status
                 await relay(reply, client, reply_headers(reply, outcome), outcome)
 

@@ -102,7 +102,7 @@ class LateFallback:
             _log.warning("answer broke off: %s: %s", failed.failure, failed.detail[:500])
             self.failure = failed.failure
             raise refusal_after(failed)
-        if not attempts.passes_on(failed):
+        if not attempts.passes_on(failed, self.usage):
             self.failure = failed.failure
             raise attempts.refusal()
         await self.aclose()

@@ -94,7 +94,7 @@ class PassthroughDeployment:
 
     def _edited(self, request: MessagesRequest) -> bytes:
         """Return the body for Claude, the very same object where nothing had to be edited."""
-        model = self._model_for(request)
+        model = self.model_for(request)
         stripped = strip_local_blocks(request.decoded_body)
         request.notes.extend(stripped.notes())
         policy, why = request.thinking, f"thinking={request.thinking.mode}"
@@ -115,9 +115,10 @@ class PassthroughDeployment:
         """
         if self._upstream_model != ANY_MODEL or self._base_model is None:
             return True
-        return tier_in(self._model_for(request)) is tier_in(self._base_model)
+        return tier_in(self.model_for(request)) is tier_in(self._base_model)
 
-    def _model_for(self, request: MessagesRequest) -> str:
+    def model_for(self, request: MessagesRequest) -> str:
+        """Return the id that Claude is asked for; see `Served.model_for`."""
         if self._upstream_model != ANY_MODEL:
             return self._upstream_model
         if self.name in request.asks:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 from ccproxy.pipeline.deadline import DEADLINE_NOTE, Deadline, DeadlineMissed
 from ccproxy.pipeline.duplicates import TAKEN_OVER
 from ccproxy.pipeline.request import BUG, STOPPING
-from ccproxy.ports import AttemptFailed, ClientGone, Ending
+from ccproxy.ports import ANSWERED, AttemptFailed, ClientGone, Ending
 from ccproxy.wire.events import PING
 from routing.failures import FailureClass
 
@@ -81,9 +81,10 @@ async def relay(
         # A client that takes nothing must not keep the upstream at work.
         await reply.aclose()
         outcome.usage = reply.usage
+        if outcome.attempt_records[-1].result == ANSWERED:
+            outcome.attempt_ended(reply.failure or ANSWERED, outcome.usage)
         if reply.failure is not None and reply.status < 400:
             outcome.ending = Ending.BROKEN
-            outcome.attempts[-1] = f"{outcome.deployment}:{reply.failure}"
         await _say_farewell(client, ending)
 
 

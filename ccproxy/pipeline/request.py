@@ -137,6 +137,14 @@ class Served(Protocol):
         """Which kind of upstream it is."""
         ...
 
+    def model_for(self, request: MessagesRequest) -> str:
+        """Return which of the upstream's models is asked.
+
+        Raises:
+            AttemptFailed: CAPABILITY_MISSING: there is none for this request.
+        """
+        ...
+
     async def open(self, request: MessagesRequest) -> Reply:
         """Start an attempt and wait until it answers.
 

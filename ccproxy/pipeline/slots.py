@@ -26,7 +26,7 @@ QUEUE_TIMEOUT_S: Final = 120.0
 """The longest wait for a slot; then another deployment is tried or the client hears 529."""
 
 
-def _ignore(_held_s: float) -> None:
+def _ignore(_seconds: float) -> None:
     """Tell nobody."""
 
 
@@ -80,14 +80,20 @@ class Slots:
         if self._semaphore is not None:
             self._semaphore.release()
 
-    async def admitted(self, source: AsyncGenerator[Item]) -> AsyncGenerator[Item]:
+    async def admitted(
+        self, source: AsyncGenerator[Item], on_admitted: Callable[[float], None] = _ignore
+    ) -> AsyncGenerator[Item]:
         """Yield from `source` once a slot is free; the slot is held until the end.
+
+        `on_admitted` hears how many seconds that took.
 
         Raises:
             AttemptFailed: OVERLOADED, when no slot came free in time.
         """
+        asked_at = monotonic()
         await self.acquire()
         admitted_at = monotonic()
+        on_admitted(admitted_at - asked_at)
         self._busy += 1
         try:
             async with aclosing(source):

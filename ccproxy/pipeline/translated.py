@@ -72,6 +72,7 @@ class TranslatedDeployment:
         side: Side,
         upstream: ModelUpstream,
         *,
+        model: str,
         facts: Callable[[], Awaitable[ModelFacts]],
         limits: ModelLimits,
         slots: Slots,
@@ -81,10 +82,14 @@ class TranslatedDeployment:
         patience_s: float = PATIENCE_S,
         strict: bool = False,
     ) -> None:
-        """`facts` answers within a second and loads nothing; `strict` is `validate_request`'s."""
+        """Take one model, `model` by its upstream's name.
+
+        `facts` answers within a second and loads nothing; `strict` is `validate_request`'s.
+        """
         self.name = name
         self.side = side
         self.upstream = upstream
+        self._model = model
         self._facts = facts
         self._limits = limits
         self._slots = slots
@@ -93,6 +98,10 @@ class TranslatedDeployment:
         self._paces = paces
         self._patience_s = patience_s
         self._strict = strict
+
+    def model_for(self, _request: MessagesRequest) -> str:
+        """Return the upstream's name of the model; see `Served.model_for`."""
+        return self._model
 
     async def open(self, request: MessagesRequest) -> WholeReply | StreamReply:
         """Validate, translate and wait for the model's first word; see `Served.open`."""
@@ -135,7 +144,7 @@ class TranslatedDeployment:
         turn = checked_turn(
             self.upstream, call, _wanted(request.body, call), counts=counts, notes=request.notes
         )
-        source = self._slots.admitted(turn)
+        source = self._slots.admitted(turn, answer.admitted)
         if request.stream:
             return await open_stream(answer, source, patience_s=self._patience_s)
         return await whole_answer(answer, source)

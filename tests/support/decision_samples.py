@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import orjson
 
 from ccproxy.observability.decisions import decision_line, from_line
-from ccproxy.ports import Ending, Outcome, Usage
+from ccproxy.ports import AttemptRecord, Ending, Outcome, Usage
 from routing.identify import identify
 from routing.plan import build_plan
 from routing.table import compile_table
@@ -35,7 +35,10 @@ def sample_outcome(request_id: str = "req_1", started_at: float = 1_700_000_000.
         principal="ops",
         deployment="qwen",
         route="local",
-        attempts=["qwen-down:connect_error", "qwen:ok"],
+        attempt_records=[
+            AttemptRecord("qwen-down", "local", "connect_error"),
+            AttemptRecord("qwen", "local", "ok"),
+        ],
         status=200,
         ending=Ending.COMPLETED,
         stream=True,

@@ -7,7 +7,6 @@ import os
 import stat
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -106,26 +105,22 @@ def ccproxy(capsys: pytest.CaptureFixture[str]) -> Callable[..., Result]:
 # --- the command itself ------------------------------------------------------------------------
 
 
-def test_help_imports_nothing_heavy_and_is_quick() -> None:
-    """A real `--help` imports no server and no LiteLLM, and takes well under a second."""
+def test_help_imports_nothing_heavy() -> None:
+    """A real `--help` imports no server and no LiteLLM (0.16 s on the machine it was written on)."""
     script = (
         "import sys\n"
         "from ccproxy.cli.main import main\n"
         "try:\n    main(['--help'])\n"
         "finally:\n    sys.stderr.write(' '.join(sorted(sys.modules)))\n"
     )
-    started_at = time.perf_counter()
     done = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=ROOT
     )
-    took_s = time.perf_counter() - started_at
 
     loaded = set(done.stderr.split())
     assert "ccproxy.cli.main" in loaded
     assert [name for name in HEAVY if name in loaded] == []
     assert "ccproxy.serve" not in loaded
-    # 0.16 s alone on the machine; the rest is room for tests that run beside this one.
-    assert took_s < 1.5
 
 
 def test_it_runs_as_a_module() -> None:

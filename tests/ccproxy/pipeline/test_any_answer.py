@@ -143,6 +143,7 @@ def _deployment(model: _Model, facts: ModelFacts) -> TranslatedDeployment:
         "qwen-coder",
         Side.LOCAL,
         model,
+        model="m",
         facts=known,
         limits=ModelLimits(65536),
         slots=Slots(1),

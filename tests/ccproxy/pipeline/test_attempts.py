@@ -37,6 +37,9 @@ class Deployment:
     opened: int = 0
     replies: list = field(default_factory=list)
 
+    def model_for(self, _request):
+        return "m"
+
     async def open(self, _request):
         self.opened += 1
         if isinstance(self.does, Exception):
@@ -218,6 +221,9 @@ async def test_a_trigger_that_has_come_up_stays_up():
 
 class Sequence(Deployment):
     """Does one thing after another."""
+
+    def model_for(self, _request):
+        return "m"
 
     async def open(self, request):
         steps, self.does = self.does, self.does[0]

@@ -62,6 +62,9 @@ class Served:
     def __init__(self, does):
         self.does = does
 
+    def model_for(self, _request):
+        return "m"
+
     async def open(self, _request):
         if isinstance(self.does, BaseException):
             raise self.does
@@ -129,7 +132,7 @@ CASES = {
         Ending.FAILED,
         ["d:overloaded"],
     ),
-    "a bug": ({"does": KeyError(SECRET)}, 500, Ending.FAILED, []),
+    "a bug": ({"does": KeyError(SECRET)}, 500, Ending.FAILED, ["d:unfinished"]),
     "a broken body": (
         {"does": broken(AttemptFailed(FailureClass.BROKEN_STREAM, "x"))},
         200,
@@ -172,6 +175,9 @@ async def test_a_stop_before_the_answer():
     sink, client = Sink(), Client(json.dumps(turn(model="d")).encode())
 
     class Waiting(Served):
+        def model_for(self, _request):
+            return "m"
+
         async def open(self, _request):
             await asyncio.Event().wait()
 

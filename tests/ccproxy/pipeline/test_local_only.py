@@ -228,6 +228,7 @@ def served_by(world: World) -> dict[str, Served]:
                 name,
                 each.side,
                 Model(name, world),
+                model="m",
                 facts=facts_of(world.remote.get(name)),
                 limits=ModelLimits(each.num_ctx, None, each.max_input_tokens),
                 slots=Slots(1),

@@ -67,7 +67,10 @@ class Reply:
 
 
 def new_outcome():
-    return Outcome("req_1", "messages", 0.0, attempts=["d:ok"])
+    outcome = Outcome("req_1", "messages", 0.0, deployment="d")
+    outcome.attempt_begins()
+    outcome.attempt_ended("ok")
+    return outcome
 
 
 async def test_a_whole_copy():

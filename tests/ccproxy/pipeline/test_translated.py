@@ -55,6 +55,7 @@ def deployment_of(upstream):
         "d",
         Side.LOCAL,
         upstream,
+        model="m",
         facts=no_facts,
         limits=ModelLimits(8192),
         slots=Slots(1),

@@ -136,7 +136,8 @@ def test_work_is_linear(kind: str) -> None:
     chars = 1_000_000 if kind == "pairs" else count(100_000, 400_000, 1_000_000)
     text = head + unit * (chars // len(unit))
     pieces = [text[start : start + 100] for start in range(0, len(text), 100)]
-    assert _seconds([text]) < 3 * _seconds(pieces) + 0.05
+    # Work that grows with the square would be hundreds of times as much.
+    assert _seconds([text]) < 20 * _seconds(pieces) + 0.5
     leaks = ThinkingFilter()
     for piece in pieces[:100]:
         leaks.feed(piece)

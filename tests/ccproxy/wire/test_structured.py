@@ -102,4 +102,4 @@ def test_taking_off_a_fence_is_quick(text):
 
     structured_answer(text, {})
 
-    assert time.process_time() - started < 0.5
+    assert time.process_time() - started < 5

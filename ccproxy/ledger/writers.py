@@ -1,0 +1,214 @@
+"""How rows get into the tables; one writer for each kind of row."""
+
+from __future__ import annotations
+
+from dataclasses import astuple
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+from sqlalchemy import delete, insert, select
+from sqlalchemy.dialects import postgresql, sqlite
+
+from ccproxy.ledger.tables import (
+    DIMENSIONS,
+    KEYS_OF_HOURLY,
+    MS_PER_HOUR,
+    SUMS,
+    TOKENS,
+    attempts,
+    dimensions,
+    hourly,
+    requests,
+    token_ratios,
+)
+from ccproxy.ports import ANSWERED, LearnedRatio
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from sqlalchemy import Connection
+
+    from ccproxy.rows import AttemptRow, Dimensions, RequestRow, Spent
+
+    Values: TypeAlias = dict[str, Any]
+
+KNOWN_DIMENSIONS: Final = 20_000
+"""Ids that are kept in memory, about 1 KiB each."""
+
+
+def save_ratios(connection: Connection, rows: Sequence[LearnedRatio]) -> None:
+    """Put ratios in the place of earlier ones; of several for one deployment the last counts."""
+    latest = {(row.deployment, row.model): row for row in rows}
+    table = token_ratios
+    for deployment, model in latest:
+        connection.execute(
+            delete(table).where(table.c.deployment == deployment, table.c.model == model)
+        )
+    names = ("deployment", "model", "ratio", "samples", "updated_at_s")
+    connection.execute(
+        insert(table), [{name: getattr(row, name) for name in names} for row in latest.values()]
+    )
+
+
+def load_ratios(connection: Connection) -> list[LearnedRatio]:
+    """Return every saved ratio."""
+    table = token_ratios
+    columns = (
+        table.c.deployment,
+        table.c.model,
+        table.c.ratio,
+        table.c.samples,
+        table.c.updated_at_s,
+    )
+    return [LearnedRatio(*row) for row in connection.execute(select(*columns))]
+
+
+class RequestWriter:
+    """Writes requests, their attempts and the hour's sums; knows ids of dimensions by heart."""
+
+    def __init__(self) -> None:
+        """Know no id yet."""
+        self._ids: dict[Dimensions, int] = {}
+
+    def forget(self) -> None:
+        """Forget every id: the transaction that made some of them was taken back."""
+        self._ids.clear()
+
+    def save(self, connection: Connection, rows: Sequence[RequestRow]) -> None:
+        """Insert rows and add them up."""
+        if len(self._ids) > KNOWN_DIMENSIONS:
+            self._ids.clear()
+        connection.execute(
+            insert(requests),
+            [_request_values(row, self._id(connection, row.dimensions)) for row in rows],
+        )
+        made = [
+            _attempt_values(row, attempt, self._id(connection, attempt.dimensions))
+            for row in rows
+            for attempt in row.attempts
+        ]
+        if made:
+            connection.execute(insert(attempts), made)
+        _add_up(connection, [_hourly_values(row, self._ids[row.dimensions]) for row in rows])
+
+    def _id(self, connection: Connection, row: Dimensions) -> int:
+        known = self._ids.get(row)
+        if known is None:
+            known = self._ids[row] = _dimension_id(connection, row)
+        return known
+
+
+def _dimension_id(connection: Connection, row: Dimensions) -> int:
+    values = dict(zip(DIMENSIONS, astuple(row), strict=True))
+    table = dimensions
+    find = select(table.c.id).where(*(table.c[name] == value for name, value in values.items()))
+    found = connection.execute(find).scalar()
+    if found is None:
+        # Another proxy may share the database and be faster.
+        connection.execute(_upsert(connection, table).values(**values).on_conflict_do_nothing())
+        found = connection.execute(find).scalar_one()
+    return int(found)
+
+
+def _upsert(connection: Connection, table: Any) -> Any:  # noqa: ANN401 - both dialects' own
+    is_sqlite = connection.dialect.name == "sqlite"
+    return sqlite.insert(table) if is_sqlite else postgresql.insert(table)
+
+
+def _tokens_of(spent: Spent) -> Values:
+    return dict(zip(TOKENS, astuple(spent.tokens), strict=True))
+
+
+def _request_values(row: RequestRow, dimension_id: int) -> Values:
+    spent, would = row.spent, row.would_cost
+    return {
+        "request_id": row.request_id,
+        "at_ms": row.at_ms,
+        "dimension_id": dimension_id,
+        "status": row.status,
+        "ending": row.ending,
+        "failure": row.failure,
+        "stream": row.stream,
+        "table_version": row.table_version,
+        **_tokens_of(spent),
+        "thinking_tokens": spent.thinking_tokens,
+        "estimated": spent.estimated,
+        "queue_s": spent.queue_s,
+        "load_s": spent.load_s,
+        "prefill_s": spent.prefill_s,
+        "ttft_s": row.ttft_s,
+        "total_s": spent.total_s,
+        "tokens_per_s": _tokens_per_s(row),
+        "cost_microusd": spent.cost_microusd,
+        "wasted_microusd": row.wasted_microusd,
+        "would_cost_low_microusd": would and would.low_microusd,
+        "would_cost_microusd": would and would.expected_microusd,
+        "would_cost_high_microusd": would and would.high_microusd,
+    }
+
+
+def _attempt_values(row: RequestRow, attempt: AttemptRow, dimension_id: int) -> Values:
+    return {
+        "request_id": row.request_id,
+        "at_ms": row.at_ms,
+        "dimension_id": dimension_id,
+        "number": attempt.number,
+        "result": attempt.result,
+        **_tokens_of(attempt.spent),
+        "after_s": attempt.after_s,
+        "total_s": attempt.spent.total_s,
+        "cost_microusd": attempt.spent.cost_microusd,
+    }
+
+
+def _hourly_values(row: RequestRow, dimension_id: int) -> Values:
+    spent, would = row.spent, row.would_cost
+    answered = row.ttft_s is not None
+    fell_back = len(row.attempts) > 1 and row.attempts[-1].result == ANSWERED
+    return {
+        "hour": row.at_ms // MS_PER_HOUR,
+        "dimension_id": dimension_id,
+        "ending": row.ending,
+        "requests": 1,
+        "fallbacks": int(fell_back),
+        "unpriced": int(spent.cost_microusd is None),
+        **_tokens_of(spent),
+        "thinking_tokens": spent.thinking_tokens or 0,
+        "cost_microusd": spent.cost_microusd or 0,
+        "wasted_microusd": row.wasted_microusd or 0,
+        "compared": int(would is not None),
+        "would_cost_low_microusd": would.low_microusd if would else 0,
+        "would_cost_microusd": would.expected_microusd if would else 0,
+        "would_cost_high_microusd": would.high_microusd if would else 0,
+        "answers": int(answered),
+        "ttft_s": row.ttft_s or 0.0,
+        "answer_s": _answer_s(row),
+        "total_s": spent.total_s,
+    }
+
+
+def _add_up(connection: Connection, rows: Sequence[Values]) -> None:
+    """Add values to their hours; rows of the same hour are added up first."""
+    sums: dict[tuple[Any, ...], Values] = {}
+    for values in rows:
+        key = tuple(values[name] for name in KEYS_OF_HOURLY)
+        known = sums.setdefault(key, values)
+        if known is not values:
+            for name in SUMS:
+                known[name] += values[name]
+    statement = _upsert(connection, hourly)
+    added: Mapping[str, Any] = {name: hourly.c[name] + statement.excluded[name] for name in SUMS}
+    connection.execute(
+        statement.on_conflict_do_update(index_elements=list(KEYS_OF_HOURLY), set_=added),
+        list(sums.values()),
+    )
+
+
+def _answer_s(row: RequestRow) -> float:
+    """Return how long the answer ran from its first byte to its last."""
+    return 0.0 if row.ttft_s is None else max(0.0, row.spent.total_s - row.ttft_s)
+
+
+def _tokens_per_s(row: RequestRow) -> float | None:
+    seconds = _answer_s(row)
+    output_tokens = row.spent.tokens.output_tokens
+    return output_tokens / seconds if seconds > 0 and output_tokens else None
