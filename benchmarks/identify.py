@@ -16,6 +16,7 @@ agent's first round is kept apart, as `first`: later ones find its long texts we
 from __future__ import annotations
 
 import argparse
+import gc
 import json
 import statistics
 import time
@@ -112,6 +113,9 @@ def no_times() -> dict[str, list[float]]:
 
 def measure(rounds: int) -> dict[str, Any]:
     fleet = Fleet()
+    # As the server does (`ccproxy.serve`).
+    gc.collect()
+    gc.freeze()
     slugs = sorted(fleet.prompts)
     results: dict[str, Any] = {}
     for name, found, trailing in (
