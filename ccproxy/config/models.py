@@ -12,7 +12,6 @@ from typing import Annotated, Final, Literal
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
     BeforeValidator,
     ConfigDict,
     Field,
@@ -21,6 +20,7 @@ from pydantic import (
     WithJsonSchema,
 )
 
+from ccproxy.config.block import Block, Port, PositiveInt, PositiveNumber, Text
 from ccproxy.config.hosts import normalise_host
 
 MODEL_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@+-]*")
@@ -31,13 +31,6 @@ GO_DURATION: Final = re.compile(r"-?(\d+(\.\d+)?(ns|us|µs|ms|s|m|h))+|0")
 
 ENVIRONMENT_REFERENCE: Final = "os.environ/"
 """LiteLLM's prefix for a value that is read from the environment."""
-
-
-def _not_bool(value: object) -> object:
-    """Refuse true and false where a number is wanted; pydantic would read them as 1 and 0."""
-    if isinstance(value, bool):
-        raise ValueError("must be a number")  # noqa: TRY004 -- pydantic collects ValueError only
-    return value
 
 
 def _mode(value: object) -> object:
@@ -74,8 +67,6 @@ def _or_reference(kind: str) -> WithJsonSchema:
     return WithJsonSchema({"anyOf": [{"type": kind, "exclusiveMinimum": 0}, reference]})
 
 
-PositiveInt = Annotated[int, BeforeValidator(_not_bool), Field(gt=0)]
-PositiveNumber = Annotated[float, BeforeValidator(_not_bool), Field(gt=0, allow_inf_nan=False)]
 IntParameter = Annotated[PositiveInt, _or_reference("integer")]
 NumberParameter = Annotated[PositiveNumber, _or_reference("number")]
 KeepAlive = Annotated[
@@ -88,19 +79,6 @@ Mode = Annotated[
 ]
 ModelName = Annotated[str, AfterValidator(_model_name)]
 HostName = Annotated[str, AfterValidator(normalise_host)]
-Port = Annotated[int, BeforeValidator(_not_bool), Field(ge=0, le=65535)]
-Text = Annotated[str, Field(min_length=1)]
-
-
-class Block(BaseModel):
-    """A map of the file in which every key is ours."""
-
-    model_config = ConfigDict(
-        extra="forbid",
-        frozen=True,
-        use_attribute_docstrings=True,
-        hide_input_in_errors=True,
-    )
 
 
 class LiteLLMBlock(Block):
@@ -205,7 +183,7 @@ class ConfigFile(Block):
     """The routing table."""
     model_list: Annotated[list[DeploymentBlock], Field(min_length=1)]
     """The deployments, in LiteLLM's own schema."""
-    on_premises_hosts: list[HostName] = []
+    on_premises_hosts: list[HostName] = Field(default=[])
     """Hosts besides this one to which `privacy: local_only` may send: names or IP addresses."""
     local: LocalBlock = LocalBlock()
     ledger: LedgerBlock = LedgerBlock()
