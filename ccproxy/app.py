@@ -117,12 +117,21 @@ class _InForce:
 
 
 @dataclass(frozen=True, slots=True)
-class _Sinks:
+class Sinks:
+    """Hands each outcome to several sinks."""
+
     sinks: Sequence[OutcomeSink]
 
     def record(self, outcome: Outcome) -> None:
+        """Hand it on."""
         for sink in self.sinks:
-            sink.record(outcome)
+            try:
+                sink.record(outcome)
+            except Exception:  # noqa: BLE001 - told, with its traceback
+                # One that has a bug must not keep the others from it, nor cost the request.
+                _log.exception(
+                    "%s failed", type(sink).__name__, extra={"request_id": outcome.request_id}
+                )
 
 
 def build_proxy(
@@ -185,7 +194,7 @@ def build_proxy(
     ]
     if log_requests:
         sinks.append(RequestLog())
-    sink = _Sinks(sinks)
+    sink = Sinks(sinks)
     router = Router(live, fleet, fleet.prefixes.read_tokens)
     authenticate = _authenticator(settings)
 

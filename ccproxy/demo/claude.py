@@ -29,7 +29,7 @@ from ccproxy.demo.claude_models import BadPageError, model_info, models_page
 from ccproxy.wire.errors import ApiError, error_body
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 
     from ccproxy.demo.claude_exchange import Message, Receive, Send
 
@@ -176,7 +176,9 @@ class SimulatedClaude:
         message_id = f"msg_sim{self._number:021d}"
         await self._pause(FIRST_BYTE_S)
         if body.get("stream") is not True:
-            await self._json(exchange, 200, message_json(said, message_id), request_id)
+            message = message_json(said, message_id)
+            await self._json(exchange, 200, message, request_id)
+            record.usage = message["usage"]
             return
         self.open_streams += 1
         try:
@@ -186,7 +188,9 @@ class SimulatedClaude:
                 *self._headers(exchange, request_id),
             ]
             pause_s = EVENT_PAUSE_S / self._speed if self._speed else 0.0
-            await exchange.answer_stream(headers, frames(said, message_id), pause_s)
+            await exchange.answer_stream(
+                headers, _noting_usage(frames(said, message_id), record), pause_s
+            )
         finally:
             self.open_streams -= 1
 
@@ -334,6 +338,17 @@ class SimulatedClaude:
             "open_streams": self.open_streams,
             "requests": [_log_entry(record) for record in self.requests],
         }
+
+
+def _noting_usage(pieces: Iterator[bytes], record: RecordedRequest) -> Iterator[bytes]:
+    """Yield frames; what one of them said of tokens is noted once it was sent."""
+    for piece in pieces:
+        yield piece
+        if piece.startswith(b"event: message_start"):
+            record.usage = orjson.loads(piece.partition(b"data: ")[2])["message"]["usage"]
+        elif piece.startswith(b"event: message_delta"):
+            said = orjson.loads(piece.partition(b"data: ")[2])["usage"]
+            record.usage = {**(record.usage or {}), **said}
 
 
 def _log_entry(record: RecordedRequest) -> dict[str, Any]:

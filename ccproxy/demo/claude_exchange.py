@@ -48,6 +48,8 @@ class RecordedRequest:
     response_bytes: int = 0
     finished: bool = False
     """The answer was sent to its end."""
+    usage: dict[str, Any] | None = None
+    """What the answer said of tokens, as far as it was sent: of several the last."""
 
     @property
     def body_sha256(self) -> str:

@@ -9,6 +9,8 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
+import orjson
+
 from ccproxy.demo.ollama_faults import FaultKind
 from ccproxy.demo.ollama_habits import with_habit
 from ccproxy.demo.ollama_models import common_prefix_chars, count_tokens, normalised
@@ -208,6 +210,9 @@ class _Answering:
                 continue
             await exchange.write(line)
             exchange.request.records_sent += 1
+            if b'"eval_count"' in line:
+                said = orjson.loads(line)
+                exchange.request.counted = (said.get("prompt_eval_count", 0), said["eval_count"])
             breaks = fault is not None and exchange.request.records_sent == breaks_after
             if breaks and fault and await break_stream(exchange, fault):
                 return

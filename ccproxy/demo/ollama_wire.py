@@ -54,6 +54,8 @@ class SimRequest:
     prompt_tokens: int = 0
     cached_tokens: int = 0
     """Prompt tokens found in the slot's KV cache."""
+    counted: tuple[int, int] | None = None
+    """Tokens of prompt and answer as the end of the answer said, once that was sent."""
     dropped_messages: int = 0
     runner: RunnerOptions | None = None
     """The options of the runner that served it; None if it never got that far."""

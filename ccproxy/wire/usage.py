@@ -193,7 +193,7 @@ def _take_usage(usage: Usage, said: object) -> None:
         return
     for name, value in said.items():
         if name in _COUNTS:
-            if isinstance(value, int) and not isinstance(value, bool):
+            if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
                 setattr(usage, name, value)
         elif value is not None:
             usage.extra[name] = value

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from math import inf
 from pathlib import Path
+from shutil import copyfile
 from typing import TYPE_CHECKING, Any, Final
 
 import yaml
@@ -172,6 +173,7 @@ async def running_proxy(
         routing_file = home / "routing.yaml"
         shipped = (REPOSITORY / "config/routing.yaml").read_text()
         routing_file.write_text(shipped if routing is None else yaml.safe_dump(dict(routing)))
+        copyfile(REPOSITORY / "config/pricing.yaml", home / "pricing.yaml")
         roster_file = REPOSITORY / "config/orchestra-config.json"
         if prompts is not None:
             roster_file = home / "roster.json"

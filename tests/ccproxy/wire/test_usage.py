@@ -180,6 +180,7 @@ def test_a_huge_frame_is_passed_over() -> None:
         (SSE, b"", [b"event: message_start\ndata: {broken\n\n"]),
         (SSE, b"", [b'event: message_delta\ndata: {"usage": 3, "delta": []}\n\n']),
         (SSE, b"", [b'event: message_delta\ndata: {"usage": {"output_tokens": true}}\n\n']),
+        (SSE, b"", [b'event: message_delta\ndata: {"usage": {"output_tokens": -1}}\n\n']),
     ],
 )
 def test_what_cannot_be_followed_has_no_usage(
