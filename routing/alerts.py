@@ -151,7 +151,7 @@ def ended(
         return book, None
     if not known.is_told:
         return _with(book, trouble, replace(known, is_on=False, untold=0), rules), None
-    over = replace(known, is_on=False, is_told=False, told_s=now_s, untold=0)
+    over = replace(known, is_on=False, told_s=now_s, untold=0)
     news = News(trouble, Phase.OVER, text[:TEXT_LIMIT], known.since_s, known.untold)
     return _with(book, trouble, over, rules), news
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from ccproxy.config.hosts import is_loopback, parse_api_base, stays_on_premises
-from ccproxy.config.models import ENVIRONMENT_REFERENCE, ModelInfo
+from ccproxy.config.models import ModelInfo
+from ccproxy.config.references import ENVIRONMENT_REFERENCE
 from routing.capabilities import Capabilities
 from routing.types import THIS_HOST, Deployment, Side
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ccproxy.config.models import ENVIRONMENT_REFERENCE, LiteLLMParams
+from ccproxy.config.models import LiteLLMParams
+from ccproxy.config.references import referenced_variable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -18,13 +19,6 @@ class ResolvedParams:
     values: Mapping[str, object]
     missing: Mapping[str, str]
     """Key -> the environment variable it asked for and did not get."""
-
-
-def referenced_variable(value: object) -> str | None:
-    """Return the variable's name if `value` is a reference, else None."""
-    if isinstance(value, str) and value.startswith(ENVIRONMENT_REFERENCE):
-        return value.removeprefix(ENVIRONMENT_REFERENCE)
-    return None
 
 
 def resolve_params(params: Mapping[str, object], environ: Mapping[str, str]) -> ResolvedParams:

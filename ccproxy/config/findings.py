@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from ccproxy.config.alerts_block import AlertsBlock, EmailBlock, WebhookBlock
 from ccproxy.config.models import (
     AuthBlock,
     ConfigFile,
@@ -31,6 +32,9 @@ BLOCKS: Final[Mapping[tuple[str, ...], type[BaseModel]]] = {
     ("auth",): AuthBlock,
     ("local",): LocalBlock,
     ("ledger",): LedgerBlock,
+    ("alerts",): AlertsBlock,
+    ("alerts", "webhooks"): WebhookBlock,
+    ("alerts", "email"): EmailBlock,
     ("model_list",): DeploymentBlock,
     ("model_list", "litellm_params"): LiteLLMParams,
     ("model_list", "model_info"): ModelInfo,

@@ -6,8 +6,8 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from ccproxy.config.environment import referenced_variable
 from ccproxy.config.problems import ConfigError, ConfigProblem
+from ccproxy.config.references import referenced_variable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -91,3 +91,11 @@ def resolve_ledger_url(url: str, folder: Path, environ: Mapping[str, str]) -> st
     if match is None or match[2] in ("", ":memory:"):
         return url
     return f"{match[1]}:///{expand_path(match[2], folder, environ)}{match[3] or ''}"
+
+
+def ledger_file(url: str) -> Path | None:
+    """Return the SQLite file of a ledger's resolved URL; None where the ledger is no file."""
+    match = SQLITE_URL.fullmatch(url)
+    if match is None or match[2] in ("", ":memory:") or match[2].startswith("file:"):
+        return None
+    return Path(match[2])

@@ -20,17 +20,16 @@ from pydantic import (
     WithJsonSchema,
 )
 
+from ccproxy.config.alerts_block import AlertsBlock
 from ccproxy.config.block import Block, Port, PositiveInt, PositiveNumber, Text
 from ccproxy.config.hosts import normalise_host
+from ccproxy.config.references import ENVIRONMENT_REFERENCE
 
 MODEL_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@+-]*")
 """What fits into a response header between commas, and into a URL."""
 
 GO_DURATION: Final = re.compile(r"-?(\d+(\.\d+)?(ns|us|µs|ms|s|m|h))+|0")
 """Source: Go's time.ParseDuration, which Ollama applies to a `keep_alive` that is a string."""
-
-ENVIRONMENT_REFERENCE: Final = "os.environ/"
-"""LiteLLM's prefix for a value that is read from the environment."""
 
 
 def _mode(value: object) -> object:
@@ -187,6 +186,7 @@ class ConfigFile(Block):
     """Hosts besides this one to which `privacy: local_only` may send: names or IP addresses."""
     local: LocalBlock = LocalBlock()
     ledger: LedgerBlock = LedgerBlock()
+    alerts: AlertsBlock = AlertsBlock()
     litellm_settings: dict[str, object] | None = None
     """LiteLLM's; accepted so that its config files can be brought along, not used."""
     general_settings: dict[str, object] | None = None

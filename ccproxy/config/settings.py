@@ -7,11 +7,12 @@ directory. A change takes effect at the next start.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
+from ccproxy.config.alerts_block import NO_ALERTS, AlertSettings, Complaints, read_alerts
 from ccproxy.config.deployments import (
     DeploymentSettings,
     InvalidDeploymentError,
@@ -69,6 +70,8 @@ class Settings:
     """Requests for local models are checked as strictly as Claude does; see `validate_request`."""
     agents_folder: Path | None = None
     """Where the agents' files are, besides the roster's folder."""
+    alerts: AlertSettings = NO_ALERTS
+    """Who is told of trouble."""
     warnings: tuple[ConfigProblem, ...] = ()
 
 
@@ -133,6 +136,8 @@ class _SettingsReader:
         ledger_url = self._ledger_url(path.parent, file) if file is not None else ""
         agents_folder = self._agents_folder(path.parent, file) if file is not None else None
         hosts = file.on_premises_hosts if file is not None else []
+        complaints = Complaints(self._report, self._warn)
+        alerts = read_alerts(file.alerts, self._environ, complaints) if file else NO_ALERTS
         deployments = [
             deployment
             for index, (item, unavailable) in enumerate(resolved)
@@ -142,7 +147,8 @@ class _SettingsReader:
         self._check_runner_options(deployments)
         if file is None or self._problems:
             raise ConfigError(_in_order(self._problems))
-        return self._settings(path, file, ledger_url, agents_folder, tuple(deployments))
+        settings = self._settings(path, file, ledger_url, agents_folder, tuple(deployments))
+        return replace(settings, alerts=alerts, warnings=tuple(_in_order(self._warnings)))
 
     def _report(self, key: KeyPath, message: str) -> None:
         """Add a problem."""
@@ -274,7 +280,6 @@ class _SettingsReader:
             ledger_url=ledger_url,
             strict=file.local.strict,
             agents_folder=agents_folder,
-            warnings=tuple(_in_order(self._warnings)),
         )
 
 
