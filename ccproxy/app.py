@@ -7,6 +7,7 @@ import logging
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fastapi import FastAPI
@@ -25,6 +26,7 @@ from ccproxy.api.refusals import install_error_shapes
 from ccproxy.auth import KeyRing, open_principal
 from ccproxy.config.live import LiveRouting
 from ccproxy.config.loading import load_files, routing_files
+from ccproxy.config.locate import SQLITE_URL
 from ccproxy.config.reload_signal import install_reload_signal
 from ccproxy.config.versions import version_store
 from ccproxy.fleet import HealthOptions, build_fleet
@@ -38,6 +40,7 @@ from ccproxy.observability.health_metrics import (
     backend_change_counter,
     breaker_change_counter,
 )
+from ccproxy.observability.host_metrics import DiskSpace, FleetLoad
 from ccproxy.observability.ledger_metrics import LedgerState, truncation_counter
 from ccproxy.observability.logs import RequestLog
 from ccproxy.observability.metrics import Metrics
@@ -72,6 +75,7 @@ if TYPE_CHECKING:
     from ccproxy.observability.decision_log import DecisionLog
     from ccproxy.ports import LearnedRatio, Outcome, OutcomeSink
     from routing.pricing import PriceList
+    from ccproxy.rows import RequestRow
     from routing.types import AgentMatch, Roster
 
 _log = logging.getLogger(__name__)
@@ -187,10 +191,15 @@ def build_proxy(
     )
     metrics.registry.register(HealthStates(fleet.health, fleet.probes))
     metrics.registry.register(RoutingState(lambda: live.rejected is not None, decisions))
+    metrics.registry.register(FleetLoad(fleet.occupancy()))
+    metrics.registry.register(DiskSpace(_disk_folders(settings)))
     sinks: list[OutcomeSink] = [
         metrics,
         _DecisionSink(decisions),
-        Account(ledger.put, lambda: _InForce(live.loaded.table.prices, live.loaded.roster)),
+        Account(
+            _to_each(ledger.put, metrics.put),
+            lambda: _InForce(live.loaded.table.prices, live.loaded.roster),
+        ),
     ]
     if log_requests:
         sinks.append(RequestLog())
@@ -241,6 +250,24 @@ def build_proxy(
 
 def _framework(
     lifespan: Callable[[FastAPI], AbstractAsyncContextManager[None]],
+def _to_each(*consumers: Callable[[RequestRow], None]) -> Callable[[RequestRow], None]:
+    """Return what hands a row to each consumer."""
+
+    def put(row: RequestRow) -> None:
+        for consumer in consumers:
+            consumer(row)
+
+    return put
+
+
+def _disk_folders(settings: Settings) -> dict[str, Path]:
+    """Return the folders whose disk must not be full, by what they are called in metrics."""
+    folders = {"state": settings.tokens_file.parent}
+    if (sqlite := SQLITE_URL.fullmatch(settings.ledger_url)) is not None:
+        folders["ledger"] = Path(sqlite[2]).parent
+    return folders
+
+
     routers: Sequence[APIRouter],
     everything_else: ASGIApp,
 ) -> FastAPI:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any, Protocol
 
 import orjson
@@ -79,7 +80,8 @@ def ops_router(
     async def metrics(request: Request) -> Response:
         """Return the Prometheus text format."""
         require_ops(request)
-        text, content_type = exposition()
+        # Thousands of series take milliseconds, and the disk is asked.
+        text, content_type = await asyncio.to_thread(exposition)
         return Response(text, media_type=content_type, headers=_with_id())
 
     return router

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
-from prometheus_client import Counter
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
+from ccproxy.observability.tallies import CounterTally
 from routing.breaker import BreakerState, state_at
 from routing.health import HealthState
 
@@ -41,24 +41,24 @@ class KnownHealth(Protocol):
 
 def backend_change_counter(registry: CollectorRegistry) -> Callable[[str, str], None]:
     """Return what counts changes of a backend's state, by the new one."""
-    counter = Counter(
+    counter = CounterTally(
+        registry,
         "ccproxy_backend_changes",
         "Changes of a backend's published state, by the new state: up or down.",
         ("backend", "state"),
-        registry=registry,
     )
-    return lambda backend, state: counter.labels(backend, state).inc()
+    return lambda backend, state: counter.add((backend, state))
 
 
 def breaker_change_counter(registry: CollectorRegistry) -> Callable[[str, str], None]:
     """Return what counts changes of a breaker's state, by the new one."""
-    counter = Counter(
+    counter = CounterTally(
+        registry,
         "ccproxy_breaker_changes",
         "Changes of a breaker's state, by the new state: closed, open or half_open.",
         ("deployment", "state"),
-        registry=registry,
     )
-    return lambda deployment, state: counter.labels(deployment, state).inc()
+    return lambda deployment, state: counter.add((deployment, state))
 
 
 class HealthStates(Collector):

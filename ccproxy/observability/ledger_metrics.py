@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
-from prometheus_client import Counter
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
+
+from ccproxy.observability.tallies import CounterTally
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -40,13 +41,13 @@ class RowWriter(Protocol):
 
 def truncation_counter(registry: CollectorRegistry) -> Callable[[str], None]:
     """Return what counts, by deployment, prompts that a model did not read to their end."""
-    counter = Counter(
+    counter = CounterTally(
+        registry,
         "ccproxy_truncation_seen",
         "Answers whose model counted far fewer prompt tokens than were sent.",
         ("deployment",),
-        registry=registry,
     )
-    return lambda deployment: counter.labels(deployment).inc()
+    return lambda deployment: counter.add((deployment,))
 
 
 class LedgerState(Collector):

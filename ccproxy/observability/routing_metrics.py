@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from prometheus_client import Counter
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
+
+from ccproxy.observability.tallies import CounterTally
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -21,13 +22,13 @@ def reload_counter(registry: CollectorRegistry) -> Callable[[str], None]:
 
     `LiveRouting` names the results; they are few.
     """
-    counter = Counter(
+    counter = CounterTally(
+        registry,
         "ccproxy_reloads",
-        "Reloads of the routing files: changed, unchanged or rejected.",
+        "Reloads of the routing files by what came of them.",
         ("result",),
-        registry=registry,
     )
-    return lambda result: counter.labels(result).inc()
+    return lambda result: counter.add((result,))
 
 
 class RoutingState(Collector):

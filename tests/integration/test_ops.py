@@ -232,10 +232,10 @@ async def test_metrics_count_what_happened(proxy):
     assert 1 == grown("ccproxy_attempts_total", "claude-sonnet", "ok")
     assert 1 == grown("ccproxy_agent_matches_total", "path")
     claude = fallen.json()["usage"]
-    assert claude["input_tokens"] == grown("ccproxy_tokens_total", "claude-sonnet", "input")
-    assert claude["output_tokens"] == grown("ccproxy_tokens_total", "claude-sonnet", "output")
+    assert claude["input_tokens"] == grown("ccproxy_tokens_total", "none", "claude-sonnet", "input")
+    assert claude["output_tokens"] == grown("ccproxy_tokens_total", "none", "claude-sonnet", "output")
     assert (
-        grown("ccproxy_tokens_total", "qwen-coder", "output")
+        grown("ccproxy_tokens_total", "none", "qwen-coder", "output")
         >= local.json()["usage"]["output_tokens"]
     )
 
