@@ -4,22 +4,28 @@ Rules:
 1. Tokens are those the upstream said; where it said none, a local model's are estimates and are
    marked, and Claude's are unknown.
 2. Every attempt is charged with what it used, failed ones included; an error answer is not billed.
-3. A price that is not known makes a cost unknown, and with it the request's.
-4. Counting tokens costs nothing.
+   An answer that broke off, or whose client left, is charged with what was said of it by then.
+3. A price that is not known makes a cost unknown, and with it the request's. So does an attempt at
+   Claude that was called off before anything of its answer came: it may be billed.
+4. Counting tokens costs nothing. A local attempt costs what the price list says of an hour's work,
+   for the seconds it ran after it waited for a slot.
+5. What local work would have cost at Claude is only said of answers whose content came.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
-from ccproxy.ports import ANSWERED
+from ccproxy.pipeline.billing import bill_of, count_in, token_counts
+from ccproxy.ports import ANSWERED, UNFINISHED
 from ccproxy.rows import NO_TOKENS, TEXT_LIMIT, AttemptRow, Dimensions, RequestRow, Spent
-from routing.pricing import TokenCounts, cost_microusd
+from routing.failures import FailureClass
+from routing.pricing import bill_microusd, local_microusd
 from routing.types import Side
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
     from ccproxy.ports import AttemptRecord, Outcome, Usage
     from routing.pricing import PriceList
@@ -27,8 +33,8 @@ if TYPE_CHECKING:
 
 MESSAGES: Final = "messages"
 """The endpoint whose tokens are billed."""
-_FIVE_MINUTES: Final = "ephemeral_5m_input_tokens"
-_ONE_HOUR: Final = "ephemeral_1h_input_tokens"
+MAYBE_BILLED: Final = frozenset({ANSWERED, UNFINISHED, FailureClass.TIMEOUT_FIRST_BYTE})
+"""Results of attempts at Claude that may cost something although nothing was said of it."""
 
 
 class InForce(Protocol):
@@ -98,24 +104,6 @@ def request_row(outcome: Outcome, prices: PriceList, category: str) -> RequestRo
     )
 
 
-def token_counts(usage: Usage) -> TokenCounts:
-    """Return an answer's tokens, each in one place; what was not said counts as none.
-
-    Tokens written to the cache are five-minute ones unless the answer says which stay for an hour
-    (Anthropic's docs, *Prompt caching*: `usage.cache_creation`).
-    """
-    written = usage.cache_creation_input_tokens or 0
-    details: Mapping[str, Any] = usage.extra.get("cache_creation") or {}
-    one_hour = min(_count(details, _ONE_HOUR), written)
-    return TokenCounts(
-        input_tokens=usage.input_tokens or 0,
-        output_tokens=usage.output_tokens or 0,
-        cache_write_5m_tokens=written - one_hour,
-        cache_write_1h_tokens=one_hour,
-        cache_read_tokens=usage.cache_read_input_tokens or 0,
-    )
-
-
 def _dimensions(outcome: Outcome, category: str) -> Dimensions:
     routed = outcome.routed
     plan = routed.plan if routed else None
@@ -143,42 +131,52 @@ def _attempt_row(
 ) -> AttemptRow:
     usage = record.usage
     billed = outcome.endpoint == MESSAGES
-    response_model = (usage.response_model or "")[:TEXT_LIMIT]
-    tokens = token_counts(usage) if billed else NO_TOKENS
+    took_s = _took_s(outcome, record)
     return AttemptRow(
         dimensions=replace(
             dimensions,
             deployment=record.deployment,
             route=record.route,
             upstream_model=record.upstream_model[:TEXT_LIMIT],
-            response_model=response_model,
+            response_model=(usage.response_model or "")[:TEXT_LIMIT],
         ),
         number=number,
         result=record.result,
         after_s=max(0.0, record.began_at - outcome.arrived_at) if record.began_at else 0.0,
         spent=Spent(
-            tokens=tokens,
+            tokens=token_counts(usage) if billed else NO_TOKENS,
             thinking_tokens=_thinking_tokens(usage) if billed else None,
             estimated=_is_estimated(usage),
             queue_s=usage.extra.get("queue_s"),
             load_s=usage.extra.get("load_s"),
             prefill_s=usage.extra.get("prefill_s"),
-            total_s=record.took_s,
-            cost_microusd=_cost(record, tokens, prices) if billed else 0,
+            total_s=took_s,
+            cost_microusd=_cost(record, took_s, prices) if billed else 0,
         ),
     )
 
 
-def _cost(record: AttemptRecord, tokens: TokenCounts, prices: PriceList) -> int | None:
-    if record.route == Side.LOCAL:
-        return 0
+def _took_s(outcome: Outcome, record: AttemptRecord) -> float:
+    """Return how long an attempt took; one that was called off ran to the request's end."""
+    if record.result == UNFINISHED and record.began_at and not record.took_s:
+        return max(0.0, outcome.arrived_at + outcome.total_s - record.began_at)
+    return record.took_s
+
+
+def _cost(record: AttemptRecord, took_s: float, prices: PriceList) -> int | None:
     usage = record.usage
-    said_nothing = usage.input_tokens is None and usage.output_tokens is None
-    if said_nothing:
+    if record.route == Side.LOCAL:
+        ran_s = took_s - (usage.extra.get("queue_s") or 0.0)
+        return local_microusd(ran_s, prices.local_microusd_per_hour)
+    if usage.input_tokens is None and usage.output_tokens is None:
         # An error answer is not billed; an answer whose counts could not be read is.
-        return None if record.result == ANSWERED else 0
+        was_asked = bool(record.upstream_model)
+        return None if was_asked and record.result in MAYBE_BILLED else 0
     price = prices.find(usage.response_model or record.upstream_model)
-    return None if price is None else cost_microusd(tokens, price)
+    bill = bill_of(usage)
+    if price is None or bill is None:
+        return None
+    return bill_microusd(bill, price, prices.fees_microusd)
 
 
 def _is_estimated(usage: Usage) -> bool:
@@ -189,12 +187,7 @@ def _is_estimated(usage: Usage) -> bool:
 def _thinking_tokens(usage: Usage) -> int | None:
     details = usage.extra.get("output_tokens_details")
     known = isinstance(details, dict) and "thinking_tokens" in details
-    return _count(details, "thinking_tokens") if known else None
-
-
-def _count(said: object, name: str) -> int:
-    value = said.get(name) if isinstance(said, dict) else None
-    return value if isinstance(value, int) and value > 0 else 0
+    return count_in(details, "thinking_tokens") if known else None
 
 
 def _sum(costs: list[int | None]) -> int | None:

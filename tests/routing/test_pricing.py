@@ -4,7 +4,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from routing.pricing import FREE, Price, PriceList, Rates, TokenCounts, cost_microusd
+from routing.pricing import (
+    FREE,
+    Bill,
+    Price,
+    PriceList,
+    Rates,
+    TokenCounts,
+    bill_microusd,
+    cost_microusd,
+    local_microusd,
+)
 
 SONNET = Price(Rates(2_000_000, 10_000_000, 2_500_000, 4_000_000, 100_000))
 STEPPED = Price(
@@ -66,3 +76,47 @@ def test_a_model_without_a_price_is_unknown(model, known):
     prices = PriceList("2026-11-21", {"claude-sonnet-5": SONNET})
 
     assert prices.find(model) == (SONNET if known else None)
+
+
+BATCHED = Price(SONNET.rates, multipliers_permille={"batch": 500, "us": 1100})
+FEES = {"web_search_requests": 10_000}
+TOKENS = TokenCounts(1, 2, 3, 4, 5)
+
+
+@pytest.mark.parametrize(
+    ("bill", "price", "microusd"),
+    [
+        (Bill([TOKENS]), BATCHED, 46),
+        (Bill([TOKENS, TOKENS]), BATCHED, 92),
+        (Bill([]), BATCHED, 0),
+        (Bill([TOKENS], ["batch"]), BATCHED, 23),
+        (Bill([TOKENS], ["us"]), BATCHED, 51),
+        (Bill([TOKENS], ["us", "batch"]), BATCHED, 25),
+        (Bill([TOKENS], ["fast"]), BATCHED, None),
+        (Bill([TOKENS], ["batch", "fast"]), BATCHED, None),
+        (Bill([TOKENS], uses={"web_search_requests": 3}), BATCHED, 30_046),
+        (Bill([TOKENS], ["batch"], {"web_search_requests": 3}), BATCHED, 30_023),
+        (Bill([TOKENS], uses={"other": 1}), BATCHED, None),
+        (Bill([TOKENS], uses={"other": 0}), BATCHED, 46),
+        (Bill([TokenCounts(60_000), TokenCounts(60_000)]), STEPPED, 12_000),
+        (Bill([TokenCounts(120_000)]), STEPPED, 60_000),
+    ],
+)
+def test_bills(bill, price, microusd):
+    """Multipliers are of tokens alone; what has no price makes the whole unknown."""
+    assert bill_microusd(bill, price, FEES) == microusd
+
+
+@given(COUNTS, st.sampled_from([SONNET, STEPPED]))
+def test_a_plain_bill_is_the_cost_of_its_tokens(tokens, price):
+    """One sampling without anything else costs what its tokens cost."""
+    assert bill_microusd(Bill([tokens]), price, {}) == cost_microusd(tokens, price)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "per_hour", "microusd"),
+    [(3600.0, 105_000, 105_000), (36.0, 105_000, 1050), (0.0, 105_000, 0), (-1.0, 9, 0), (60, None, 0)],
+)  # fmt: skip
+def test_local_work(seconds, per_hour, microusd):
+    """By the hour; nothing where nobody states what one costs."""
+    assert local_microusd(seconds, per_hour) == microusd
