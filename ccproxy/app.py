@@ -32,7 +32,7 @@ from ccproxy.config.versions import version_store
 from ccproxy.fleet import HealthOptions, build_fleet
 from ccproxy.health.board import Changes
 from ccproxy.health.overview import HealthOverview
-from ccproxy.ledger.ledger import ledger_at
+from ccproxy.ledger.ledger import history_at, ledger_at
 from ccproxy.observability.decision_log import FILE_NAME as DECISIONS_FILE
 from ccproxy.observability.decision_log import decision_log
 from ccproxy.observability.health_metrics import (
@@ -47,6 +47,7 @@ from ccproxy.observability.metrics import Metrics
 from ccproxy.observability.routing_metrics import RoutingState, reload_counter
 from ccproxy.pipeline.account import Account
 from ccproxy.pipeline.catalogue import ModelCatalogue
+from ccproxy.pipeline.estimator import Estimator
 from ccproxy.pipeline.exchange import Exchange
 from ccproxy.pipeline.explainer import Explainer
 from ccproxy.pipeline.forward import ApiForwarder
@@ -74,8 +75,8 @@ if TYPE_CHECKING:
     from ccproxy.ledger.ledger import Ledger
     from ccproxy.observability.decision_log import DecisionLog
     from ccproxy.ports import LearnedRatio, Outcome, OutcomeSink
-    from routing.pricing import PriceList
     from ccproxy.rows import RequestRow
+    from routing.pricing import PriceList
     from routing.types import AgentMatch, Roster
 
 _log = logging.getLogger(__name__)
@@ -190,9 +191,9 @@ def build_proxy(
         options=HealthOptions(health_rules, breaker_rules, changes),
     )
     metrics.registry.register(HealthStates(fleet.health, fleet.probes))
-    metrics.registry.register(RoutingState(lambda: live.rejected is not None, decisions))
     metrics.registry.register(FleetLoad(fleet.occupancy()))
     metrics.registry.register(DiskSpace(_disk_folders(settings)))
+    metrics.registry.register(RoutingState(lambda: live.rejected is not None, decisions))
     sinks: list[OutcomeSink] = [
         metrics,
         _DecisionSink(decisions),
@@ -220,6 +221,7 @@ def build_proxy(
         authenticate=authenticate, router=router, claude=fleet.claude, sink=sink
     )
     explainer = Explainer(lambda: live.loaded, fleet.snapshot, fleet.ollama)
+    history = partial(history_at, settings.ledger_url)
     overview = HealthOverview(
         lambda: live.loaded.table,
         {name: each.api_base or "" for name, each in fleet.ollama.items()},
@@ -237,7 +239,7 @@ def build_proxy(
             models_router(authenticate, _agent_finder(live), catalogue),
             ops_router(authenticate, overview, metrics.exposition),
             admin_router(authenticate, live),
-            explain_router(authenticate, explainer),
+            explain_router(authenticate, explainer, Estimator(explainer, history)),
         ),
         ForwardEndpoint(forwarder, body_timeout_s=body_timeout_s),
     )
@@ -248,8 +250,6 @@ def build_proxy(
     return Proxy(Entrance(messages, app), live, metrics, token_ratios, fleet.health)
 
 
-def _framework(
-    lifespan: Callable[[FastAPI], AbstractAsyncContextManager[None]],
 def _to_each(*consumers: Callable[[RequestRow], None]) -> Callable[[RequestRow], None]:
     """Return what hands a row to each consumer."""
 
@@ -268,6 +268,8 @@ def _disk_folders(settings: Settings) -> dict[str, Path]:
     return folders
 
 
+def _framework(
+    lifespan: Callable[[FastAPI], AbstractAsyncContextManager[None]],
     routers: Sequence[APIRouter],
     everything_else: ASGIApp,
 ) -> FastAPI:

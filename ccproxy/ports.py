@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from routing.breaker import Lease
     from routing.failures import FailureClass
+    from routing.forecast import PastAnswer
     from routing.types import AgentMatch, Plan, RequestFacts
 
 
@@ -474,4 +475,44 @@ class OutcomeSink(Protocol):
 
     def record(self, outcome: Outcome) -> None:
         """Take note; called on the event loop, so it must not block or raise."""
+        ...
+
+
+class HistoryUnknownError(Exception):
+    """Earlier requests cannot be read now; the message says why and holds no password."""
+
+
+class History(Protocol):
+    """Whoever remembers earlier requests; may block."""
+
+    def output_tokens(self, agent: str, request_class: str) -> Sequence[int]:
+        """Return how long answers to an agent's requests of one class were.
+
+        Raises:
+            HistoryUnknownError: They cannot be read.
+        """
+        ...
+
+    def answers(self, deployment: str) -> Sequence[PastAnswer]:
+        """Return streamed answers of a deployment.
+
+        Raises:
+            HistoryUnknownError: They cannot be read.
+        """
+        ...
+
+    def learned_ratios(self) -> Sequence[LearnedRatio]:
+        """Return what was learned of the deployments' token counts.
+
+        Raises:
+            HistoryUnknownError: They cannot be read.
+        """
+        ...
+
+    def shapes(self, agent: str | None = None) -> Sequence[tuple[int, int]]:
+        """Return prompt and output tokens of requests, newest first, of one agent or of all.
+
+        Raises:
+            HistoryUnknownError: They cannot be read.
+        """
         ...

@@ -1,4 +1,4 @@
-"""`POST /admin/explain`: what would become of a request, without sending it."""
+"""`POST /admin/explain` and `/admin/estimate`: what would become of a request that is not sent."""
 
 from __future__ import annotations
 
@@ -36,32 +36,56 @@ class Explains(Protocol):
         ...
 
 
+class Estimates(Protocol):
+    """Whoever can say what a request would come to."""
+
+    def estimate(self, document: Mapping[str, Any]) -> dict[str, object]:
+        """Return tokens, money and time on each route, JSON-ready.
+
+        Raises:
+            ApiError: 400; the question cannot be understood.
+        """
+        ...
+
+
 def explain_router(
-    authenticate: Callable[[Sequence[tuple[bytes, bytes]]], Principal], service: Explains
+    authenticate: Callable[[Sequence[tuple[bytes, bytes]]], Principal],
+    explainer: Explains,
+    estimator: Estimates,
 ) -> APIRouter:
-    """Return `POST /admin/explain`, which needs the scope `ops`.
+    """Return `POST /admin/explain` and `POST /admin/estimate`, which need the scope `ops`.
 
     The body is a Messages request with more keys beside it (`ccproxy.pipeline.explainer` lists
     them). The answer is 200 also where the request would be refused: then it has `refused`.
     """
     router = APIRouter()
 
-    @router.post("/admin/explain")
-    async def explain(request: Request) -> Response:
-        """Say who is calling, what each rule and candidate came to, and the attempts in order."""
+    async def answered(
+        request: Request, answer: Callable[[Mapping[str, Any]], dict[str, object]]
+    ) -> Response:
         require_scope(authenticate(request.scope["headers"]), "ops")
         client = AsgiClient(request.scope, request.receive, _send_nothing)
         raw_body = await client.read_body(BODY_LIMIT_BYTES)
-        # In a thread: a long prompt is parsed, estimated and searched.
-        answer = await asyncio.to_thread(_answer, service, raw_body)
+        # In a thread: a long prompt is parsed, estimated and searched, the ledger is read.
+        told = await asyncio.to_thread(_answer, answer, raw_body)
         headers = {"request-id": mint_request_id()}
-        return Response(answer, headers=headers, media_type="application/json")
+        return Response(told, headers=headers, media_type="application/json")
+
+    @router.post("/admin/explain")
+    async def explain(request: Request) -> Response:
+        """Say who is calling, what each rule and candidate came to, and the attempts in order."""
+        return await answered(request, explainer.explain)
+
+    @router.post("/admin/estimate")
+    async def estimate(request: Request) -> Response:
+        """Say what the request would come to on each route: tokens, money, time."""
+        return await answered(request, estimator.estimate)
 
     return router
 
 
-def _answer(service: Explains, raw_body: bytes) -> bytes:
-    return orjson.dumps(service.explain(parse_json_object(raw_body)))
+def _answer(answer: Callable[[Mapping[str, Any]], dict[str, object]], raw_body: bytes) -> bytes:
+    return orjson.dumps(answer(parse_json_object(raw_body)))
 
 
 async def _send_nothing(_message: Message) -> None:

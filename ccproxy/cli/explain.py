@@ -68,6 +68,7 @@ def explain(  # noqa: PLR0913 -- one parameter for each option
     Exit code 1 if the request would be refused.
     """
     from ccproxy.cli.offline import read_offline
+    from ccproxy.cli.requests import read_request
     from ccproxy.pipeline.explainer import Explainer
     from ccproxy.wire.errors import ApiError
     from routing.capabilities import NOTHING_KNOWN
@@ -84,7 +85,8 @@ def explain(  # noqa: PLR0913 -- one parameter for each option
     }
     state = routing.state()
     try:
-        document = _read_request(request) | {key: each for key, each in given.items() if each}
+        document = {} if request is None else read_request(request, "--request")
+        document |= {key: each for key, each in given.items() if each}
         told = Explainer(lambda: state, lambda: NOTHING_KNOWN, routing.ollama).explain(document)
     except ApiError as error:
         raise typer.BadParameter(error.message) from error
@@ -95,20 +97,6 @@ def explain(  # noqa: PLR0913 -- one parameter for each option
         remark("From the files alone: what is up at the moment was not asked.")
     if "refused" in told:
         raise typer.Exit(1)
-
-
-def _read_request(file: Path | None) -> dict[str, Any]:
-    import sys
-
-    from ccproxy.wire.json_body import parse_json_object
-
-    if file is None:
-        return {}
-    try:
-        data = sys.stdin.buffer.read() if str(file) == "-" else file.read_bytes()
-    except OSError as error:
-        raise typer.BadParameter(f"--request {file}: {error.strerror}") from error
-    return parse_json_object(data)
 
 
 def _pairs(items: Sequence[str] | None, sign: str, usage: str) -> dict[str, str]:

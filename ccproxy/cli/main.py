@@ -15,8 +15,9 @@ from typing import Annotated, Final
 import typer
 
 from ccproxy import __version__
-from ccproxy.cli import agents, config, routes, token
+from ccproxy.cli import agents, alerts, config, routes, token
 from ccproxy.cli.demo import demo
+from ccproxy.cli.estimate import estimate
 from ccproxy.cli.explain import explain
 from ccproxy.cli.run import run
 from ccproxy.cli.serve import serve
@@ -53,8 +54,10 @@ app.command()(serve)
 app.command()(run)
 app.command()(demo)
 app.command()(explain)
+app.command()(estimate)
 app.add_typer(token.app, name="token")
 app.add_typer(agents.app, name="agents")
+app.add_typer(alerts.app, name="alerts")
 app.add_typer(config.app, name="config")
 app.add_typer(routes.app, name="routes")
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from typing import TypeAlias
 
-    from ccproxy.ports import LearnedRatio
+    from ccproxy.ports import History, LearnedRatio
     from ccproxy.rows import RequestRow
 
     Row: TypeAlias = LearnedRatio | RequestRow
@@ -304,3 +304,10 @@ def ledger_at(url: str, report: Callable[[str], None] = _log.warning) -> Ledger:
         return open_at(url)
 
     return Ledger(open_database, report=report)
+
+
+def history_at(url: str) -> History:
+    """Return the history in the ledger at an SQLAlchemy URL; its questions open and close it."""
+    from ccproxy.ledger.history import LedgerHistory  # noqa: PLC0415 - as above
+
+    return LedgerHistory(url)

@@ -56,6 +56,17 @@ class AssumedState:
     prompts: PromptIndex
 
 
+@dataclass(frozen=True, slots=True)
+class Considered:
+    """An answer, and what it rests on."""
+
+    question: Question
+    state: RoutingState
+    fleet: FleetSnapshot
+    told: dict[str, object]
+    """See `ccproxy.pipeline.explain.explain`."""
+
+
 class Explainer:
     """Answers questions by the routing state and the fleet of the moment."""
 
@@ -90,9 +101,17 @@ class Explainer:
         Raises:
             ApiError: 400; the question cannot be understood.
         """
+        return self.consider(document).told
+
+    def consider(self, document: Mapping[str, Any]) -> Considered:
+        """Return the same with all that it rests on.
+
+        Raises:
+            ApiError: 400; the question cannot be understood.
+        """
         question = read_question(document)
         state, fleet = assume(question.health, self._state(), self._fleet(), self._ollama)
-        return explain(
+        told = explain(
             question.incoming,
             question.body,
             state,
@@ -100,6 +119,7 @@ class Explainer:
             fleet,
             counting=question.counting,
         )
+        return Considered(question, state, fleet, told)
 
 
 def read_question(document: Mapping[str, Any]) -> Question:

@@ -1,4 +1,4 @@
-"""`POST /admin/explain` over HTTP."""
+"""`POST /admin/explain` and `POST /admin/estimate` over HTTP."""
 
 import httpx
 import pytest
@@ -20,6 +20,9 @@ class Service:
             raise invalid_request("bad: no")
         return {"asked": document}
 
+    def estimate(self, document):
+        return {"estimated": self.explain(document)["asked"]}
+
 
 def authenticate(headers):
     presented = dict(headers).get(b"authorization")
@@ -32,7 +35,7 @@ def authenticate(headers):
 async def client():
     app = FastAPI(redirect_slashes=False)
     install_error_shapes(app)
-    app.include_router(explain_router(authenticate, Service()))
+    app.include_router(explain_router(authenticate, Service(), Service()))
     transport = httpx.ASGITransport(app=app)
     async with httpx.AsyncClient(transport=transport, base_url="http://proxy") as client:
         yield client
@@ -78,3 +81,14 @@ async def test_other_methods(client):
     answer = await client.get("/admin/explain", headers=OPS)
 
     assert (answer.status_code, answer.headers["allow"]) == (405, "POST")
+
+
+async def test_an_estimate_is_asked_for_in_the_same_way(client):
+    """The same bodies, the same scope, the same refusals; another answer."""
+    path = "/admin/estimate"
+    answer = await client.post(path, json={"model": "m"}, headers=OPS)
+
+    assert 200 == answer.status_code
+    assert {"estimated": {"model": "m"}} == answer.json()
+    assert 403 == (await client.post(path, json={}, headers={"authorization": "x"})).status_code
+    assert 400 == (await client.post(path, json={"bad": 1}, headers=OPS)).status_code
