@@ -10,7 +10,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from ccproxy.auth import TokenError, list_tokens
+from ccproxy.config.budgets_block import needs_prices, strange_names
 from ccproxy.config.locate import expand_path
+from ccproxy.config.pricing_file import prices_in, pricing_file
 from ccproxy.config.problems import ConfigError, ConfigProblem
 from ccproxy.config.roster import load_roster
 from ccproxy.config.routing_file import load_routing
@@ -75,6 +77,7 @@ def check_configuration(
     deployments = routing_deployments(settings)
     table_file = routing_file or settings.routing_file
     _check_fleet(findings, _Parts(settings.roster_file, table_file, deployments))
+    _check_budgets(findings, settings)
     return findings
 
 
@@ -98,6 +101,28 @@ def _check_tokens(findings: Findings, settings: Settings) -> None:
     except TokenError as error:
         message = str(error).removeprefix(f"{settings.tokens_file}: ")
         findings.errors.append(ConfigProblem.of_file(str(settings.tokens_file), message))
+
+
+def _check_budgets(findings: Findings, settings: Settings) -> None:
+    """Look whether those exist whom budgets name, and the prices that money is counted by."""
+    if findings.errors or findings.roster is None:
+        return
+    tokens = None
+    if settings.auth_required:
+        tokens = [token.name for token in list_tokens(settings.tokens_file)]
+    agents = findings.roster.roster.agents
+    findings.warnings.extend(strange_names(settings.path, settings.budgets, agents, tokens))
+    if not needs_prices(settings.budgets):
+        return
+    prices = pricing_file(settings)
+    try:
+        is_priced = bool(prices_in(prices).prices)
+    except ConfigError as error:
+        findings.errors.extend(error.problems)
+        return
+    if not is_priced:
+        message = "has no prices, and a budget counts usd; take the one that comes with ccproxy"
+        findings.errors.append(ConfigProblem.of_file(str(prices), message))
 
 
 def _check_fleet(findings: Findings, parts: _Parts) -> None:

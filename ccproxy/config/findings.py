@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from ccproxy.config.alerts_block import AlertsBlock, EmailBlock, WebhookBlock
+from ccproxy.config.budgets_block import BudgetBlock
 from ccproxy.config.models import (
     AuthBlock,
     ConfigFile,
@@ -35,6 +36,7 @@ BLOCKS: Final[Mapping[tuple[str, ...], type[BaseModel]]] = {
     ("alerts",): AlertsBlock,
     ("alerts", "webhooks"): WebhookBlock,
     ("alerts", "email"): EmailBlock,
+    ("budgets",): BudgetBlock,
     ("model_list",): DeploymentBlock,
     ("model_list", "litellm_params"): LiteLLMParams,
     ("model_list", "model_info"): ModelInfo,

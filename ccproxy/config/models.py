@@ -22,6 +22,7 @@ from pydantic import (
 
 from ccproxy.config.alerts_block import AlertsBlock
 from ccproxy.config.block import Block, Port, PositiveInt, PositiveNumber, Text
+from ccproxy.config.budgets_block import BudgetBlock  # noqa: TC001 - pydantic reads annotations
 from ccproxy.config.hosts import normalise_host
 from ccproxy.config.references import ENVIRONMENT_REFERENCE
 
@@ -187,6 +188,8 @@ class ConfigFile(Block):
     local: LocalBlock = LocalBlock()
     ledger: LedgerBlock = LedgerBlock()
     alerts: AlertsBlock = AlertsBlock()
+    budgets: list[BudgetBlock] = Field(default=[])
+    """Limits on requests, tokens, money and concurrency."""
     litellm_settings: dict[str, object] | None = None
     """LiteLLM's; accepted so that its config files can be brought along, not used."""
     general_settings: dict[str, object] | None = None

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from pydantic import ValidationError
 
 from ccproxy.config.alerts_block import NO_ALERTS, AlertSettings, Complaints, read_alerts
+from ccproxy.config.budgets_block import read_budgets
 from ccproxy.config.deployments import (
     DeploymentSettings,
     InvalidDeploymentError,
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 
     from ccproxy.config.problems import KeyPath
     from ccproxy.config.yaml_marks import MarkedDocument
+    from routing.budget_book import Budget
     from routing.types import Deployment
 
 __all__ = [
@@ -72,6 +74,8 @@ class Settings:
     """Where the agents' files are, besides the roster's folder."""
     alerts: AlertSettings = NO_ALERTS
     """Who is told of trouble."""
+    budgets: tuple[Budget, ...] = ()
+    """In the order of the file; names are unique."""
     warnings: tuple[ConfigProblem, ...] = ()
 
 
@@ -145,10 +149,14 @@ class _SettingsReader:
         ]
         self._check_names(resolved)
         self._check_runner_options(deployments)
+        names = [each.name for each in deployments]
+        budgets = read_budgets(file.budgets, names, self._report) if file else ()
         if file is None or self._problems:
             raise ConfigError(_in_order(self._problems))
         settings = self._settings(path, file, ledger_url, agents_folder, tuple(deployments))
-        return replace(settings, alerts=alerts, warnings=tuple(_in_order(self._warnings)))
+        return replace(
+            settings, alerts=alerts, budgets=budgets, warnings=tuple(_in_order(self._warnings))
+        )
 
     def _report(self, key: KeyPath, message: str) -> None:
         """Add a problem."""
