@@ -5,7 +5,9 @@ What a killed proxy leaves on the disk is looked at by the soak (`tests/soak`).
 
 import asyncio
 import signal
-from contextlib import suppress
+import sqlite3
+from contextlib import closing, suppress
+from time import monotonic
 
 import pytest
 import pytest_asyncio
@@ -22,6 +24,8 @@ from tests.support.tools import ROOT
 from tests.support.waiting import until, until_found
 
 KNOWN = {200, 500, 502, 529}
+LOST_S = 1.0
+"""What a crash may cost of the ledger (docs/ledger.md)."""
 
 
 async def test_ollama_is_killed_and_started_again():
@@ -137,3 +141,36 @@ async def test_a_stop_signal_lets_streams_end(house, claude):
     assert b"event: error\ndata: " in long.body
     assert (529, "true") == (waiting.status, waiting.header("x-should-retry"))
     assert "Traceback" not in house.log.read_text()
+
+
+async def test_a_killed_proxy_loses_the_last_second_at_most(house):
+    """SIGKILL under load: the ledger is whole, and has every request that ended before that."""
+    body = turn(model=CLAUDE)
+    answered = []
+
+    async def worker():
+        while True:
+            answer = await ask(house.base_url, "/v1/messages", headers=house.headers, body=body)
+            answered.append((monotonic(), answer.header("x-ccproxy-request-id")))
+
+    workers = [asyncio.create_task(worker()) for _ in range(10)]
+    await until(lambda: len(in_ledger(house.ledger)) > 100)
+    await house.ended_by(signal.SIGKILL)
+    killed_at = monotonic()
+    for each in workers:
+        each.cancel()
+    await asyncio.gather(*workers, return_exceptions=True)
+
+    found = in_ledger(house.ledger)
+    assert {name for at, name in answered if at < killed_at - LOST_S} <= found
+    with closing(sqlite3.connect(house.ledger)) as connection:
+        assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+        (summed,) = connection.execute("SELECT sum(requests) FROM hourly").fetchone()
+    assert summed == len(found)
+
+
+def in_ledger(path):
+    """Return the ids of all requests that the ledger has."""
+    with closing(sqlite3.connect(path)) as connection, suppress(sqlite3.OperationalError):
+        return {name for (name,) in connection.execute("SELECT request_id FROM requests")}
+    return set()

@@ -89,6 +89,13 @@ def _program(name: str) -> Callable[[], Path | None]:
     return find
 
 
+def postgres_program(name: str = "postgres") -> Path | None:
+    """Return a program of PostgreSQL, the newest of those that Debian keeps, or None."""
+    found = sorted(Path("/usr/lib/postgresql").glob(f"*/bin/{name}"))
+    on_path = shutil.which(name)
+    return found[-1] if found else Path(on_path) if on_path else None
+
+
 def _llamacpp() -> Path | None:
     """Return where llama.cpp's server is installed; there is no wheel for Linux on ARM."""
     found = find_spec("xllamacpp")
@@ -124,6 +131,18 @@ def known_tools() -> Mapping[str, Tool]:
             "generates real tokens behind the proxy",
             "make setup, on another machine than Linux on ARM",
             _llamacpp,
+        ),
+        Tool(
+            "postgres",
+            "keeps a ledger in PostgreSQL",
+            "make ci-tools",
+            postgres_program,
+        ),
+        Tool(
+            "promtool",
+            "reads metrics, alert rules and queries as Prometheus does",
+            "make ci-tools",
+            _program("promtool"),
         ),
         Tool(
             "nginx", "is the floor that benchmarks compare with", "make ci-tools", _program("nginx")

@@ -56,19 +56,6 @@ def test_a_new_database_is_made(opened, path):
     ]
 
 
-def test_rows_are_there_for_the_next_process(opened):
-    """The last ratio of a deployment and model is the one that counts."""
-    first = opened()
-    first.write([ROW, LearnedRatio("other", "m", 1.0, 1, 0.0)])
-    first.write([LearnedRatio("qwen", "ollama_chat/qwen", 0.5, 1, 0.0), ROW])
-    first.close()
-
-    assert sorted(opened().learned_ratios(), key=lambda row: row.deployment) == [
-        LearnedRatio("other", "m", 1.0, 1, 0.0),
-        ROW,
-    ]
-
-
 def test_others_rights_are_taken_away(opened, path):
     """A file that somebody else could read is made private."""
     path.parent.mkdir()
