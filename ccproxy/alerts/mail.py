@@ -11,7 +11,7 @@ import smtplib
 import socket
 import ssl
 import threading
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.message import EmailMessage
@@ -116,17 +116,12 @@ class _Delivery:
 
     def run(self) -> NotDelivered | None:
         """Return why it failed, or None."""
-        server = self._server
         try:
-            with self._connect() as smtp:
-                self._smtp = smtp
-                if server.tls is Tls.STARTTLS:
-                    smtp.starttls(context=ssl.create_default_context())
-                if server.username is not None:
-                    smtp.login(server.username, server.password or "")
-                smtp.send_message(self._mail)
+            self._smtp = self._connect()
+            with closing(self._smtp):
+                self._hand_in(self._smtp)
         except (smtplib.SMTPException, OSError, ValueError) as error:
-            return _not_delivered(error, server)
+            return _not_delivered(error, self._server)
         return None
 
     def abort(self) -> None:
@@ -135,6 +130,17 @@ class _Delivery:
         if sock is not None:
             with suppress(OSError):
                 sock.shutdown(socket.SHUT_RDWR)
+
+    def _hand_in(self, smtp: smtplib.SMTP) -> None:
+        server = self._server
+        if server.tls is Tls.STARTTLS:
+            smtp.starttls(context=ssl.create_default_context())
+        if server.username is not None:
+            smtp.login(server.username, server.password or "")
+        smtp.send_message(self._mail)
+        # It is taken; how the server says goodbye must not make us send it again.
+        with suppress(smtplib.SMTPException, OSError):
+            smtp.quit()
 
     def _connect(self) -> smtplib.SMTP:
         at, wait_s = (self._server.host, self._server.port), self._timeout_s
@@ -157,6 +163,10 @@ def _not_delivered(error: Exception, server: MailServer) -> NotDelivered:
         case smtplib.SMTPResponseException():
             why = f"{host} answered {error.smtp_code}{_said(error.smtp_error, server)}"
             return NotDelivered(why, is_final=500 <= error.smtp_code < 600)
+        case UnicodeEncodeError():
+            # smtplib logs in with ASCII alone.
+            why = "username or password has characters beyond ASCII, which SMTP does not carry"
+            return NotDelivered(why, is_final=True)
         case ssl.SSLCertVerificationError():
             why = f"the certificate of {host} is not trusted: {error.verify_message}"
             return NotDelivered(why, is_final=True)
