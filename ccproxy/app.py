@@ -8,12 +8,13 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppres
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ParamSpec
 
 from fastapi import FastAPI
 from starlette.routing import Route
 
 from ccproxy import __version__
+from ccproxy.alerting import build_alarms
 from ccproxy.api.admin import admin_router
 from ccproxy.api.asgi_client import BODY_TIMEOUT_S
 from ccproxy.api.entrance import Entrance
@@ -33,6 +34,7 @@ from ccproxy.fleet import HealthOptions, build_fleet
 from ccproxy.health.board import Changes
 from ccproxy.health.overview import HealthOverview
 from ccproxy.ledger.ledger import history_at, ledger_at
+from ccproxy.observability.alert_metrics import alert_counter
 from ccproxy.observability.decision_log import FILE_NAME as DECISIONS_FILE
 from ccproxy.observability.decision_log import decision_log
 from ccproxy.observability.health_metrics import (
@@ -68,6 +70,7 @@ if TYPE_CHECKING:
     from fastapi import APIRouter
     from starlette.types import ASGIApp
 
+    from ccproxy.alerts.alarms import Alarms
     from ccproxy.auth import Principal
     from ccproxy.config.settings import Settings
     from ccproxy.fleet import Fleet
@@ -75,11 +78,12 @@ if TYPE_CHECKING:
     from ccproxy.ledger.ledger import Ledger
     from ccproxy.observability.decision_log import DecisionLog
     from ccproxy.ports import LearnedRatio, Outcome, OutcomeSink
-    from ccproxy.rows import RequestRow
     from routing.pricing import PriceList
     from routing.types import AgentMatch, Roster
 
 _log = logging.getLogger(__name__)
+
+Told = ParamSpec("Told")
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,13 +180,20 @@ def build_proxy(
     decisions = decision_log(settings.tokens_file.parent / DECISIONS_FILE, _log.warning)
     ledger = ledger_at(settings.ledger_url, _log.warning)
     metrics.registry.register(LedgerState(ledger))
+    alarms = build_alarms(settings, alert_counter(metrics.registry))
     token_ratios = TokenRatios(
         {d.name: d.model for d in settings.deployments if not d.is_claude},
         save=ledger.put,
-        on_truncation=truncation_counter(metrics.registry),
+        on_truncation=_to_each(truncation_counter(metrics.registry), alarms.prompt_truncated),
     )
     changes = Changes(
-        backend_change_counter(metrics.registry), breaker_change_counter(metrics.registry)
+        _to_each(
+            backend_change_counter(metrics.registry),
+            lambda address, state: alarms.backend_changed(
+                address, state, fleet.health.backends[address].why
+            ),
+        ),
+        breaker_change_counter(metrics.registry),
     )
     fleet = build_fleet(
         settings,
@@ -201,6 +212,7 @@ def build_proxy(
             _to_each(ledger.put, metrics.put),
             lambda: _InForce(live.loaded.table.prices, live.loaded.roster),
         ),
+        alarms,
     ]
     if log_requests:
         sinks.append(RequestLog())
@@ -234,7 +246,7 @@ def build_proxy(
     )
     catalogue = _catalogue(settings, fleet, live)
     app = _framework(
-        _lifespan(fleet, live, decisions, ledger),
+        _lifespan(fleet, live, decisions, ledger, alarms),
         (
             models_router(authenticate, _agent_finder(live), catalogue),
             ops_router(authenticate, overview, metrics.exposition),
@@ -250,14 +262,14 @@ def build_proxy(
     return Proxy(Entrance(messages, app), live, metrics, token_ratios, fleet.health)
 
 
-def _to_each(*consumers: Callable[[RequestRow], None]) -> Callable[[RequestRow], None]:
-    """Return what hands a row to each consumer."""
+def _to_each(*consumers: Callable[Told, object]) -> Callable[Told, None]:
+    """Return what tells each consumer."""
 
-    def put(row: RequestRow) -> None:
+    def tell(*args: Told.args, **named: Told.kwargs) -> None:
         for consumer in consumers:
-            consumer(row)
+            consumer(*args, **named)
 
-    return put
+    return tell
 
 
 def _disk_folders(settings: Settings) -> dict[str, Path]:
@@ -292,11 +304,11 @@ def _framework(
 
 
 def _lifespan(
-    fleet: Fleet, live: LiveRouting, decisions: DecisionLog, ledger: Ledger
+    fleet: Fleet, live: LiveRouting, decisions: DecisionLog, ledger: Ledger, alarms: Alarms
 ) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
-        async with fleet.running():
+        async with alarms.running(), fleet.running():
             decisions.start()
             ledger.start(_on_this_loop(fleet.token_ratios.restore))
             watching = asyncio.create_task(live.watch())
