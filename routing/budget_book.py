@@ -173,13 +173,18 @@ class Book:
         if window is None:
             return
         span = spans[window]
-        if self._span is not None and span.start_s > self._span.start_s:
+        if self._is_over(spans):
             self._tallies.clear()
             self._generation += 1
         self._span = span
 
-    def reached(self, value: str) -> Reached | None:
-        """Return the budget as it stands for somebody if there is no room, else None."""
+    def reached(self, value: str, spans: Mapping[Window, Span]) -> Reached | None:
+        """Return the budget as it stands for somebody if there is no room, else None.
+
+        Changes nothing, and may be called in any thread.
+        """
+        if self._is_over(spans):
+            return None
         tally = self._tallies.get(self._slot(value))
         if tally is None or tally.used + tally.reserved < self.budget.limit:
             return None
@@ -235,6 +240,13 @@ class Book:
     def opens_at_s(self) -> float | None:
         """When the present window ends; None without one, or before the first look at a clock."""
         return self._span.end_s if self._span is not None else None
+
+    def _is_over(self, spans: Mapping[Window, Span]) -> bool:
+        """Return whether a later window than the present one has begun."""
+        window = self.budget.window
+        if window is None or self._span is None:
+            return False
+        return spans[window].start_s > self._span.start_s
 
     def _slot(self, value: str) -> str:
         has_room = len(self._tallies) < self._limit or value in self._tallies
