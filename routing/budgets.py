@@ -133,14 +133,13 @@ class Budgets:
             book.turn_to(spans)
 
     def judge(self, demand: Demand, spans: Mapping[Window, Span]) -> Verdict:
-        """Return what `admit` would, and reserve nothing."""
-        self.turn_to(spans)
+        """Return what `admit` would; changes nothing, and may be called in any thread."""
         reached = [
             found
             for book in self._of_callers
             if (whose := _whose(book.budget, demand.caller)) is not None
             and not (_is_money(book.budget) and _is_free(demand.candidates))
-            and (found := book.reached(whose)) is not None
+            and (found := book.reached(whose, spans)) is not None
         ]
         refusing = [each for each in reached if each.budget.on_reach is OnReach.REFUSE]
         if refusing:
@@ -154,7 +153,7 @@ class Budgets:
             if local_only is not None and not candidate.stays_on_host:
                 skipped[candidate.deployment] = local_only
                 continue
-            of_it = self._reached_at(candidate)
+            of_it = self._reached_at(candidate, spans)
             why = [each for each in of_it if each.budget.on_reach is not OnReach.WARN]
             if why:
                 skipped[candidate.deployment] = _standing_longest(why)
@@ -172,6 +171,7 @@ class Budgets:
             demand: Of its plan.
             spans: The windows of this moment, all of them.
         """
+        self.turn_to(spans)
         verdict = self.judge(demand, spans)
         if verdict.refused is not None:
             return verdict
@@ -209,7 +209,9 @@ class Budgets:
                 _release(held)
         candidate = next(each for each in record.demand.candidates if each.deployment == deployment)
         why = [
-            each for each in self._reached_at(candidate) if each.budget.on_reach is not OnReach.WARN
+            each
+            for each in self._reached_at(candidate, spans)
+            if each.budget.on_reach is not OnReach.WARN
         ]
         if why:
             return _standing_longest(why), ()
@@ -220,6 +222,11 @@ class Budgets:
             if book.budget.value_for(deployment) is not None
         ]
         return None, tuple(each for each in crossings if each is not None)
+
+    def demand_of(self, request_id: str) -> Demand | None:
+        """Return what a request in flight may use, of the candidates that were left to it."""
+        record = self._open.get(request_id)
+        return record.demand if record is not None else None
 
     def settle(self, request_id: str, spending: Spending) -> tuple[Crossing, ...]:
         """Put what a request has used in the place of what it had reserved."""
@@ -255,13 +262,13 @@ class Budgets:
         }
         book.restore(start_s, amounts)
 
-    def _reached_at(self, candidate: Candidate) -> list[Reached]:
+    def _reached_at(self, candidate: Candidate, spans: Mapping[Window, Span]) -> list[Reached]:
         return [
             found
             for book in self._of_deployments
             if book.budget.value_for(candidate.deployment) is not None
             and not (_is_money(book.budget) and _is_free((candidate,)))
-            and (found := book.reached(candidate.deployment)) is not None
+            and (found := book.reached(candidate.deployment, spans)) is not None
         ]
 
 

@@ -154,6 +154,25 @@ def test_of_several_the_one_is_told_that_stands_longest():
     assert "month" == budgets.admit("r", demand(), NOW).refused.budget.name
 
 
+def test_what_is_used_up_stands_longer_than_what_is_held():
+    """Of the month only estimates are in the way; a minute is to be waited for in any case."""
+    budgets = Budgets(
+        [budget(limit=40, window=MONTH, name="month"), budget(REQUESTS, 1, window=MINUTE)]
+    )
+    budgets.admit("r1", demand(), NOW)
+
+    assert "b" == budgets.admit("r2", demand(), NOW).refused.budget.name
+
+
+def test_a_question_changes_nothing():
+    """Judged for the next window, what was counted in the present one stays."""
+    budgets = used_up(budget())
+
+    assert budgets.judge(demand(), {**NOW, DAY: Span(86400, 172800)}).refused is None
+    assert budgets.judge(demand(), NOW).refused is not None
+    assert 0 == budgets.in_flight
+
+
 @pytest.mark.parametrize("window", [MINUTE, DAY, MONTH])
 def test_a_new_window_begins_with_nothing(window):
     """It opens at the very second; what was reserved before is no part of it."""
@@ -279,8 +298,8 @@ def test_there_are_only_so_many_tallies():
         book.hold(name, 1)
 
     assert {"a": 2, "b": 1, OTHERS: 2} == {each.value: each.reserved for each in book.states()}
-    assert book.reached("e") is not None
-    assert book.reached("b") is None
+    assert book.reached("e", NOW) is not None
+    assert book.reached("b", NOW) is None
 
 
 ESTIMATES = st.integers(0, 60)
