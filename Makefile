@@ -13,7 +13,7 @@ PYTEST_WORKERS ?= 2
 UV_VERSION := 0.13.8
 LOCK_PLATFORMS := x86_64-unknown-linux-gnu aarch64-unknown-linux-gnu aarch64-apple-darwin x86_64-apple-darwin
 LOCK_PYTHONS := 3.11 3.12 3.13 3.14
-DEBIAN_PACKAGES := nginx-light
+DEBIAN_PACKAGES := nginx-light postgresql prometheus
 
 PIP := .venv/bin/python -m pip --disable-pip-version-check
 UV := .cache/uv-$(UV_VERSION)/bin/uv
@@ -132,6 +132,7 @@ docs: setup ## Write the generated pages of docs/ anew
 	@.venv/bin/ccproxy routes show --config config/ccproxy.yaml --markdown > docs/ROUTING_TABLE.md 2>/dev/null
 	@.venv/bin/python -m tests.support.conformance > docs/conformance.md
 	@.venv/bin/python -m tests.support.reliability
+	@.venv/bin/python -m tests.support.metrics_page
 
 .PHONY: clean
 clean: ## Remove everything that the other commands built

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from prometheus_client import Counter
+from ccproxy.observability.tallies import CounterTally
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 
 def alert_counter(registry: CollectorRegistry) -> Callable[[str, str, str], None]:
     """Return what counts alerts by channel, kind and end: `delivered`, `failed` or `dropped`."""
-    counter = Counter(
+    counter = CounterTally(
+        registry,
         "ccproxy_alerts",
         "Alerts by channel, kind and whether they were delivered.",
         ("channel", "kind", "end"),
-        registry=registry,
     )
-    return lambda channel, kind, end: counter.labels(channel, kind, end).inc()
+    return lambda channel, kind, end: counter.add((channel, kind, end))

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from prometheus_client import (
     CollectorRegistry,
-    Info,
+    Gauge,
     ProcessCollector,
     generate_latest,
 )
@@ -33,9 +33,13 @@ class Metrics:
     def __init__(self) -> None:
         """Create a registry of its own, so that two apps in one process don't collide."""
         self.registry = CollectorRegistry()
-        Info("ccproxy_build", "What runs.", registry=self.registry).info(
-            {"version": __version__, "python": platform.python_version()}
+        build = Gauge(
+            "ccproxy_build_info",
+            "Always 1; the labels say what runs.",
+            ("version", "python"),
+            registry=self.registry,
         )
+        build.labels(__version__, platform.python_version()).set(1)
         ProcessCollector(registry=self.registry)
         self._handling = HandlingMetrics(self.registry)
         self._traffic = TrafficMetrics(self.registry)
