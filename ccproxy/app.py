@@ -8,6 +8,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppres
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from secrets import token_bytes
 from typing import TYPE_CHECKING, ParamSpec
 
 from fastapi import FastAPI
@@ -49,6 +50,7 @@ from ccproxy.observability.metrics import Metrics
 from ccproxy.observability.routing_metrics import RoutingState, reload_counter
 from ccproxy.pipeline.account import Account
 from ccproxy.pipeline.catalogue import ModelCatalogue
+from ccproxy.pipeline.comparing import Comparing
 from ccproxy.pipeline.estimator import Estimator
 from ccproxy.pipeline.exchange import Exchange
 from ccproxy.pipeline.explainer import Explainer
@@ -205,6 +207,7 @@ def build_proxy(
     metrics.registry.register(FleetLoad(fleet.occupancy()))
     metrics.registry.register(DiskSpace(_disk_folders(settings)))
     metrics.registry.register(RoutingState(lambda: live.rejected is not None, decisions))
+    comparing = Comparing(lambda: live.loaded.table, token_bytes(32))
     sinks: list[OutcomeSink] = [
         metrics,
         _DecisionSink(decisions),
@@ -212,6 +215,7 @@ def build_proxy(
             _to_each(ledger.put, metrics.put),
             lambda: _InForce(live.loaded.table.prices, live.loaded.roster),
         ),
+        comparing,
         alarms,
     ]
     if log_requests:
@@ -228,6 +232,7 @@ def build_proxy(
         sink=sink,
         ping_after_s=ping_after_s,
         retry_rules=retry_rules,
+        compare=comparing.look,
     )
     forwarder = ApiForwarder(
         authenticate=authenticate, router=router, claude=fleet.claude, sink=sink

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
 
     from routing.breaker import Lease
+    from routing.counterfactual import Comparison
     from routing.failures import FailureClass
     from routing.forecast import PastAnswer
     from routing.types import AgentMatch, Plan, RequestFacts
@@ -392,6 +393,8 @@ class Outcome:
     prompt_tokens: dict[str, Counter[str]] = field(default_factory=dict)
     """By deployment: prompt tokens of local models that were `reused` from what they had read
     before, or `evaluated` anew."""
+    comparison: Comparison | None = None
+    """With what of Claude's a local answer is compared; None where it is not."""
 
     @property
     def attempts(self) -> list[str]:

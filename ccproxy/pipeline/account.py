@@ -18,8 +18,17 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final, Protocol
 
 from ccproxy.pipeline.billing import bill_of, count_in, token_counts
-from ccproxy.ports import ANSWERED, UNFINISHED
-from ccproxy.rows import NO_TOKENS, TEXT_LIMIT, AttemptRow, Dimensions, RequestRow, Spent
+from ccproxy.ports import ANSWERED, UNFINISHED, Ending
+from ccproxy.rows import (
+    NO_TOKENS,
+    TEXT_LIMIT,
+    AttemptRow,
+    Dimensions,
+    RequestRow,
+    Spent,
+    WouldCost,
+)
+from routing.counterfactual import would_have_cost
 from routing.failures import FailureClass
 from routing.pricing import bill_microusd, local_microusd
 from routing.types import Side
@@ -35,6 +44,8 @@ MESSAGES: Final = "messages"
 """The endpoint whose tokens are billed."""
 MAYBE_BILLED: Final = frozenset({ANSWERED, UNFINISHED, FailureClass.TIMEOUT_FIRST_BYTE})
 """Results of attempts at Claude that may cost something although nothing was said of it."""
+GOT_CONTENT: Final = frozenset({Ending.COMPLETED, Ending.CLIENT_GONE})
+"""Endings of requests whose client got an answer, or as much of it as it waited for."""
 
 
 class InForce(Protocol):
@@ -100,8 +111,25 @@ def request_row(outcome: Outcome, prices: PriceList, category: str) -> RequestRo
         wasted_microusd=_sum(
             [row.spent.cost_microusd for row in attempts if row.result != ANSWERED]
         ),
+        would_cost=_would_cost(outcome, last, prices) if last else None,
         attempts=attempts,
     )
+
+
+def _would_cost(outcome: Outcome, answer: AttemptRow, prices: PriceList) -> WouldCost | None:
+    """Return what a local answer would have cost at Claude; see rule 5."""
+    comparison = outcome.comparison
+    is_answer = (
+        answer.result == ANSWERED
+        and answer.dimensions.route == Side.LOCAL
+        and outcome.ending in GOT_CONTENT
+        and outcome.ttft_s is not None
+    )
+    price = prices.find(comparison.model) if comparison is not None else None
+    if comparison is None or price is None or not is_answer:
+        return None
+    would = would_have_cost(comparison.use, answer.spent.tokens, price)
+    return None if would is None else WouldCost(*would)
 
 
 def _dimensions(outcome: Outcome, category: str) -> Dimensions:

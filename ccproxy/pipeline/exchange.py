@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from ccproxy.pipeline.accounted import Accounted
 from ccproxy.pipeline.attempts import Attempts
+from ccproxy.pipeline.comparing import compare_nothing
 from ccproxy.pipeline.deadline import (
     DEADLINE_NOTE,
     Deadline,
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from ccproxy.auth import Principal
+    from ccproxy.pipeline.comparing import Compare
     from ccproxy.pipeline.duplicates import Turn
     from ccproxy.pipeline.request import Reply, Served
     from ccproxy.ports import Client, DeploymentHealth, Incoming, OutcomeSink
@@ -59,6 +61,7 @@ class Exchange:
         health: DeploymentHealth,
         ping_after_s: float = PING_AFTER_S,
         retry_rules: RetryRules = DEFAULT_RULES,
+        compare: Compare = compare_nothing,
     ) -> None:
         """Everything is passed in by `app`."""
         self._authenticate = authenticate
@@ -69,6 +72,7 @@ class Exchange:
         self._duplicates = Duplicates()
         self._ping_after_s = ping_after_s
         self._retry_rules = retry_rules
+        self._compare = compare
 
     async def serve(self, incoming: Incoming, client: Client, *, counting: bool) -> None:
         """Answer one request; never raises but for the server's own cancellation."""
@@ -91,6 +95,7 @@ class Exchange:
                 alone = self._duplicates.alone(turn, client, outcome)
                 async with alone, Leave(self._health) as leave:
                     reply = await self._attempt(plan, request, outcome, deadline, leave)
+                    await self._look_beside(reply, request, plan, outcome)
                     # A stream may last for minutes: it must not hold on to a long conversation.
                     let_go_of_body(outcome)
                     del raw_body, request, plan
@@ -169,6 +174,15 @@ class Exchange:
             attempts.missed_deadline()
             outcome.notes.append(DEADLINE_NOTE)
             raise deadline_refusal(exc) from exc
+
+    async def _look_beside(
+        self, reply: Reply, request: MessagesRequest, plan: Plan, outcome: Outcome
+    ) -> None:
+        try:
+            await self._compare(request, plan, outcome)
+        except BaseException:  # nobody relays the reply then
+            await reply.aclose()
+            raise
 
 
 def _unpacked_bytes(incoming: Incoming, raw_body: bytes) -> int:
