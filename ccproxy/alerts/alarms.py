@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 TICK_S: Final = 15.0
 """How often the disk and the rate are looked at, and what is due is told."""
-GRACE_S: Final = 2.0
+GRACE_S: Final = 1.0
 """How long the end of the process waits for what is on its way."""
 ENOUGH_AGAIN: Final = 1.1
 """Times the limit: so much room must be free until a disk counts as well again."""
