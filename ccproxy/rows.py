@@ -6,7 +6,7 @@ it is never 0 for that reason.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 
 from routing.pricing import TokenCounts
 
@@ -102,3 +102,29 @@ class RequestRow:
     would_cost: WouldCost | None = None
     """None where Claude served it, or where nothing was answered."""
     attempts: tuple[AttemptRow, ...] = field(default=())
+
+
+@dataclass(frozen=True, slots=True)
+class SpentSum:
+    """What somebody has spent in a while."""
+
+    requests: int = 0
+    """Of a deployment, the attempts at it."""
+    cost_microusd: int = 0
+    """What is known of it."""
+    tokens: TokenCounts = NO_TOKENS
+    unpriced_tokens: TokenCounts = NO_TOKENS
+    """Those of them whose cost is not known."""
+
+    def __add__(self, other: SpentSum) -> SpentSum:
+        """Return both together."""
+        return SpentSum(
+            self.requests + other.requests,
+            self.cost_microusd + other.cost_microusd,
+            _added(self.tokens, other.tokens),
+            _added(self.unpriced_tokens, other.unpriced_tokens),
+        )
+
+
+def _added(one: TokenCounts, other: TokenCounts) -> TokenCounts:
+    return TokenCounts(*map(sum, zip(astuple(one), astuple(other), strict=True)))

@@ -23,17 +23,20 @@ from sqlalchemy.pool import StaticPool
 
 from ccproxy.ledger.ledger import LedgerDownError
 from ccproxy.ledger.migrate import bring_up_to_date
+from ccproxy.ledger.spending import spent_since
 from ccproxy.ledger.writers import RequestWriter, load_ratios, save_ratios
 from ccproxy.ports import LearnedRatio
 from ccproxy.rows import RequestRow
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from sqlalchemy import Connection, Engine
     from sqlalchemy.engine import URL
 
     from ccproxy.ledger.ledger import Row
+    from ccproxy.rows import SpentSum
+    from routing.budget_book import BudgetScope
 
 LOCK_WAIT_S: Final = 2.0
 """How long a transaction waits for another program's lock, e.g. that of a backup."""
@@ -110,6 +113,13 @@ class SqlDatabase:
         """Return what was saved; see `ledger.Database`."""
         with self._transaction() as connection:
             return load_ratios(connection)
+
+    def spent_since(
+        self, scope: BudgetScope, since_ms: int, until_ms: int
+    ) -> Mapping[str, SpentSum]:
+        """Return what was spent; see `ledger.Database`."""
+        with self._transaction() as connection:
+            return spent_since(connection, scope, since_ms, until_ms)
 
     def close(self) -> None:
         """Close the connection."""

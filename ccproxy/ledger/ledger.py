@@ -14,11 +14,12 @@ from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from typing import TypeAlias
 
     from ccproxy.ports import History, LearnedRatio
-    from ccproxy.rows import RequestRow
+    from ccproxy.rows import RequestRow, SpentSum
+    from routing.budget_book import BudgetScope
 
     Row: TypeAlias = LearnedRatio | RequestRow
     """Everything that can be put; `ccproxy.ledger.writers` says where each kind goes."""
@@ -61,6 +62,16 @@ class Database(Protocol):
         """
         ...
 
+    def spent_since(
+        self, scope: BudgetScope, since_ms: int, until_ms: int
+    ) -> Mapping[str, SpentSum]:
+        """Return what was spent in a while; see `ledger.spending`.
+
+        Raises:
+            LedgerDownError: The database cannot be read.
+        """
+        ...
+
     def close(self) -> None:
         """Let go of it. Never raises."""
         ...
@@ -97,6 +108,7 @@ class Ledger:
         self._retry_s = retry_s
         self._open_after_s = open_after_s
         self._on_ratios: Callable[[Sequence[LearnedRatio]], None] | None = None
+        self._on_open: Callable[[Database], None] | None = None
         self._queue: SimpleQueue[Row | None] = SimpleQueue()
         self._thread: threading.Thread | None = None
         self._closing = threading.Event()
@@ -149,13 +161,19 @@ class Ledger:
         else:
             self._queue.put(row)
 
-    def start(self, on_ratios: Callable[[Sequence[LearnedRatio]], None] | None = None) -> None:
+    def start(
+        self,
+        on_ratios: Callable[[Sequence[LearnedRatio]], None] | None = None,
+        on_open: Callable[[Database], None] | None = None,
+    ) -> None:
         """Start the thread.
 
         Args:
             on_ratios: Called in the thread, once, with the saved ratios.
+            on_open: Called in the thread with the open database, before anything is written; again
+                after the next opening where it raises what reading raises.
         """
-        self._on_ratios = on_ratios
+        self._on_ratios, self._on_open = on_ratios, on_open
         self._thread = threading.Thread(target=self._run, name="ledger", daemon=True)
         self._thread.start()
 
@@ -201,6 +219,7 @@ class Ledger:
             return False
         self._database = database
         self._hand_out_ratios(database)
+        self._let_read(database)
         if not self._batch:
             # Otherwise writing it will tell: opening says little of a disk that is full.
             self._note_recovery()
@@ -217,6 +236,17 @@ class Ledger:
             return
         self._on_ratios = None
         on_ratios(ratios)
+
+    def _let_read(self, database: Database) -> None:
+        on_open = self._on_open
+        if on_open is None:
+            return
+        try:
+            on_open(database)
+        except (LedgerDownError, ValueError) as error:
+            self._report(f"ledger: what was spent before the start cannot be read: {error}")
+            return
+        self._on_open = None
 
     def _gather(self) -> bool:
         """Wait for rows and take them over; returns False once the end has come."""
@@ -294,7 +324,9 @@ class Ledger:
             self._database.close()
 
 
-def ledger_at(url: str, report: Callable[[str], None] = _log.warning) -> Ledger:
+def ledger_at(
+    url: str, report: Callable[[str], None] = _log.warning, *, open_after_s: float = OPEN_AFTER_S
+) -> Ledger:
     """Return the ledger at an SQLAlchemy URL; nothing is imported or opened before `start`."""
 
     def open_database() -> Database:
@@ -303,7 +335,7 @@ def ledger_at(url: str, report: Callable[[str], None] = _log.warning) -> Ledger:
 
         return open_at(url)
 
-    return Ledger(open_database, report=report)
+    return Ledger(open_database, report=report, open_after_s=open_after_s)
 
 
 def history_at(url: str) -> History:
