@@ -172,7 +172,7 @@ def build_proxy(
         ConfigError: The roster or the routing table are unusable.
         TokenError: The tokens file is unusable.
     """
-    metrics = Metrics()
+    metrics = Metrics([each.name for each in settings.deployments])
     live = LiveRouting(
         partial(load_files, routing_files(settings)),
         versions=version_store(settings),
@@ -183,10 +183,13 @@ def build_proxy(
     ledger = ledger_at(settings.ledger_url, _log.warning)
     metrics.registry.register(LedgerState(ledger))
     alarms = build_alarms(settings, alert_counter(metrics.registry))
+    local_models = {d.name: d.model for d in settings.deployments if not d.is_claude}
     token_ratios = TokenRatios(
-        {d.name: d.model for d in settings.deployments if not d.is_claude},
+        local_models,
         save=ledger.put,
-        on_truncation=_to_each(truncation_counter(metrics.registry), alarms.prompt_truncated),
+        on_truncation=_to_each(
+            truncation_counter(metrics.registry, local_models), alarms.prompt_truncated
+        ),
     )
     changes = Changes(
         _to_each(

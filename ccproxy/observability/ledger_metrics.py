@@ -10,7 +10,7 @@ from prometheus_client.registry import Collector
 from ccproxy.observability.tallies import CounterTally
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from prometheus_client import CollectorRegistry
 
@@ -39,14 +39,21 @@ class RowWriter(Protocol):
         ...
 
 
-def truncation_counter(registry: CollectorRegistry) -> Callable[[str], None]:
-    """Return what counts, by deployment, prompts that a model did not read to their end."""
+def truncation_counter(
+    registry: CollectorRegistry, deployments: Iterable[str] = ()
+) -> Callable[[str], None]:
+    """Return what counts, by deployment, prompts that a model did not read to their end.
+
+    `deployments` begin at 0: of a series that appears with its first prompt no rise is seen.
+    """
     counter = CounterTally(
         registry,
         "ccproxy_truncation_seen",
         "Answers whose model counted far fewer prompt tokens than were sent.",
         ("deployment",),
     )
+    for each in deployments:
+        counter.add((each,), 0)
     return lambda deployment: counter.add((deployment,))
 
 

@@ -23,6 +23,8 @@ from ccproxy.observability.money_metrics import MoneyMetrics
 from ccproxy.observability.traffic_metrics import TrafficMetrics
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from ccproxy.ports import Outcome
     from ccproxy.rows import RequestRow
 
@@ -30,8 +32,11 @@ if TYPE_CHECKING:
 class Metrics:
     """Implements `ports.OutcomeSink`, and takes rows as the ledger does."""
 
-    def __init__(self) -> None:
-        """Create a registry of its own, so that two apps in one process don't collide."""
+    def __init__(self, deployments: Collection[str] = ()) -> None:
+        """Create a registry of its own, so that two apps in one process don't collide.
+
+        `deployments` are those of the config file.
+        """
         self.registry = CollectorRegistry()
         build = Gauge(
             "ccproxy_build_info",
@@ -43,7 +48,7 @@ class Metrics:
         ProcessCollector(registry=self.registry)
         self._handling = HandlingMetrics(self.registry)
         self._traffic = TrafficMetrics(self.registry)
-        self._money = MoneyMetrics(self.registry)
+        self._money = MoneyMetrics(self.registry, deployments)
 
     def record(self, outcome: Outcome) -> None:
         """Count what is not in the row of a finished request."""

@@ -13,6 +13,8 @@ from ccproxy.observability.traffic_metrics import NONE
 from ccproxy.ports import ANSWERED
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from prometheus_client import CollectorRegistry
 
     from ccproxy.rows import RequestRow
@@ -23,8 +25,12 @@ MICROUSD_PER_USD: Final = 1_000_000
 class MoneyMetrics:
     """Adds up rows."""
 
-    def __init__(self, registry: CollectorRegistry) -> None:
-        """Register everything."""
+    def __init__(self, registry: CollectorRegistry, deployments: Iterable[str] = ()) -> None:
+        """Register everything.
+
+        Attempts without a price begin at 0 for these deployments: of a series that appears with its
+        first one no rise is seen.
+        """
         self._costs = CounterTally(
             registry,
             "ccproxy_cost_usd",
@@ -38,6 +44,8 @@ class MoneyMetrics:
             "Attempts whose cost is not known; no sum of costs has them in it.",
             ("deployment",),
         )
+        for each in deployments:
+            self._unpriced.add((each,), 0)
         self._would_costs = CounterTally(
             registry,
             "ccproxy_counterfactual_cost_usd",
