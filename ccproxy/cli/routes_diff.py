@@ -75,11 +75,11 @@ def _read(
     config: Path | None, old: Path, new: Path
 ) -> "tuple[Settings, LoadedRoster, list[RoutingTable]]":
     """Return both tables, compiled against the config's deployments and roster."""
-    from ccproxy.cli.resolved import ignoring_outages
     from ccproxy.config.problems import ConfigError
     from ccproxy.config.roster import load_roster
     from ccproxy.config.routing_file import load_routing
     from ccproxy.config.settings import load_settings, routing_deployments
+    from routing.resolved import ignoring_outages
 
     settings = load_settings(config_path(config), os.environ)
     loaded = load_roster(settings.roster_file)

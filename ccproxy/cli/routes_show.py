@@ -14,7 +14,7 @@ from ccproxy.cli.output import print_csv, print_json, print_table, remark
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ccproxy.cli.resolved import ResolvedRoute
+    from routing.resolved import ResolvedRoute
     from routing.types import Roster, RoutingTable
 
 ProfileOption = Annotated[
@@ -41,7 +41,7 @@ def show(
     Rules about what is in a request (its length, images, ...) do not count here; see `explain`.
     """
     from ccproxy.cli.offline import read_offline
-    from ccproxy.cli.resolved import agent_routes
+    from routing.resolved import agent_routes
 
     if as_json + as_csv + as_markdown > 1:
         raise typer.BadParameter("--json, --csv and --markdown exclude each other")
@@ -62,7 +62,7 @@ def show(
 
 def routing_page(table: "RoutingTable", roster: "Roster") -> str:
     """Return a Markdown page: a table of all agents and unknown callers for every profile."""
-    from ccproxy.cli.resolved import (
+    from routing.resolved import (
         agent_routes,
         ignoring_outages,
         policies_told,
@@ -111,7 +111,7 @@ def with_profile(table: "RoutingTable", name: str | None) -> "RoutingTable":
 
 
 def _print_table(routes: "Sequence[ResolvedRoute]") -> None:
-    from ccproxy.cli.resolved import policies_told
+    from routing.resolved import policies_told
 
     headings = ["agent", "tier", "category", "route", "privacy"]
     rows = [

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Final
 
-from ccproxy.cli.resolved import agent_routes, policies_told, stranger_routes
+from routing.resolved import agent_routes, policies_told, stranger_routes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ccproxy.cli.resolved import ResolvedRoute
+    from routing.resolved import ResolvedRoute
     from routing.types import ConditionalRule, Roster, RoutingTable
 
 COMPARED: Final = (

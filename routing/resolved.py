@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from routing.capabilities import NOTHING_KNOWN
 from routing.errors import NoAttempt, UnknownModel
 from routing.plan import build_plan
 from routing.policies import Policies
@@ -13,6 +14,7 @@ from routing.types import AgentMatch, AgentSource, RequestFacts, Tier
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from routing.capabilities import FleetSnapshot
     from routing.types import Plan, Roster, RoutingTable, TraceEntry
 
 NOBODY = AgentMatch(None, AgentSource.NONE)
@@ -40,23 +42,27 @@ class ResolvedRoute:
     problem: str | None = None
 
 
-def agent_routes(table: RoutingTable, roster: Roster) -> Iterator[ResolvedRoute]:
-    """Yield the route of every agent, in the order of the roster."""
+def agent_routes(
+    table: RoutingTable, roster: Roster, fleet: FleetSnapshot = NOTHING_KNOWN
+) -> Iterator[ResolvedRoute]:
+    """Yield the route of every agent, in the order of the roster; `fleet` as for `build_plan`."""
     for agent in roster.agents.values():
         line = ResolvedRoute(agent.slug, agent.tier.value, agent.category)
         match = AgentMatch(agent.slug, AgentSource.PATH)
-        yield _resolve(line, RequestFacts(requested_model=""), match, table, roster)
+        yield _resolve(line, RequestFacts(requested_model=""), match, table, roster, fleet)
 
 
-def stranger_routes(table: RoutingTable, roster: Roster) -> Iterator[ResolvedRoute]:
+def stranger_routes(
+    table: RoutingTable, roster: Roster, fleet: FleetSnapshot = NOTHING_KNOWN
+) -> Iterator[ResolvedRoute]:
     """Yield the routes of callers that are not recognised: one for each tier, one for the rest."""
     for tier in Tier:
         # No model has this id, so that only its tier decides.
         facts = RequestFacts(requested_model=f"claude-{tier}-0")
         line = ResolvedRoute(f"(unknown, {tier} model)", tier.value, "")
-        yield _resolve(line, facts, NOBODY, table, roster)
+        yield _resolve(line, facts, NOBODY, table, roster, fleet)
     line = ResolvedRoute("(unknown, other model)", "", "")
-    yield _resolve(line, RequestFacts(requested_model=""), NOBODY, table, roster)
+    yield _resolve(line, RequestFacts(requested_model=""), NOBODY, table, roster, fleet)
 
 
 def policies_told(route: ResolvedRoute) -> str:
@@ -86,10 +92,15 @@ def ignoring_outages(table: RoutingTable) -> RoutingTable:
 
 
 def _resolve(
-    line: ResolvedRoute, facts: RequestFacts, match: AgentMatch, table: RoutingTable, roster: Roster
+    line: ResolvedRoute,
+    facts: RequestFacts,
+    match: AgentMatch,
+    table: RoutingTable,
+    roster: Roster,
+    fleet: FleetSnapshot,
 ) -> ResolvedRoute:
     try:
-        plan = build_plan(facts, match, table, roster)
+        plan = build_plan(facts, match, table, roster, fleet)
     except NoAttempt as refusal:
         return replace(line, skipped=_skipped(refusal.trace), problem=str(refusal))
     except UnknownModel:
