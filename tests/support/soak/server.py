@@ -65,8 +65,14 @@ class Inside:
             "waiting_for_slots": sum(each.waiting for each in occupancies),
             "taken_slots": sum(map(_taken, self._slots)),
             "descriptors": process.num_fds(),
+            "sockets": dict(Counter(_described(each) for each in process.net_connections())),
             "threads": process.num_threads(),
         }
+
+
+def _described(socket: Any) -> str:  # noqa: ANN401 - psutil's own
+    """Return a socket's state, and to whom: clients come from the port that somebody listens at."""
+    return f"{socket.status} :{socket.laddr.port} - :{socket.raddr.port if socket.raddr else 0}"
 
 
 def _name(kind: type) -> str | None:

@@ -75,10 +75,11 @@ REMEMBERED: Final = frozenset(
         "ccproxy.health.inventory.Transition",
         "routing.breaker.Transition",
         "routing.health.Transition",
+        "ccproxy.rows.Dimensions",
     }
 )
-"""What is kept for later requests, within limits of its own: what models have read, how fast, and
-what became of them of late."""
+"""What is kept for later requests, within limits of its own: what models have read, how fast, what
+became of them of late, and which rows of the ledger say by whom they were asked."""
 MADE_ANEW: Final = 12
 """Objects of one class that may have taken the place of those that the first look put aside."""
 RSS_POINTS: Final = 20
@@ -385,7 +386,9 @@ def _judge_what_is_left(report: Report, before: dict[str, Any], after: dict[str,
             report.problems.append(f"{name}: {after[name]}")
     for name, kept in (("descriptors", 0), ("threads", POOL_THREADS)):
         if after[name] > before[name] + kept:
-            report.problems.append(f"{name}: {before[name]} before, {after[name]} after")
+            report.problems.append(
+                f"{name}: {before[name]} before, {after[name]} after, {after['sockets']}"
+            )
     if more := _grown(before["tasks"], after["tasks"], 0):
         report.problems.append(f"tasks left: {more}")
     grown = _grown(before["objects"], after["objects"], MADE_ANEW)
