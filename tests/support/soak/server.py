@@ -70,7 +70,7 @@ class Inside:
         }
 
 
-def _described(socket: Any) -> str:  # noqa: ANN401 - psutil's own
+def _described(socket: Any) -> str:
     """Return a socket's state, and to whom: clients come from the port that somebody listens at."""
     return f"{socket.status} :{socket.laddr.port} - :{socket.raddr.port if socket.raddr else 0}"
 
