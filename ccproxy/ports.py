@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 from time import monotonic
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 if TYPE_CHECKING:
     from collections import Counter
@@ -233,6 +233,28 @@ class ClientGone(Exception):
     """The client left before its answer was complete."""
 
 
+PATH_LIMIT: Final = 256
+"""Characters of a path in the audit log."""
+TRACEPARENT_LIMIT: Final = 128
+"""Bytes; version 00 has 55."""
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a request came from and what it asked for, for the audit log and traces."""
+
+    peer: str = ""
+    """As `Incoming.peer`."""
+    method: str = ""
+    path: str = ""
+    """As `Incoming.path`, cut off."""
+    traceparent: str = ""
+    """The client's own header (W3C Trace Context), whatever is in it."""
+
+
+NOWHERE: Final = Origin()
+
+
 @dataclass(frozen=True, slots=True)
 class Incoming:
     """A request as it arrived, before anything of it was judged."""
@@ -245,6 +267,8 @@ class Incoming:
     """Lower-case names, in order, repeated ones repeated."""
     path_agent: str | None = None
     """The slug of the prefix, decoded."""
+    peer: str = ""
+    """Address of whoever connected, e.g. `127.0.0.1`; that of a proxy in front, if there is one."""
     _first: Mapping[bytes, bytes] = field(init=False, repr=False, compare=False)
     """The first header of each name: a request is asked for a dozen."""
 
@@ -255,6 +279,11 @@ class Incoming:
     def header(self, name: bytes) -> bytes | None:
         """Return the first header of that lower-case name, or None."""
         return self._first.get(name)
+
+    def origin(self) -> Origin:
+        """Return what outlives the request."""
+        traceparent = self._first.get(b"traceparent", b"")[:TRACEPARENT_LIMIT]
+        return Origin(self.peer, self.method, self.path[:PATH_LIMIT], traceparent.decode("latin-1"))
 
 
 class Client(Protocol):
@@ -364,6 +393,7 @@ class Outcome:
     """`messages`, `count_tokens` or `other`."""
     started_at: float
     """Unix time, seconds."""
+    origin: Origin = NOWHERE
     principal: str = ""
     agent: str = "unknown"
     agent_source: str = "none"

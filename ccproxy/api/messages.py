@@ -71,4 +71,11 @@ def incoming_from(scope: Scope) -> Incoming:
         scope["query_string"],
         scope["headers"],
         slug,
+        peer_of(scope),
     )
+
+
+def peer_of(scope: Scope) -> str:
+    """Return the address of whoever connected; empty where the server does not tell."""
+    peer = scope.get("client")
+    return peer[0] if peer else ""

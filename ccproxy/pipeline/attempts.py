@@ -93,7 +93,7 @@ class Attempts:
         """
         reply = await self.next_reply()
         if isinstance(reply, StreamReply):
-            return LateFallback(reply, self)
+            return LateFallback(reply, self, self._request.request_id)
         if reply.failure is None:
             self.content_begins()
         return reply

@@ -76,7 +76,8 @@ class Exchange:
 
     async def serve(self, incoming: Incoming, client: Client, *, counting: bool) -> None:
         """Answer one request; never raises but for the server's own cancellation."""
-        outcome = Outcome(mint_request_id(), "count_tokens" if counting else "messages", time())
+        endpoint = "count_tokens" if counting else "messages"
+        outcome = Outcome(mint_request_id(), endpoint, time(), incoming.origin())
         async with Accounted(client, outcome, self._sink):
             principal = self._admit(incoming, outcome)
             raw_body = await client.read_body(MESSAGES_LIMIT_BYTES)

@@ -70,7 +70,7 @@ class ApiForwarder:
 
     async def serve(self, incoming: Incoming, client: Client) -> None:
         """Answer one request; never raises but for the server's own cancellation."""
-        outcome = Outcome(mint_request_id(), "other", time())
+        outcome = Outcome(mint_request_id(), "other", time(), incoming.origin())
         async with Accounted(client, outcome, self._sink):
             principal = self._authenticate(incoming.headers)
             outcome.principal = principal.name

@@ -43,8 +43,9 @@ class LateFallback:
     needs_pings = True
     tells_of_deployment = True
 
-    def __init__(self, committed: StreamReply, attempts: Attempts) -> None:
+    def __init__(self, committed: StreamReply, attempts: Attempts, request_id: str) -> None:
         """`attempts` are those that led to the committed stream, and go on behind it."""
+        self._request_id = request_id
         self.headers = committed.headers
         self.failure: FailureClass | None = None
         self._committed = committed
@@ -99,7 +100,12 @@ class LateFallback:
         """
         attempts = self._attempts
         if attempts is None:
-            _log.warning("answer broke off: %s: %s", failed.failure, failed.detail[:500])
+            _log.warning(
+                "answer broke off: %s: %s",
+                failed.failure,
+                failed.detail[:500],
+                extra={"request_id": self._request_id},
+            )
             self.failure = failed.failure
             raise refusal_after(failed)
         if not attempts.passes_on(failed, self.usage):
