@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sqlite3
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import create_engine, event
@@ -23,6 +22,7 @@ from sqlalchemy.pool import StaticPool
 
 from ccproxy.ledger.ledger import LedgerDownError
 from ccproxy.ledger.migrate import bring_up_to_date
+from ccproxy.ledger.reading import file_of
 from ccproxy.ledger.spending import spent_since
 from ccproxy.ledger.writers import RequestWriter, load_ratios, save_ratios
 from ccproxy.ports import LearnedRatio
@@ -30,6 +30,7 @@ from ccproxy.rows import RequestRow
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
 
     from sqlalchemy import Connection, Engine
     from sqlalchemy.engine import URL
@@ -53,7 +54,7 @@ def open_database(url: str) -> SqlDatabase:
         address = make_url(url)
     except ArgumentError as error:
         raise LedgerDownError("ledger.url is not a database URL") from error
-    file = _file_of(address)
+    file = file_of(address)
     name = str(file) if file else address.render_as_string(hide_password=True)
     try:
         if file is not None:
@@ -165,14 +166,6 @@ def _set_up_sqlite(connection: Any, _record: object) -> None:  # noqa: ANN401 - 
 def _begin_immediate(connection: Connection) -> None:
     # A lock that is not to be had is waited for here, where waiting helps.
     connection.exec_driver_sql("BEGIN IMMEDIATE")
-
-
-def _file_of(address: URL) -> Path | None:
-    """Return the path of an SQLite file; None in memory, by URI, and for other databases."""
-    name = address.database
-    if address.get_backend_name() != "sqlite" or not name or name == ":memory:":
-        return None
-    return None if name.startswith("file:") else Path(name)
 
 
 def _make_private(file: Path) -> None:

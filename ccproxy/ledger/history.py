@@ -7,14 +7,13 @@ most `MOST` that fit: some tens of milliseconds, whatever the ledger's size.
 from __future__ import annotations
 
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from sqlalchemy import ColumnElement, Select, create_engine, func, select
-from sqlalchemy.engine import make_url
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
+from ccproxy.ledger.reading import read_only_url
 from ccproxy.ledger.tables import dimensions, requests
 from ccproxy.ledger.writers import load_ratios
 from ccproxy.ports import Ending, HistoryUnknownError
@@ -107,7 +106,7 @@ class LedgerHistory:
     @contextmanager
     def _connection(self) -> Iterator[Connection]:
         if self._engine is None:
-            self._engine = create_engine(_read_only(self._url), poolclass=NullPool)
+            self._engine = create_engine(read_only_url(self._url), poolclass=NullPool)
         with self._engine.connect() as connection:
             yield connection
 
@@ -128,14 +127,3 @@ def _newest(*columns: ColumnElement[Any]) -> Select[Any]:
         .order_by(requests.c.id.desc())
         .limit(MOST)
     )
-
-
-def _read_only(url: str) -> str:
-    """Return a URL that creates no file where there is none."""
-    address = make_url(url)
-    name = address.database
-    if address.get_backend_name() != "sqlite" or not name or name == ":memory:":
-        return url
-    if name.startswith("file:"):
-        return url
-    return f"{address.drivername}:///{Path(name).absolute().as_uri()}?mode=ro&uri=true"

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-_VERSION_TABLE: Final = "alembic_version"
+VERSION_TABLE: Final = "alembic_version"
 _SCRIPTS: Final = "ccproxy.ledger:migrations"
 
 
@@ -30,7 +30,7 @@ def bring_up_to_date(connection: Connection, name: str) -> None:
         LedgerDownError: The database is newer than this program, or is no ledger.
     """
     tables = inspect(connection).get_table_names()
-    if _VERSION_TABLE not in tables:
+    if VERSION_TABLE not in tables:
         if tables:
             raise LedgerDownError(
                 f"{name} is a database, but none of ccproxy's (it has the table {tables[0]!r}); "
@@ -38,7 +38,7 @@ def bring_up_to_date(connection: Connection, name: str) -> None:
             )
         _upgrade(connection, name, "nothing")
         return
-    found = connection.execute(text(f"SELECT version_num FROM {_VERSION_TABLE}")).scalar()  # noqa: S608 - a constant
+    found = connection.execute(text(f"SELECT version_num FROM {VERSION_TABLE}")).scalar()  # noqa: S608 - a constant
     if found == SCHEMA_VERSION:
         return
     if found is not None and str(found) > SCHEMA_VERSION:
