@@ -16,6 +16,7 @@ from ccproxy.wire.errors import ApiError
 if TYPE_CHECKING:
     from types import TracebackType
 
+    from ccproxy.pipeline.in_flight import InFlight
     from ccproxy.ports import Client, Outcome, OutcomeSink
 
 _log = logging.getLogger(__name__)
@@ -27,14 +28,18 @@ class Accounted:
     An exception becomes the client's answer where none has begun, and the outcome's ending.
     """
 
-    def __init__(self, client: Client, outcome: Outcome, sink: OutcomeSink) -> None:
-        """`sink` hears of the outcome at the end, once."""
+    def __init__(
+        self, client: Client, outcome: Outcome, sink: OutcomeSink, in_flight: InFlight
+    ) -> None:
+        """`sink` hears of the outcome at the end, once; `in_flight` knows of it until then."""
         self._client = client
         self._outcome = outcome
         self._sink = sink
+        self._in_flight = in_flight
 
     async def __aenter__(self) -> None:
         """Begin."""
+        self._in_flight.begin(self._outcome)
 
     async def __aexit__(
         self,
@@ -46,6 +51,7 @@ class Accounted:
         try:
             return await self._settle(exc)
         finally:
+            self._in_flight.end(self._outcome)
             self._outcome.total_s = monotonic() - self._outcome.arrived_at
             self._sink.record(self._outcome)
 

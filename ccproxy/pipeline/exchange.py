@@ -19,6 +19,7 @@ from ccproxy.pipeline.deadline import (
     deadline_refusal,
 )
 from ccproxy.pipeline.duplicates import Duplicates, turn_of
+from ccproxy.pipeline.in_flight import InFlight
 from ccproxy.pipeline.leave import Leave
 from ccproxy.pipeline.off_loop import LARGE_BYTES, off_loop
 from ccproxy.pipeline.refusals import reply_headers
@@ -68,6 +69,7 @@ class Exchange:
         self._router = router
         self._deployments = deployments
         self._sink = sink
+        self.in_flight = InFlight()
         self._health = health
         self._duplicates = Duplicates()
         self._ping_after_s = ping_after_s
@@ -78,7 +80,7 @@ class Exchange:
         """Answer one request; never raises but for the server's own cancellation."""
         endpoint = "count_tokens" if counting else "messages"
         outcome = Outcome(mint_request_id(), endpoint, time(), incoming.origin())
-        async with Accounted(client, outcome, self._sink):
+        async with Accounted(client, outcome, self._sink, self.in_flight):
             principal = self._admit(incoming, outcome)
             raw_body = await client.read_body(MESSAGES_LIMIT_BYTES)
             async with client.watched():

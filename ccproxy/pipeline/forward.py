@@ -20,6 +20,7 @@ from urllib.parse import unquote
 from ccproxy.pipeline.accounted import Accounted
 from ccproxy.pipeline.attempts import log_failure
 from ccproxy.pipeline.decide import gather_facts
+from ccproxy.pipeline.in_flight import InFlight
 from ccproxy.pipeline.off_loop import off_loop
 from ccproxy.pipeline.passthrough import PassthroughReply
 from ccproxy.pipeline.refusals import reply_headers, routing_refusal
@@ -61,17 +62,19 @@ class ApiForwarder:
         router: Router,
         claude: Mapping[str, MessagesUpstream],
         sink: OutcomeSink,
+        in_flight: InFlight | None = None,
     ) -> None:
         """`claude` has the upstreams of the Claude deployments by name, in file order."""
         self._authenticate = authenticate
         self._router = router
         self._claude = claude
         self._sink = sink
+        self._in_flight = in_flight or InFlight()
 
     async def serve(self, incoming: Incoming, client: Client) -> None:
         """Answer one request; never raises but for the server's own cancellation."""
         outcome = Outcome(mint_request_id(), "other", time(), incoming.origin())
-        async with Accounted(client, outcome, self._sink):
+        async with Accounted(client, outcome, self._sink, self._in_flight):
             principal = self._authenticate(incoming.headers)
             outcome.principal = principal.name
             path = _plain_path(incoming.path)
