@@ -57,10 +57,8 @@ def told(sums: SavingsSums) -> str:
     """Return the savings in sentences for people."""
     sentences = [_range(savings_of(sums)), _parts(sums)] if sums.compared else [_NOTHING]
     if sums.uncompared:
-        sentences.append(
-            f"{_counted(sums.uncompared, 'local answer')} could not be compared and count for "
-            "nothing here."
-        )
+        left_out = _counted(sums.uncompared, "local answer")
+        sentences.append(f"Left out: {left_out} that could not be compared.")
     if sums.unpriced:
         sentences.append(
             f"What {_counted(sums.unpriced, 'request')} cost is not known, so that the true saving "

@@ -39,6 +39,7 @@ BILLING_LINE: Final = "x-anthropic-billing-header:"
 """How the text of Claude Code's billing block begins."""
 _UNITS_PER_TOKEN: Final = 50
 _MARK: Final = "cache_control"
+_MARK_BYTES: Final = b'"cache_control"'
 _DIGEST_BYTES: Final = 16
 _UNMARKABLE: Final = ("thinking", "redacted_thinking")
 _RUNS: Final = ("tool_use", "tool_result")
@@ -53,7 +54,7 @@ class _Piece(NamedTuple):
 
 
 def cache_layout(body: Mapping[str, Any], key: bytes) -> CacheLayout | None:
-    """Return how a validated body looks to a prompt cache; takes about 5 ms per megabyte.
+    """Return how a validated body looks to a prompt cache; takes about 1 ms for 100 kB.
 
     Args:
         body: As it was parsed.
@@ -70,13 +71,14 @@ def cache_layout(body: Mapping[str, Any], key: bytes) -> CacheLayout | None:
         for piece in _pieces(body):
             if len(blocks) == MOST_BLOCKS:
                 return None
-            data = json_bytes(_unmarked(piece.content))
+            data, ttl_s = json_bytes(piece.content), None
+            if _MARK_BYTES in data:
+                data, ttl_s = json_bytes(_unmarked(piece.content)), _ttl_s(piece.content)
             digest.update(b"%b%d:%b" % (piece.before, len(data), data))
             units += _units(piece.content, data)
             before, kind = kind, str(piece.content.get("type") or "")
             runs_on = kind in _RUNS and kind == before
             blocks.append(Block(digest.copy().digest(), units // _UNITS_PER_TOKEN, runs_on))
-            ttl_s = _ttl_s(piece.content)
             if ttl_s is not None:
                 marked.append(Breakpoint(len(blocks) - 1, ttl_s))
             if kind not in _UNMARKABLE and piece.content.get("text") != "":
