@@ -236,6 +236,14 @@ class Book:
         for value, tally in self._tallies.items():
             yield TallyState(value, tally.used, tally.reserved)
 
+    def ratio_of(self, state: TallyState) -> float:
+        """Return what share of the limit a tally is, with what is in flight as in rule 3."""
+        return self._level(state) / self.budget.limit
+
+    def fullest_ratio(self) -> float:
+        """Return the share of the fullest tally, 0 where there is none."""
+        return max(map(self.ratio_of, self.states()), default=0.0)
+
     @property
     def opens_at_s(self) -> float | None:
         """When the present window ends; None without one, or before the first look at a clock."""
@@ -252,7 +260,7 @@ class Book:
         has_room = len(self._tallies) < self._limit or value in self._tallies
         return value if has_room else OTHERS
 
-    def _level(self, tally: _Tally) -> int:
+    def _level(self, tally: _Tally | TallyState) -> int:
         counts_flying = self.budget.counts in (Counted.REQUESTS, Counted.CONCURRENCY)
         return tally.used + (tally.reserved if counts_flying else 0)
 

@@ -3,7 +3,8 @@
 Rules:
 1. Fall back at once, to a different deployment, and only before any content was relayed.
 2. What follows a failure is `routing.failures`' and `routing.retry`'s business, not this module's.
-3. A deployment that its health wants left alone is passed over.
+3. A deployment that its health wants left alone is passed over, and so is one whose budget was
+   reached since the plan was made.
 4. An upstream's own error is relayed as it came when nothing further is tried.
 5. Otherwise a failure that will pass decides what the client is told.
 6. What only the roster's fallback adds to a route waits for its triggers (`Plan.only_after`).
@@ -45,6 +46,8 @@ LATE_NOTE: Final = "late_fallback"
 """What the outcome says of a fallback that the response's headers could not tell of."""
 PASSED_OVER: Final = "left_alone"
 """In `x-ccproxy-attempts`, where a failure class stands otherwise."""
+OVER_BUDGET: Final = "over_budget"
+"""Likewise."""
 NOBODY_WAITS: Final[Mapping[str, frozenset[FailureClass]]] = {}
 
 _log = logging.getLogger(__name__)
@@ -149,9 +152,10 @@ class Attempts:
         self._notes_before = len(outcome.notes)
         # Counting asks no model, and has rate limits of its own (Claude's docs, "Token counting").
         if not self._request.counting and not self._leave.take(name):
-            self._retries = 0
-            outcome.attempt_records.append(AttemptRecord(name, deployment.side, PASSED_OVER))
-            self._failures.append(_left_alone(name))
+            self._passes_over(PASSED_OVER, _left_alone(name))
+            return None
+        if not self._request.counting and (failed := self._leave.over_budget(name)) is not None:
+            self._passes_over(OVER_BUDGET, failed)
             return None
         self._made += 1
         outcome.attempt_begins()
@@ -181,6 +185,12 @@ class Attempts:
         await reply.aclose()
         log_failure(name, answered, outcome)
         return None
+
+    def _passes_over(self, word: str, failed: AttemptFailed) -> None:
+        self._retries = 0
+        outcome = self._outcome
+        outcome.attempt_records.append(AttemptRecord(outcome.deployment, outcome.route, word))
+        self._failures.append(failed)
 
     def _goes_on_after(self, failed: AttemptFailed) -> bool:
         """Decide what follows a failure; return whether there is anything left to try."""

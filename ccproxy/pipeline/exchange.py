@@ -1,11 +1,12 @@
 """One request, top to bottom: the story of the whole proxy in one file.
 
-edge -> auth -> identify -> plan -> attempt -> relay -> account. Every request ends in exactly
-one `Outcome`, also when the client left or the proxy itself is at fault.
+edge -> auth -> identify -> plan -> budgets -> attempt -> relay -> account. Every request ends in
+exactly one `Outcome`, also when the client left or the proxy itself is at fault.
 """
 
 from __future__ import annotations
 
+from functools import partial
 from time import time
 from typing import TYPE_CHECKING, Final
 
@@ -96,7 +97,10 @@ class Exchange:
                 deadline = Deadline.of(plan, outcome)
                 turn = await self._turn(request)
                 alone = self._duplicates.alone(turn, client, outcome)
-                async with alone, Leave(self._health) as leave:
+                budgets = self._router.budgets
+                may_pay = partial(budgets.attempt, outcome.request_id)
+                async with alone, Leave(self._health, may_pay) as leave:
+                    plan = await budgets.admit(plan, request, outcome)
                     reply = await self._attempt(plan, request, outcome, deadline, leave)
                     await self._look_beside(reply, request, plan, outcome)
                     # A stream may last for minutes: it must not hold on to a long conversation.

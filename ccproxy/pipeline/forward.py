@@ -81,6 +81,8 @@ class ApiForwarder:
             upstream = self._find_claude(outcome)
             self._keep_on_host(incoming, path, principal, outcome)
             _keep_to_own_batches(incoming, path, principal)
+            if _is_new_batch(incoming, path):
+                self._router.budgets.gate(outcome)
             incoming, body = await self._body(incoming, path, principal, client, outcome)
             async with client.watched():
                 outcome.attempt_begins()

@@ -1,7 +1,8 @@
 """The leave of one request to use a deployment, and what the deployment's health hears of it.
 
 Rules:
-1. An attempt is made with leave, and its end is told once. Counting tokens needs none.
+1. An attempt is made with leave, and its end is told once. Counting tokens needs none. The budgets
+   are asked last: what they refuse says nothing of the deployment.
 2. A trial is told of as soon as an answer's content begins, so that a long answer does not keep a
    deployment on trial; what breaks later is then no news.
 3. A client that leaves, a deadline of the table's, a queue of our own and a bug say nothing.
@@ -15,6 +16,7 @@ from ccproxy.pipeline.deadline import DeadlineMissed
 from ccproxy.ports import AttemptFailed
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import TracebackType
 
     from ccproxy.pipeline.request import Reply
@@ -26,9 +28,14 @@ if TYPE_CHECKING:
 class Leave:
     """`async with` around the attempts of one request and the relay of what answers."""
 
-    def __init__(self, health: DeploymentHealth) -> None:
-        """Begin without any."""
+    def __init__(
+        self,
+        health: DeploymentHealth,
+        may_pay: Callable[[str], AttemptFailed | None] = lambda _deployment: None,
+    ) -> None:
+        """Begin without any; `may_pay` says why an attempt at a deployment may not."""
         self._health = health
+        self._may_pay = may_pay
         self._held: tuple[str, Lease] | None = None
         self.reply: Reply | None = None
         """What is relayed, once there is anything."""
@@ -56,6 +63,13 @@ class Leave:
         lease = self._health.admit(deployment)
         self._held = None if lease is None else (deployment, lease)
         return lease is not None
+
+    def over_budget(self, deployment: str) -> AttemptFailed | None:
+        """Ask whether the attempt may be paid for; where it may not, the leave is given back."""
+        failed = self._may_pay(deployment)
+        if failed is not None:
+            self._withdraw()
+        return failed
 
     def answering(self) -> None:
         """Content of its answer has begun."""

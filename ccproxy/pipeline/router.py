@@ -6,6 +6,7 @@ from dataclasses import replace
 from time import localtime, monotonic
 from typing import TYPE_CHECKING, Final, Protocol
 
+from ccproxy.pipeline.budgets import BudgetGuard
 from ccproxy.pipeline.decide import Circumstances, decide, gather_facts
 from ccproxy.pipeline.prefix_watch import Conversation
 from ccproxy.pipeline.refusals import routing_refusal
@@ -68,8 +69,11 @@ class Router:
         source: RoutingSource,
         fleet: KnownFleet,
         read_tokens: Callable[[Conversation], Mapping[str, int]] = _nothing_read,
+        budgets: BudgetGuard | None = None,
     ) -> None:
         """Begin without any binding; `read_tokens` is `PrefixWatch.read_tokens`."""
+        self.budgets: Final = budgets or BudgetGuard((), lambda: source.loaded)
+        """To be asked before what was planned is done."""
         self._read_tokens = read_tokens
         self._source = source
         self._fleet = fleet
