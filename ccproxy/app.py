@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from secrets import token_bytes
-from typing import TYPE_CHECKING, ParamSpec
+from typing import TYPE_CHECKING, ParamSpec, Protocol
 
 from fastapi import FastAPI
 from starlette.routing import Route
@@ -18,6 +18,7 @@ from ccproxy import __version__
 from ccproxy.alerting import build_alarms
 from ccproxy.api.admin import admin_router
 from ccproxy.api.asgi_client import BODY_TIMEOUT_S
+from ccproxy.api.audited import RequestAudit
 from ccproxy.api.entrance import Entrance
 from ccproxy.api.explain import explain_router
 from ccproxy.api.forward import ForwardEndpoint
@@ -36,6 +37,8 @@ from ccproxy.health.board import Changes
 from ccproxy.health.overview import HealthOverview
 from ccproxy.ledger.ledger import history_at, ledger_at
 from ccproxy.observability.alert_metrics import alert_counter
+from ccproxy.observability.audit_log import FILE_NAME as AUDIT_FILE
+from ccproxy.observability.audit_log import audit_log
 from ccproxy.observability.decision_log import FILE_NAME as DECISIONS_FILE
 from ccproxy.observability.decision_log import decision_log
 from ccproxy.observability.health_metrics import (
@@ -45,6 +48,7 @@ from ccproxy.observability.health_metrics import (
 )
 from ccproxy.observability.host_metrics import DiskSpace, FleetLoad
 from ccproxy.observability.ledger_metrics import LedgerState, truncation_counter
+from ccproxy.observability.line_metrics import WrittenLines
 from ccproxy.observability.logs import RequestLog
 from ccproxy.observability.metrics import Metrics
 from ccproxy.observability.routing_metrics import RoutingState, reload_counter
@@ -70,7 +74,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
 
     from fastapi import APIRouter
-    from starlette.types import ASGIApp
+    from starlette.types import ASGIApp, Scope
 
     from ccproxy.alerts.alarms import Alarms
     from ccproxy.auth import Principal
@@ -98,6 +102,18 @@ class Proxy:
     metrics: Metrics
     token_ratios: TokenRatios
     health: HealthBoard
+
+
+class _Log(Protocol):
+    """Writes lines in a thread of its own."""
+
+    def start(self) -> None:
+        """Begin."""
+        ...
+
+    def close(self) -> None:
+        """Write what waits; blocks for a while."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,6 +196,12 @@ def build_proxy(
         count=reload_counter(metrics.registry),
     )
     decisions = decision_log(settings.tokens_file.parent / DECISIONS_FILE, _log.warning)
+    audit = audit_log(settings.tokens_file.parent / AUDIT_FILE)
+    metrics.registry.register(
+        WrittenLines(
+            "ccproxy_audit_lines", "Lines of the audit log, by what became of them.", audit
+        )
+    )
     ledger = ledger_at(settings.ledger_url, _log.warning)
     metrics.registry.register(LedgerState(ledger))
     alarms = build_alarms(settings, alert_counter(metrics.registry))
@@ -213,6 +235,7 @@ def build_proxy(
     comparing = Comparing(lambda: live.loaded.table, token_bytes(32))
     sinks: list[OutcomeSink] = [
         metrics,
+        audit,
         _DecisionSink(decisions),
         Account(
             _to_each(ledger.put, metrics.put),
@@ -253,8 +276,9 @@ def build_proxy(
         ledger_status=ledger.status,
     )
     catalogue = _catalogue(settings, fleet, live)
+    request_audit = RequestAudit(audit, authenticate)
     app = _framework(
-        _lifespan(fleet, live, decisions, ledger, alarms),
+        _lifespan(fleet, live, (decisions, audit), ledger, alarms),
         (
             models_router(authenticate, _agent_finder(live), catalogue),
             ops_router(authenticate, overview, metrics.exposition),
@@ -262,12 +286,14 @@ def build_proxy(
             explain_router(authenticate, explainer, Estimator(explainer, history)),
         ),
         ForwardEndpoint(forwarder, body_timeout_s=body_timeout_s),
+        on_refused=request_audit.refused,
     )
     messages = {
         path: MessagesEndpoint(exchange, counting=counting, body_timeout_s=body_timeout_s)
         for path, counting in (("/v1/messages", False), ("/v1/messages/count_tokens", True))
     }
-    return Proxy(Entrance(messages, app), live, metrics, token_ratios, fleet.health)
+    entrance = Entrance(messages, request_audit.around(app))
+    return Proxy(entrance, live, metrics, token_ratios, fleet.health)
 
 
 def _to_each(*consumers: Callable[Told, object]) -> Callable[Told, None]:
@@ -292,6 +318,8 @@ def _framework(
     lifespan: Callable[[FastAPI], AbstractAsyncContextManager[None]],
     routers: Sequence[APIRouter],
     everything_else: ASGIApp,
+    *,
+    on_refused: Callable[[Scope, int, str], None],
 ) -> FastAPI:
     """Return what serves every path but those of Messages; of the routes, the first match wins."""
     app = FastAPI(
@@ -303,7 +331,7 @@ def _framework(
         redoc_url=None,
         lifespan=lifespan,
     )
-    install_error_shapes(app)
+    install_error_shapes(app, on_refused)
     for router in routers:
         app.include_router(router)
     for prefix in ("", "/agents/{slug}"):
@@ -312,12 +340,13 @@ def _framework(
 
 
 def _lifespan(
-    fleet: Fleet, live: LiveRouting, decisions: DecisionLog, ledger: Ledger, alarms: Alarms
+    fleet: Fleet, live: LiveRouting, logs: Sequence[_Log], ledger: Ledger, alarms: Alarms
 ) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         async with alarms.running(), fleet.running():
-            decisions.start()
+            for log in logs:
+                log.start()
             ledger.start(_on_this_loop(fleet.token_ratios.restore))
             watching = asyncio.create_task(live.watch())
             forget_signal = install_reload_signal(asyncio.get_running_loop(), live)
@@ -327,9 +356,7 @@ def _lifespan(
                 forget_signal()
                 watching.cancel()
                 await asyncio.gather(watching, return_exceptions=True)
-                await asyncio.gather(
-                    asyncio.to_thread(decisions.close), asyncio.to_thread(ledger.close)
-                )
+                await asyncio.gather(*(asyncio.to_thread(each.close) for each in (*logs, ledger)))
 
     return lifespan
 

@@ -12,9 +12,11 @@ from ccproxy.wire.errors import ApiError, error_body
 from ccproxy.wire.ids import mint_request_id
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from fastapi import FastAPI
     from starlette.requests import Request
-    from starlette.types import Send
+    from starlette.types import Scope, Send
 
 
 def error_response(error: ApiError) -> Response:
@@ -45,12 +47,24 @@ async def respond_with_error(error: ApiError, send: Send) -> None:
     await send({"type": "http.response.body", "body": response.body})
 
 
-def install_error_shapes(app: FastAPI) -> None:
-    """Make every error of the framework Anthropic-shaped (conformance 046, 292)."""
+def _tell_nobody(_scope: Scope, _status: int, _request_id: str) -> None:
+    """Without an audit log."""
 
-    async def on_api_error(_request: Request, exc: Exception) -> Response:
+
+def install_error_shapes(
+    app: FastAPI, on_refused: Callable[[Scope, int, str], None] = _tell_nobody
+) -> None:
+    """Make every error of the framework Anthropic-shaped (conformance 046, 292).
+
+    `on_refused` hears of requests that end in 401 or 403, with the status and the request id.
+    """
+
+    async def on_api_error(request: Request, exc: Exception) -> Response:
         assert isinstance(exc, ApiError)  # noqa: S101 - registered for this class
-        return error_response(exc)
+        response = error_response(exc)
+        if exc.status in (401, 403):
+            on_refused(request.scope, exc.status, response.headers["request-id"])
+        return response
 
     async def on_http_exception(_request: Request, exc: Exception) -> Response:
         assert isinstance(exc, HTTPException)  # noqa: S101 - registered for this class
