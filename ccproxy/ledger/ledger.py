@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from typing import TypeAlias
 
+    from ccproxy.ledger.series import LedgerSeries
     from ccproxy.ports import History, LearnedRatio
     from ccproxy.rows import RequestRow, SpentSum
     from routing.budget_book import BudgetScope
@@ -343,3 +344,10 @@ def history_at(url: str) -> History:
     from ccproxy.ledger.history import LedgerHistory  # noqa: PLC0415 - as above
 
     return LedgerHistory(url)
+
+
+def series_at(url: str) -> LedgerSeries:
+    """Return the ledger over time; it may be read in any thread."""
+    from ccproxy.ledger.series import LedgerSeries  # noqa: PLC0415 - as above
+
+    return LedgerSeries(url)
