@@ -65,14 +65,22 @@ class Inside:
             "waiting_for_slots": sum(each.waiting for each in occupancies),
             "taken_slots": sum(map(_taken, self._slots)),
             "descriptors": process.num_fds(),
-            "sockets": dict(Counter(_described(each) for each in process.net_connections())),
+            "sockets": _sockets(process),
             "threads": process.num_threads(),
         }
 
 
-def _described(socket: Any) -> str:
-    """Return a socket's state, and to whom: clients come from the port that somebody listens at."""
-    return f"{socket.status} :{socket.laddr.port} - :{socket.raddr.port if socket.raddr else 0}"
+def _sockets(process: psutil.Process) -> dict[str, int]:
+    """Return how many sockets are in which state, of clients and of upstreams by their port."""
+    sockets = process.net_connections()
+    own = {each.laddr.port for each in sockets if each.status == psutil.CONN_LISTEN}
+    return dict(
+        Counter(
+            f"{each.status} "
+            + ("client" if each.laddr.port in own else f"upstream {each.raddr and each.raddr.port}")
+            for each in sockets
+        )
+    )
 
 
 def _name(kind: type) -> str | None:
