@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from secrets import token_bytes
-from typing import TYPE_CHECKING, ParamSpec, Protocol
+from typing import TYPE_CHECKING, ParamSpec, Protocol, TypeVar
 
 from fastapi import FastAPI
 from starlette.routing import Route
@@ -19,6 +19,7 @@ from ccproxy.alerting import build_alarms
 from ccproxy.api.admin import admin_router
 from ccproxy.api.asgi_client import BODY_TIMEOUT_S
 from ccproxy.api.audited import RequestAudit
+from ccproxy.api.budgets import budgets_router
 from ccproxy.api.entrance import Entrance
 from ccproxy.api.explain import explain_router
 from ccproxy.api.forward import ForwardEndpoint
@@ -27,6 +28,7 @@ from ccproxy.api.models import models_router
 from ccproxy.api.ops import ops_router
 from ccproxy.api.refusals import install_error_shapes
 from ccproxy.auth import KeyRing, open_principal
+from ccproxy.budgeting import build_budgets, ledger_opens_after_s, reader
 from ccproxy.config.live import LiveRouting
 from ccproxy.config.loading import load_files, routing_files
 from ccproxy.config.locate import SQLITE_URL
@@ -83,13 +85,15 @@ if TYPE_CHECKING:
     from ccproxy.health.board import HealthBoard
     from ccproxy.ledger.ledger import Ledger
     from ccproxy.observability.decision_log import DecisionLog
-    from ccproxy.ports import LearnedRatio, Outcome, OutcomeSink
+    from ccproxy.pipeline.budgets import BudgetGuard
+    from ccproxy.ports import Outcome, OutcomeSink
     from routing.pricing import PriceList
     from routing.types import AgentMatch, Roster
 
 _log = logging.getLogger(__name__)
 
 Told = ParamSpec("Told")
+Read = TypeVar("Read")
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +172,7 @@ def build_proxy(
     ping_after_s: float = PING_AFTER_S,
     body_timeout_s: float = BODY_TIMEOUT_S,
     log_requests: bool = True,
+    sinks: Sequence[OutcomeSink] = (),
     health_rules: health.HealthRules = health.DEFAULT_RULES,
     breaker_rules: breaker.BreakerRules = breaker.DEFAULT_RULES,
     retry_rules: retry.RetryRules = retry.DEFAULT_RULES,
@@ -180,6 +185,7 @@ def build_proxy(
         ping_after_s: Silence of a local stream after which the client gets a ping.
         body_timeout_s: How long a request body may take (a streamed upload: each piece).
         log_requests: Whether each request becomes a log line.
+        sinks: Who else hears of finished requests.
         health_rules: When a backend counts as down, and how often it is asked.
         breaker_rules: When a deployment is left alone.
         retry_rules: How much is tried for one request.
@@ -202,7 +208,9 @@ def build_proxy(
             "ccproxy_audit_lines", "Lines of the audit log, by what became of them.", audit
         )
     )
-    ledger = ledger_at(settings.ledger_url, _log.warning)
+    ledger = ledger_at(
+        settings.ledger_url, _log.warning, open_after_s=ledger_opens_after_s(settings.budgets)
+    )
     metrics.registry.register(LedgerState(ledger))
     alarms = build_alarms(settings, alert_counter(metrics.registry))
     local_models = {d.name: d.model for d in settings.deployments if not d.is_claude}
@@ -232,22 +240,26 @@ def build_proxy(
     metrics.registry.register(FleetLoad(fleet.occupancy()))
     metrics.registry.register(DiskSpace(_disk_folders(settings)))
     metrics.registry.register(RoutingState(lambda: live.rejected is not None, decisions))
+    budgets = build_budgets(
+        settings.budgets, lambda: live.loaded, metrics.registry, alarms.budget_threshold
+    )
     comparing = Comparing(lambda: live.loaded.table, token_bytes(32))
-    sinks: list[OutcomeSink] = [
+    told: list[OutcomeSink] = [
+        *sinks,
         metrics,
         audit,
         _DecisionSink(decisions),
         Account(
-            _to_each(ledger.put, metrics.put),
+            _to_each(ledger.put, budgets.settle, metrics.put),
             lambda: _InForce(live.loaded.table.prices, live.loaded.roster),
         ),
         comparing,
         alarms,
     ]
     if log_requests:
-        sinks.append(RequestLog())
-    sink = Sinks(sinks)
-    router = Router(live, fleet, fleet.prefixes.read_tokens)
+        told.append(RequestLog())
+    sink = Sinks(told)
+    router = Router(live, fleet, fleet.prefixes.read_tokens, budgets)
     authenticate = _authenticator(settings)
 
     exchange = Exchange(
@@ -278,11 +290,12 @@ def build_proxy(
     catalogue = _catalogue(settings, fleet, live)
     request_audit = RequestAudit(audit, authenticate)
     app = _framework(
-        _lifespan(fleet, live, (decisions, audit), ledger, alarms),
+        _lifespan(fleet, live, (decisions, audit), ledger, alarms, budgets),
         (
             models_router(authenticate, _agent_finder(live), catalogue),
             ops_router(authenticate, overview, metrics.exposition),
             admin_router(authenticate, live),
+            budgets_router(authenticate, budgets.status),
             explain_router(authenticate, explainer, Estimator(explainer, history)),
         ),
         ForwardEndpoint(forwarder, body_timeout_s=body_timeout_s),
@@ -340,14 +353,22 @@ def _framework(
 
 
 def _lifespan(
-    fleet: Fleet, live: LiveRouting, logs: Sequence[_Log], ledger: Ledger, alarms: Alarms
+    fleet: Fleet,
+    live: LiveRouting,
+    logs: Sequence[_Log],
+    ledger: Ledger,
+    alarms: Alarms,
+    budgets: BudgetGuard,
 ) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         async with alarms.running(), fleet.running():
             for log in logs:
                 log.start()
-            ledger.start(_on_this_loop(fleet.token_ratios.restore))
+            ledger.start(
+                _on_this_loop(fleet.token_ratios.restore),
+                reader(budgets, _on_this_loop(budgets.restore)),
+            )
             watching = asyncio.create_task(live.watch())
             forget_signal = install_reload_signal(asyncio.get_running_loop(), live)
             try:
@@ -361,11 +382,11 @@ def _lifespan(
     return lifespan
 
 
-def _on_this_loop(call: Callable[[Sequence[LearnedRatio]], None]) -> Callable[..., None]:
+def _on_this_loop(call: Callable[[Sequence[Read]], None]) -> Callable[[Sequence[Read]], None]:
     """Return what has the running loop make a call, for another thread to use."""
     loop = asyncio.get_running_loop()
 
-    def later(rows: Sequence[LearnedRatio]) -> None:
+    def later(rows: Sequence[Read]) -> None:
         with suppress(RuntimeError):  # the loop has ended meanwhile
             loop.call_soon_threadsafe(call, rows)
 

@@ -231,23 +231,18 @@ class Book:
             tally.used += amount
             self._crossing(value, tally)
 
-    def states(self) -> Iterator[TallyState]:
-        """Yield every tally."""
-        for value, tally in self._tallies.items():
+    def states(self, spans: Mapping[Window, Span]) -> Iterator[TallyState]:
+        """Yield every tally; changes nothing, and may be called in any thread."""
+        for value, tally in () if self._is_over(spans) else list(self._tallies.items()):
             yield TallyState(value, tally.used, tally.reserved)
 
     def ratio_of(self, state: TallyState) -> float:
         """Return what share of the limit a tally is, with what is in flight as in rule 3."""
         return self._level(state) / self.budget.limit
 
-    def fullest_ratio(self) -> float:
+    def fullest_ratio(self, spans: Mapping[Window, Span]) -> float:
         """Return the share of the fullest tally, 0 where there is none."""
-        return max(map(self.ratio_of, self.states()), default=0.0)
-
-    @property
-    def opens_at_s(self) -> float | None:
-        """When the present window ends; None without one, or before the first look at a clock."""
-        return self._span.end_s if self._span is not None else None
+        return max(map(self.ratio_of, self.states(spans)), default=0.0)
 
     def _is_over(self, spans: Mapping[Window, Span]) -> bool:
         """Return whether a later window than the present one has begun."""

@@ -22,7 +22,7 @@ from datetime import UTC, datetime
 from time import monotonic, time
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
-from ccproxy.pipeline.budget_clock import BudgetClock
+from ccproxy.pipeline.budget_clock import BudgetClock, spans_at
 from ccproxy.pipeline.budget_demand import amounts_of, caller_of, demand_of, spending_of
 from ccproxy.pipeline.budget_verdict import narrowed, notes_of
 from ccproxy.pipeline.budget_words import amount, refusal, whose_words
@@ -92,7 +92,10 @@ UNHEARD: Final = BudgetEvents()
 
 
 class BudgetGuard:
-    """Holds the budgets of one process; used on the event loop but for `peek` and `read`."""
+    """Holds the budgets of one process.
+
+    Used on the event loop; `read`, `peek`, `status` and `used_ratios` in any thread.
+    """
 
     def __init__(
         self,
@@ -207,9 +210,10 @@ class BudgetGuard:
         if not self._budgets.books or plan is None or match is None:
             return plan
         demand = demand_of(routed.facts, match, plan, self._state(), body)
-        verdict = self._budgets.judge(demand, self._spans())
+        now_s = self._clock()
+        verdict = self._budgets.judge(demand, spans_at(now_s))
         if verdict.refused is not None:
-            raise refusal(verdict.refused, self._clock())
+            raise refusal(verdict.refused, now_s)
         return narrowed(plan, verdict)
 
     def gate(self, outcome: Outcome) -> None:
@@ -255,16 +259,16 @@ class BudgetGuard:
         null), `used_ratio` (of the fullest), `refusals` since the start, and `tallies`: `value`,
         `used`, `reserved`, `used_ratio`, fullest first, `TALLIES_TOLD` at most.
         """
-        self._budgets.turn_to(self._spans())
+        spans = spans_at(self._clock())
         return {
             "restored": self.is_restored,
-            "budgets": [self._told(book) for book in self._budgets.books],
+            "budgets": [self._told(book, spans) for book in self._budgets.books],
         }
 
     def used_ratios(self) -> Mapping[str, float]:
         """Return what share of each budget is used, of several tallies the fullest, by name."""
-        self._budgets.turn_to(self._spans())
-        return {book.budget.name: book.fullest_ratio() for book in self._budgets.books}
+        spans = spans_at(self._clock())
+        return {book.budget.name: book.fullest_ratio(spans) for book in self._budgets.books}
 
     async def _until_restored(self) -> None:
         if self._is_restored.is_set():
@@ -299,10 +303,13 @@ class BudgetGuard:
     def _spans(self) -> Mapping[Window, Span]:
         return self._windows.spans(self._clock())
 
-    def _told(self, book: Book) -> dict[str, Any]:
-        budget, opens_at_s = book.budget, book.opens_at_s
-        opens_at = None if opens_at_s is None else datetime.fromtimestamp(opens_at_s, UTC)
-        fullest = sorted(book.states(), key=lambda each: each.used + each.reserved, reverse=True)
+    def _told(self, book: Book, spans: Mapping[Window, Span]) -> dict[str, Any]:
+        budget, opens_at = book.budget, None
+        if budget.window is not None:
+            opens_at = datetime.fromtimestamp(spans[budget.window].end_s, UTC)
+        fullest = sorted(
+            book.states(spans), key=lambda each: each.used + each.reserved, reverse=True
+        )
         return {
             "name": budget.name,
             "scope": budget.scope.value,
@@ -312,7 +319,7 @@ class BudgetGuard:
             "limit": budget.limit,
             "on_reach": budget.on_reach.value,
             "opens_at": opens_at.isoformat() if opens_at is not None else None,
-            "used_ratio": round(book.fullest_ratio(), 6),
+            "used_ratio": round(book.fullest_ratio(spans), 6),
             "refusals": self.refusals[budget.name],
             "tallies": [
                 {

@@ -54,8 +54,8 @@ def used_up(*budgets):
     return made
 
 
-def states(budgets):
-    return [state for book in budgets.books for state in book.states()]
+def states(budgets, spans=NOW):
+    return [state for book in budgets.books for state in book.states(spans)]
 
 
 @pytest.mark.parametrize(
@@ -169,6 +169,7 @@ def test_a_question_changes_nothing():
     budgets = used_up(budget())
 
     assert budgets.judge(demand(), {**NOW, DAY: Span(86400, 172800)}).refused is None
+    assert [] == states(budgets, {**NOW, DAY: Span(86400, 172800)})
     assert budgets.judge(demand(), NOW).refused is not None
     assert 0 == budgets.in_flight
 
@@ -185,7 +186,7 @@ def test_a_new_window_begins_with_nothing(window):
 
     assert budgets.admit("r3", demand(), later).refused is None
     budgets.settle("r2", spent(100))
-    assert [TallyState("", 0, 40)] == states(budgets)
+    assert [TallyState("", 0, 40)] == states(budgets, later)
 
 
 def test_a_clock_that_is_set_back_keeps_what_was_counted():
@@ -297,7 +298,7 @@ def test_there_are_only_so_many_tallies():
     for name in ("a", "b", "c", "d", "a"):
         book.hold(name, 1)
 
-    assert {"a": 2, "b": 1, OTHERS: 2} == {each.value: each.reserved for each in book.states()}
+    assert {"a": 2, "b": 1, OTHERS: 2} == {each.value: each.reserved for each in book.states(NOW)}
     assert book.reached("e", NOW) is not None
     assert book.reached("b", NOW) is None
 
