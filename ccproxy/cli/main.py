@@ -16,6 +16,7 @@ import typer
 
 from ccproxy import __version__
 from ccproxy.cli import agents, alerts, config, routes, token
+from ccproxy.cli.bench import bench
 from ccproxy.cli.demo import demo
 from ccproxy.cli.estimate import estimate
 from ccproxy.cli.explain import explain
@@ -55,6 +56,7 @@ app.command()(run)
 app.command()(demo)
 app.command()(explain)
 app.command()(estimate)
+app.command()(bench)
 app.add_typer(token.app, name="token")
 app.add_typer(agents.app, name="agents")
 app.add_typer(alerts.app, name="alerts")
