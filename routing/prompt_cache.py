@@ -12,8 +12,8 @@ Rules (Anthropic's docs, *Prompt caching*, 2026-11):
 
 Where what happened here cannot tell what would have happened there, the simulation takes what is
 cheaper for Claude, so that nothing is claimed to be saved which may not have been:
-6. An entry can be read `READABLE_AFTER_S` after the request that wrote it arrived, as if Claude had
-   begun to answer by then; whether a local model had does not matter.
+6. An entry can be read `READABLE_AFTER_S` after the request that wrote it arrived, or once that is
+   answered, as if Claude had begun to answer by then; whether a local model had does not matter.
 7. An entry counts as used until the answer has ended. A local answer may take longer than Claude's,
    and what an agent does after it would have been done so much earlier.
 
@@ -161,8 +161,11 @@ class PromptCache:
         )
 
     def ended(self, use: CacheUse, now_s: float) -> None:
-        """Take note that an answer has ended (rule 7)."""
+        """Take note that an answer has ended (rules 6 and 7)."""
         for key in use.keys:
+            known = self._entries.get(key)
+            if known is not None and known.readable_s > now_s:
+                self._entries[key] = replace(known, readable_s=now_s)
             self._use(key, now_s)
 
     def _hit(

@@ -132,6 +132,15 @@ def test_a_slow_answer_does_not_use_up_the_lifetime():
     assert cache.look("m", layout("abd|"), now_s=1599).simulated.read == 0
 
 
+def test_who_has_been_answered_reads_at_once():
+    """A turn that follows a quick answer finds what the one before wrote."""
+    cache = PromptCache()
+    cache.ended(cache.look("m", layout("ab|"), now_s=0), 0.5)
+
+    assert cache.look("m", layout("abc|"), now_s=0.5).simulated.read == 200
+    assert cache.look("m", layout("abd|"), now_s=0.4).simulated.read == 0
+
+
 @pytest.mark.parametrize(
     ("steps", "best", "worst"),
     [

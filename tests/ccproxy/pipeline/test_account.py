@@ -6,7 +6,10 @@ import pytest
 
 from ccproxy.pipeline.account import Account, request_row
 from ccproxy.ports import ANSWERED, UNFINISHED, AttemptRecord, Ending, Outcome, Usage
-from routing.pricing import Price, PriceList, Rates, TokenCounts
+from ccproxy.rows import WouldCost
+from routing.counterfactual import Comparison
+from routing.pricing import Price, PriceList, Rates, TokenCounts, TokenRange
+from routing.prompt_cache import CacheSplit, CacheUse
 from routing.types import Agent, Roster, Tier
 
 SONNET = Price(
@@ -227,6 +230,41 @@ def test_what_clients_chose_is_cut():
     row = row_of(claude(usage=said(model="m" * 999)), requested_model="r" * 999)
 
     assert (len(row.dimensions.requested_model), len(row.dimensions.response_model)) == (128, 128)
+
+
+USE = CacheUse(10, 0, CacheSplit(10, 10, 10), CacheSplit(5, 5, 10), CacheSplit(0, 0, 10))
+COMPARED = {"comparison": Comparison("claude-c", USE), "ttft_s": 1.0}
+COMPARING = replace(
+    PRICES,
+    prices={
+        "claude-c": replace(SONNET, token_range=TokenRange(1000, 2000, 3000)),
+        "claude-s": SONNET,
+    },
+)
+
+
+@pytest.mark.parametrize(
+    ("records", "more", "would"),
+    [
+        ([local(usage=said())], {}, WouldCost(1100, 4600, 10_500)),
+        ([local(usage=said())], {"ending": Ending.CLIENT_GONE}, WouldCost(1100, 4600, 10_500)),
+        ([local("http_5xx"), local(usage=said())], {}, WouldCost(1100, 4600, 10_500)),
+        ([claude("overloaded"), local(usage=said())], {}, WouldCost(1100, 4600, 10_500)),
+        ([local(usage=said())], {"ttft_s": None}, None),
+        ([local(usage=said())], {"ending": Ending.TAKEN_OVER}, None),
+        ([local(usage=said())], {"comparison": None}, None),
+        ([local(usage=said())], {"comparison": Comparison("claude-next", USE)}, None),
+        ([local(usage=said())], {"comparison": Comparison("claude-s", USE)}, None),
+        ([local("broken_stream", usage=said())], {"ending": Ending.BROKEN}, None),
+        ([local("broken_stream", usage=said()), claude(usage=said())], {}, None),
+        ([], {}, None),
+    ],
+)
+def test_what_a_local_answer_would_have_cost(records, more, would):
+    """Told where a local model's content came; not of Claude's, nor where its price is unknown."""
+    row = row_of(*records, prices=COMPARING, **{**COMPARED, **more})
+
+    assert row.would_cost == would
 
 
 class InForce:
