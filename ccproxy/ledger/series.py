@@ -8,14 +8,16 @@ which the newest `LOOKED_AT` are looked at, so that a large ledger answers as fa
 from __future__ import annotations
 
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from math import ceil
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import case, func, select, text
 
+from ccproxy.ledger.latencies import LOOKED_AT, answers_of, deployments_of, routes_over_time
 from ccproxy.ledger.ledger import LedgerDownError
+from ccproxy.ledger.period import period_of
 from ccproxy.ledger.reading import reading
 from ccproxy.ledger.reports import (
     MESSAGES,
@@ -26,58 +28,24 @@ from ccproxy.ledger.reports import (
     savings,
     usage,
 )
-from ccproxy.ledger.tables import MS_PER_HOUR, SUMS, attempts, dimensions, hourly, requests
+from ccproxy.ledger.tables import MS_PER_HOUR, SUMS, attempts, dimensions, hourly
 from ccproxy.ports import Ending, HistoryUnknownError
 from routing.savings import savings_of, told
-from routing.types import Side
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from sqlalchemy import ColumnElement, Connection, Select
 
+    from ccproxy.ledger.period import Period
+
 LIMIT_S: Final = 10.0
-LOOKED_AT: Final = 200_000
-ANSWERS: Final = 20_000
-"""Answers that quantiles are made of."""
-MOST_POINTS: Final = 120
 MOST_GROUPS: Final = 50
 MOST_LINES: Final = 6
 """Groups that a chart tells apart; the others are one line."""
 MOST_RECENT: Final = 100
-STEPS_S: Final = (60, 300, 900, 3600, 6 * 3600, 86_400, 7 * 86_400, 28 * 86_400)
-QUANTILES: Final = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
 _STEPS_BETWEEN_LOOKS: Final = 10_000
 """Instructions of SQLite's machine, about a millisecond."""
-
-
-@dataclass(frozen=True, slots=True)
-class Period:
-    """The time that is looked at, in steps of equal length; whole steps since the epoch."""
-
-    first_s: int
-    """Unix time, seconds; a multiple of the step."""
-    until_s: int
-    """Likewise, excluded."""
-    step_s: int
-
-    @property
-    def points_s(self) -> list[int]:
-        """When each step begins."""
-        return list(range(self.first_s, self.until_s, self.step_s))
-
-    def scope(self) -> Scope:
-        """Return it as reports take it."""
-        return Scope(self.first_s * 1000, self.until_s * 1000, {})
-
-
-def period_of(hours: int, now_s: float, *, least_step_s: int) -> Period:
-    """Return the last `hours` up to now, in `MOST_POINTS` steps or fewer."""
-    wanted_s = hours * 3600 / MOST_POINTS
-    step_s = next((s for s in STEPS_S if s >= max(wanted_s, least_step_s)), STEPS_S[-1])
-    until_s = (int(now_s) // step_s + 1) * step_s
-    count = max(1, ceil(hours * 3600 / step_s))
-    return Period(until_s - count * step_s, until_s, step_s)
 
 
 class LedgerSeries:
@@ -133,13 +101,13 @@ class LedgerSeries:
         """
         period = period_of(hours, now_s, least_step_s=60)
         with self._reading() as connection:
-            rows = [tuple(row) for row in connection.execute(_answers(period))]
+            rows = [tuple(row) for row in connection.execute(answers_of(period))]
         return {
             **asdict(period),
             "looked_at": len(rows),
-            "since_s": rows[-1][0] // 1000 if rows else None,
-            "routes": _routes_over_time(rows, period),
-            "deployments": _deployments(rows),
+            "since_s": min(row[0] for row in rows) // 1000 if rows else None,
+            "routes": routes_over_time(rows, period),
+            "deployments": deployments_of(rows),
         }
 
     def failures(self, hours: int, now_s: float) -> dict[str, Any]:
@@ -258,73 +226,6 @@ def _endings(connection: Connection, period: Period) -> list[dict[str, int]]:
     return list(points.values())
 
 
-def _answers(period: Period) -> Select[Any]:
-    """Return the question for recent answers, newest first: time, who, and three durations."""
-    newest = select(func.max(requests.c.id)).scalar_subquery()
-    return (
-        select(
-            requests.c.at_ms,
-            dimensions.c.route,
-            dimensions.c.deployment,
-            requests.c.ttft_s,
-            requests.c.total_s,
-            requests.c.tokens_per_s,
-        )
-        .join(dimensions, dimensions.c.id == requests.c.dimension_id)
-        .where(
-            requests.c.id > newest - LOOKED_AT,
-            requests.c.at_ms >= period.first_s * 1000,
-            requests.c.ending == Ending.COMPLETED.value,
-            requests.c.status == 200,
-            requests.c.ttft_s.is_not(None),
-            dimensions.c.endpoint == MESSAGES,
-        )
-        .order_by(requests.c.id.desc())
-        .limit(ANSWERS)
-    )
-
-
-def _routes_over_time(rows: Sequence[Any], period: Period) -> list[dict[str, Any]]:
-    steps: dict[str, dict[int, list[float]]] = {}
-    for at_ms, route, _, ttft_s, _, _ in rows:
-        number = (at_ms // 1000 - period.first_s) // period.step_s
-        steps.setdefault(route, {}).setdefault(number, []).append(ttft_s)
-    numbers = range(len(period.points_s))
-    told_routes = []
-    for route in sorted(steps, key=_side_order):
-        each = [quantiles(steps[route].get(number, ())) for number in numbers]
-        told_routes.append({"route": route, **{q: [at[q] for at in each] for q in ("p50", "p95")}})
-    return told_routes
-
-
-def _deployments(rows: Sequence[Any]) -> list[dict[str, Any]]:
-    found: dict[tuple[str, str], list[Any]] = {}
-    for row in rows:
-        found.setdefault((row[1], row[2]), []).append(row)
-    return [
-        {
-            "deployment": deployment,
-            "route": route,
-            "answers": len(answers),
-            "ttft_s": quantiles([row[3] for row in answers]),
-            "total_s": quantiles([row[4] for row in answers]),
-            "tokens_per_s": quantiles([row[5] for row in answers if row[5] is not None]),
-        }
-        for (route, deployment), answers in sorted(
-            found.items(), key=lambda item: (_side_order(item[0][0]), item[0][1])
-        )
-    ]
-
-
-def quantiles(values: Sequence[float]) -> dict[str, float | None]:
-    """Return `QUANTILES` by nearest rank: each is a value that there was; None without any."""
-    ordered = sorted(values)
-    return {
-        name: round(ordered[max(0, ceil(share * len(ordered)) - 1)], 4) if ordered else None
-        for name, share in QUANTILES.items()
-    }
-
-
 def _looked_back_to_ms(connection: Connection) -> int:
     """Return when the oldest attempt that is looked at was made; 0 where all of them are."""
     newest = connection.execute(select(func.max(attempts.c.id))).scalar() or 0
@@ -348,11 +249,6 @@ def _add_attempts(connection: Connection, found: Sequence[dict[str, Any]]) -> No
 
 def _named(row: dict[str, Any], by: str) -> dict[str, Any]:
     return {"name": row[by], **{key: value for key, value in row.items() if key != by}}
-
-
-def _side_order(route: str) -> int:
-    sides = [str(side) for side in Side]
-    return sides.index(route) if route in sides else len(sides)
 
 
 def _number(value: Any) -> int:  # noqa: ANN401 - PostgreSQL adds up to Decimals
