@@ -6,23 +6,21 @@ most `MOST` that fit: some tens of milliseconds, whatever the ledger's size.
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from sqlalchemy import ColumnElement, Select, create_engine, func, select
-from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.pool import NullPool
+from sqlalchemy import ColumnElement, Select, func, select
 
-from ccproxy.ledger.reading import read_only_url
+from ccproxy.ledger.ledger import LedgerDownError
+from ccproxy.ledger.reading import reading
 from ccproxy.ledger.tables import dimensions, requests
 from ccproxy.ledger.writers import load_ratios
 from ccproxy.ports import Ending, HistoryUnknownError
 from routing.forecast import PastAnswer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
 
-    from sqlalchemy import Connection, Engine
+    from sqlalchemy import Connection
 
     from ccproxy.ports import LearnedRatio
 
@@ -46,7 +44,6 @@ class LedgerHistory:
     def __init__(self, url: str) -> None:
         """Open nothing yet; `url` is an SQLAlchemy URL."""
         self._url = url
-        self._engine: Engine | None = None
 
     def output_tokens(self, agent: str, request_class: str) -> Sequence[int]:
         """Return how long answers to an agent's requests of one class were, newest first.
@@ -97,18 +94,10 @@ class LedgerHistory:
 
     def _read(self, read: Callable[[Connection], T]) -> T:
         try:
-            with self._connection() as connection:
+            with reading(self._url) as connection:
                 return read(connection)
-        except (SQLAlchemyError, ImportError) as error:
-            reason = getattr(error, "orig", None) or error
-            raise HistoryUnknownError(f"the ledger cannot be read: {reason}") from error
-
-    @contextmanager
-    def _connection(self) -> Iterator[Connection]:
-        if self._engine is None:
-            self._engine = create_engine(read_only_url(self._url), poolclass=NullPool)
-        with self._engine.connect() as connection:
-            yield connection
+        except LedgerDownError as error:
+            raise HistoryUnknownError(str(error)) from error
 
 
 def _newest(*columns: ColumnElement[Any]) -> Select[Any]:

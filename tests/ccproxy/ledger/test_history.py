@@ -92,6 +92,6 @@ def test_only_so_many_are_told(tmp_path):
 
 def test_a_ledger_that_is_not_there_is_not_made(tmp_path):
     """Asking creates no file; the reason is told."""
-    with pytest.raises(HistoryUnknownError, match="cannot be read"):
+    with pytest.raises(HistoryUnknownError, match="there is no ledger at"):
         LedgerHistory(f"sqlite:///{tmp_path / 'none.db'}").shapes()
     assert [] == list(tmp_path.iterdir())
