@@ -20,9 +20,12 @@ from ccproxy.api.admin import admin_router
 from ccproxy.api.asgi_client import BODY_TIMEOUT_S
 from ccproxy.api.audited import RequestAudit
 from ccproxy.api.budgets import budgets_router
+from ccproxy.api.dashboard import dashboard_router, read_assets
 from ccproxy.api.entrance import Entrance
 from ccproxy.api.explain import explain_router
+from ccproxy.api.figures import figures_router
 from ccproxy.api.forward import ForwardEndpoint
+from ccproxy.api.live import LiveFeed, live_router
 from ccproxy.api.messages import MessagesEndpoint
 from ccproxy.api.models import models_router
 from ccproxy.api.ops import ops_router
@@ -37,7 +40,7 @@ from ccproxy.config.versions import version_store
 from ccproxy.fleet import HealthOptions, build_fleet
 from ccproxy.health.board import Changes
 from ccproxy.health.overview import HealthOverview
-from ccproxy.ledger.ledger import history_at, ledger_at
+from ccproxy.ledger.ledger import history_at, ledger_at, series_at
 from ccproxy.observability.alert_metrics import alert_counter
 from ccproxy.observability.audit_log import FILE_NAME as AUDIT_FILE
 from ccproxy.observability.audit_log import audit_log
@@ -51,7 +54,6 @@ from ccproxy.observability.health_metrics import (
 from ccproxy.observability.host_metrics import DiskSpace, FleetLoad
 from ccproxy.observability.ledger_metrics import LedgerState, truncation_counter
 from ccproxy.observability.line_metrics import WrittenLines
-from ccproxy.observability.logs import RequestLog
 from ccproxy.observability.metrics import Metrics
 from ccproxy.observability.routing_metrics import RoutingState, reload_counter
 from ccproxy.pipeline.account import Account
@@ -106,6 +108,8 @@ class Proxy:
     metrics: Metrics
     token_ratios: TokenRatios
     health: HealthBoard
+    end_views: Callable[[], None]
+    """Ends the live streams, which would otherwise keep a server that stops waiting."""
 
 
 class _Log(Protocol):
@@ -171,7 +175,6 @@ def build_proxy(
     patience_s: float = PATIENCE_S,
     ping_after_s: float = PING_AFTER_S,
     body_timeout_s: float = BODY_TIMEOUT_S,
-    log_requests: bool = True,
     sinks: Sequence[OutcomeSink] = (),
     health_rules: health.HealthRules = health.DEFAULT_RULES,
     breaker_rules: breaker.BreakerRules = breaker.DEFAULT_RULES,
@@ -184,8 +187,7 @@ def build_proxy(
         patience_s: How long a local stream may stay uncommitted.
         ping_after_s: Silence of a local stream after which the client gets a ping.
         body_timeout_s: How long a request body may take (a streamed upload: each piece).
-        log_requests: Whether each request becomes a log line.
-        sinks: Who else hears of finished requests.
+        sinks: Who else hears of finished requests, e.g. a `RequestLog`.
         health_rules: When a backend counts as down, and how often it is asked.
         breaker_rules: When a deployment is left alone.
         retry_rules: How much is tried for one request.
@@ -256,8 +258,6 @@ def build_proxy(
         comparing,
         alarms,
     ]
-    if log_requests:
-        told.append(RequestLog())
     sink = Sinks(told)
     router = Router(live, fleet, fleet.prefixes.read_tokens, budgets)
     authenticate = _authenticator(settings)
@@ -273,7 +273,11 @@ def build_proxy(
         compare=comparing.look,
     )
     forwarder = ApiForwarder(
-        authenticate=authenticate, router=router, claude=fleet.claude, sink=sink
+        authenticate=authenticate,
+        router=router,
+        claude=fleet.claude,
+        sink=sink,
+        in_flight=exchange.in_flight,
     )
     explainer = Explainer(lambda: live.loaded, fleet.snapshot, fleet.ollama)
     history = partial(history_at, settings.ledger_url)
@@ -288,6 +292,8 @@ def build_proxy(
         ledger_status=ledger.status,
     )
     catalogue = _catalogue(settings, fleet, live)
+    feed = LiveFeed(overview, exchange.in_flight)
+    series = partial(series_at, settings.ledger_url)
     request_audit = RequestAudit(audit, authenticate)
     app = _framework(
         _lifespan(fleet, live, (decisions, audit), ledger, alarms, budgets),
@@ -297,6 +303,9 @@ def build_proxy(
             admin_router(authenticate, live),
             budgets_router(authenticate, budgets.status),
             explain_router(authenticate, explainer, Estimator(explainer, history)),
+            live_router(authenticate, feed),
+            figures_router(authenticate, series, explainer.routes),
+            dashboard_router(read_assets()),
         ),
         ForwardEndpoint(forwarder, body_timeout_s=body_timeout_s),
         on_refused=request_audit.refused,
@@ -306,7 +315,7 @@ def build_proxy(
         for path, counting in (("/v1/messages", False), ("/v1/messages/count_tokens", True))
     }
     entrance = Entrance(messages, request_audit.around(app))
-    return Proxy(entrance, live, metrics, token_ratios, fleet.health)
+    return Proxy(entrance, live, metrics, token_ratios, fleet.health, feed.close)
 
 
 def _to_each(*consumers: Callable[Told, object]) -> Callable[Told, None]:

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
@@ -14,6 +14,7 @@ from ccproxy.pipeline.explain import explain
 from ccproxy.ports import Incoming
 from ccproxy.wire.errors import invalid_request
 from routing.nearest import did_you_mean
+from routing.resolved import agent_routes, stranger_routes
 from routing.types import Privacy, Side
 
 if TYPE_CHECKING:
@@ -102,6 +103,21 @@ class Explainer:
             ApiError: 400; the question cannot be understood.
         """
         return self.consider(document).told
+
+    def routes(self) -> dict[str, Any]:
+        """Return where each agent's requests go at this moment, JSON-ready.
+
+        `{"profile", "table_version", "agents", "unknown"}`; agents, and callers that are not
+        recognised, are `routing.resolved.ResolvedRoute`s.
+        """
+        state, fleet = self._state(), self._fleet()
+        table, roster = state.table, state.roster
+        return {
+            "profile": table.active.name,
+            "table_version": table.version,
+            "agents": [asdict(each) for each in agent_routes(table, roster, fleet)],
+            "unknown": [asdict(each) for each in stranger_routes(table, roster, fleet)],
+        }
 
     def consider(self, document: Mapping[str, Any]) -> Considered:
         """Return the same with all that it rests on.
