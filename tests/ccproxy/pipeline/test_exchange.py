@@ -104,7 +104,13 @@ def router():
 
 
 async def run(
-    does, *, body=None, headers=((b"anthropic-version", b"2023-06-01"),), gone=False, health=None
+    does,
+    *,
+    body=None,
+    headers=((b"anthropic-version", b"2023-06-01"),),
+    gone=False,
+    health=None,
+    **more,
 ):
     sink = Sink()
     exchange = Exchange(
@@ -113,6 +119,7 @@ async def run(
         deployments={"d": Served(does)},
         sink=sink,
         health=health or NotedHealth(),
+        **more,
     )
     raw = json.dumps(turn(model="d")).encode() if body is None else body
     client = Client(raw, gone=gone)
@@ -197,3 +204,23 @@ async def test_a_stop_before_the_answer():
         await task
     assert (529, "overloaded_error") == (client.status, json.loads(client.body)["error"]["type"])
     assert [Ending.FAILED] == [outcome.ending for outcome in sink]
+
+
+class Closing(WholeReply):
+    """A reply that says whether it was closed."""
+
+    closed = False
+
+    async def aclose(self):
+        Closing.closed = True
+
+
+async def test_an_answer_is_let_go_of_where_the_look_beside_it_ends_the_request():
+    """Nobody relays it then: a client that leaves just there must not leave a model at work."""
+
+    async def leave(_request, _plan, _outcome):
+        raise ClientGone
+
+    _, outcomes = await run(Closing(200, (), b"{}", Usage()), compare=leave)
+
+    assert (Closing.closed, outcomes[0].ending) == (True, Ending.CLIENT_GONE)
