@@ -19,7 +19,7 @@ from ccproxy.serve import server_config
 
 if __name__ == "__main__":
     settings = load_settings(Path(sys.argv[1]), os.environ)
-    app = build_proxy(settings, log_requests=False).app
+    app = build_proxy(settings).app
     gc.collect()
     gc.freeze()  # as `ccproxy.serve` does
     uvloop.run(uvicorn.Server(server_config(app, "127.0.0.1", int(sys.argv[2]))).serve())

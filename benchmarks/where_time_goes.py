@@ -28,6 +28,7 @@ from benchmarks.measure import Counts, claude_requests, claude_round
 from benchmarks.processes import SERVER_CORE, Gauge, free_port, start, stopping, wait_for_port
 from ccproxy.app import build_proxy
 from ccproxy.config.settings import load_settings
+from ccproxy.observability.logs import RequestLog
 from ccproxy.serve import server_config
 
 if TYPE_CHECKING:
@@ -52,7 +53,11 @@ RESULT: Final = REPOSITORY / "benchmarks/results/where_time_goes.txt"
 def serve(config: Path, port: int) -> None:
     """Serve under cProfile until SIGTERM, then write the result."""
     server = uvicorn.Server(
-        server_config(build_proxy(load_settings(config, os.environ)).app, "127.0.0.1", port)
+        server_config(
+            build_proxy(load_settings(config, os.environ), sinks=[RequestLog()]).app,
+            "127.0.0.1",
+            port,
+        )
     )
 
     def stop(_signal: int, _frame: FrameType | None) -> None:

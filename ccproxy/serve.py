@@ -6,6 +6,7 @@ import asyncio
 import gc
 import logging
 import os
+from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Final
 
 import uvicorn
@@ -16,14 +17,18 @@ from ccproxy.api.listening import BACKLOG, client_url, listen
 from ccproxy.app import build_proxy
 from ccproxy.config.problems import ConfigError, ConfigProblem
 from ccproxy.config.settings import load_settings, refuse_open_bind
-from ccproxy.observability.logs import configure_logging
+from ccproxy.observability.logs import RequestLog, logging_to
+from ccproxy.observability.tracing import tracing_from
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from starlette.types import ASGIApp
+
+    from ccproxy.config.settings import Settings
+    from ccproxy.ports import OutcomeSink
 
 _log = logging.getLogger(__name__)
 
@@ -41,27 +46,45 @@ def run(config: Path, host: str | None, port: int | None) -> None:
         ListenError: The address is taken.
     """
     settings = load_settings(config, os.environ)
-    configure_logging()
     bind_host = host or settings.host
     if (refusal := refuse_open_bind(bind_host, auth_required=settings.auth_required)) is not None:
         raise ConfigError([ConfigProblem(str(settings.path), 1, 1, "server.host", refusal)])
-    app = build_proxy(settings).app
-    bind_port = settings.port if port is None else port
-    sockets = listen(bind_host, bind_port)
-    server = AnnouncingServer(
-        server_config(app, bind_host, bind_port),
-        lambda: _log.info("listening", extra={"url": client_url(sockets)}),
-    )
-    # Modules, settings and routes live as long as the process: a garbage collector that looks
-    # through them again and again costs 4 % of a request's CPU (docs/performance.md).
-    gc.collect()
-    gc.freeze()
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        try:
-            runner.run(server.serve(sockets))
-        except SystemExit as failed:
-            # The server has said why, e.g. what failed at the start; its own code for that is 3.
-            raise SystemExit(1 if failed.code else 0) from failed
+    with told(settings) as sinks:
+        app = build_proxy(settings, sinks=sinks).app
+        bind_port = settings.port if port is None else port
+        sockets = listen(bind_host, bind_port)
+        server = AnnouncingServer(
+            server_config(app, bind_host, bind_port),
+            lambda: _log.info("listening", extra={"url": client_url(sockets)}),
+        )
+        # Modules, settings and routes live as long as the process: a garbage collector that looks
+        # through them again and again costs 4 % of a request's CPU (docs/performance.md).
+        gc.collect()
+        gc.freeze()
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            try:
+                runner.run(server.serve(sockets))
+            except SystemExit as failed:
+                # The server has said why, e.g. what failed at the start; its own code is 3.
+                raise SystemExit(1 if failed.code else 0) from failed
+
+
+@contextmanager
+def told(settings: Settings) -> Iterator[Sequence[OutcomeSink]]:
+    """Yield who hears of finished requests outside the app: the log, and traces if they are wanted.
+
+    While the block runs all log lines go where the settings say.
+    """
+    file = settings.log_file
+    to_file = (file.path, file.max_bytes, file.keep) if file is not None else (None,)
+    with logging_to(*to_file) as stream:
+        providers = {each.name: each.model.partition("/")[0] for each in settings.deployments}
+        tracing = tracing_from(os.environ, providers)
+        if tracing is None:
+            yield (RequestLog(stream),)
+            return
+        with closing(tracing):
+            yield (RequestLog(stream), tracing)
 
 
 class AnnouncingServer(uvicorn.Server):

@@ -51,6 +51,6 @@ async def simulated_proxy(settings: Settings) -> AsyncIterator[SimulatedProxy]:
         )
         token = create_token(settings.tokens_file, _TOKEN_NAME, scopes=("ops",), agents=())
         async with simulated_upstreams() as simulation:
-            proxy = build_proxy(simulation.in_place_of_real(settings), log_requests=False)
+            proxy = build_proxy(simulation.in_place_of_real(settings))
             async with running(proxy.app) as base_url:
                 yield SimulatedProxy(base_url, token)

@@ -21,7 +21,7 @@ from pydantic import (
 )
 
 from ccproxy.config.alerts_block import AlertsBlock
-from ccproxy.config.block import Block, Port, PositiveInt, PositiveNumber, Text
+from ccproxy.config.block import Block, NotBool, Port, PositiveInt, PositiveNumber, Text
 from ccproxy.config.budgets_block import BudgetBlock  # noqa: TC001 - pydantic reads annotations
 from ccproxy.config.hosts import normalise_host
 from ccproxy.config.references import ENVIRONMENT_REFERENCE
@@ -121,6 +121,17 @@ class LedgerBlock(Block):
     the config file."""
 
 
+class LoggingBlock(Block):
+    """Where log lines go; without a file, to stderr."""
+
+    file: Text | None = None
+    """A file of JSON lines, for the owner only; a relative path is relative to the config file."""
+    max_mib: PositiveInt = 64
+    """From there on a new file is begun (1 MiB = 1.049 MB)."""
+    keep: Annotated[int, NotBool, Field(ge=0, le=1000)] = 5
+    """Older files that are kept beside it, as `FILE.1` (the newest of them) and so on."""
+
+
 class LiteLLMParams(LiteLLMBlock):
     """How a deployment is reached. Any value may be `os.environ/NAME`."""
 
@@ -187,6 +198,7 @@ class ConfigFile(Block):
     """Hosts besides this one to which `privacy: local_only` may send: names or IP addresses."""
     local: LocalBlock = LocalBlock()
     ledger: LedgerBlock = LedgerBlock()
+    logging: LoggingBlock = LoggingBlock()
     alerts: AlertsBlock = AlertsBlock()
     budgets: list[BudgetBlock] = Field(default=[])
     """Limits on requests, tokens, money and concurrency."""

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from ccproxy.config.models import LoggingBlock
     from ccproxy.config.problems import KeyPath
     from ccproxy.config.yaml_marks import MarkedDocument
     from routing.budget_book import Budget
@@ -46,6 +47,16 @@ __all__ = [
     "routing_deployments",
     "to_routing_deployment",
 ]
+
+
+@dataclass(frozen=True, slots=True)
+class LogFile:
+    """Where log lines go, and how many of them are kept."""
+
+    path: Path
+    max_bytes: int
+    keep: int
+    """Older files."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +83,8 @@ class Settings:
     """Requests for local models are checked as strictly as Claude does; see `validate_request`."""
     agents_folder: Path | None = None
     """Where the agents' files are, besides the roster's folder."""
+    log_file: LogFile | None = None
+    """None is stderr."""
     alerts: AlertSettings = NO_ALERTS
     """Who is told of trouble."""
     budgets: tuple[Budget, ...] = ()
@@ -266,6 +279,13 @@ class _SettingsReader:
             self._report(("agents_folder",), message)
         return path
 
+    def _log_file(self, folder: Path, block: LoggingBlock) -> LogFile | None:
+        """Return where log lines go, if that is a file."""
+        if block.file is None:
+            return None
+        path = expand_path(block.file, folder, self._environ)
+        return LogFile(path, block.max_mib * 2**20, block.keep)
+
     def _settings(
         self,
         path: Path,
@@ -288,6 +308,7 @@ class _SettingsReader:
             ledger_url=ledger_url,
             strict=file.local.strict,
             agents_folder=agents_folder,
+            log_file=self._log_file(folder, file.logging),
         )
 
 

@@ -23,8 +23,7 @@ from ccproxy.app import build_proxy
 from ccproxy.auth import create_token, list_tokens, revoke_token
 from ccproxy.config.settings import load_settings
 from ccproxy.demo.standin import simulated_upstreams
-from ccproxy.observability.logs import configure_logging
-from ccproxy.serve import AnnouncingServer, server_config
+from ccproxy.serve import AnnouncingServer, server_config, told
 
 if TYPE_CHECKING:
     import socket
@@ -32,6 +31,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ccproxy.config.settings import Settings
+    from ccproxy.ports import OutcomeSink
 
 LOCAL_TOKEN: Final = "local"  # noqa: S105 - its name, not its value
 TRAFFIC_TOKEN: Final = "demo-traffic"  # noqa: S105 - its name, not its value
@@ -73,12 +73,12 @@ def run(config: Path, port: int | None, *, simulate: bool, traffic: bool) -> Non
     found = Found(ollama=False, claude=False) if simulate else look_around(settings)
     if traffic and found.any:
         raise DemoTrafficRefused
-    configure_logging()
-    sockets = listen(settings.host, settings.port if port is None else port)
-    # The server passes the signal on when it has shut down; there is more to put away then.
-    signal.signal(signal.SIGTERM, _end_in_order)
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_serve(settings, found, sockets, traffic=traffic))
+    with told(settings) as sinks:
+        sockets = listen(settings.host, settings.port if port is None else port)
+        # The server passes the signal on when it has shut down; there is more to put away then.
+        signal.signal(signal.SIGTERM, _end_in_order)
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(_serve(settings, found, sockets, sinks, traffic=traffic))
 
 
 def _end_in_order(_number: int, _frame: object) -> None:
@@ -122,14 +122,19 @@ def _answers(api_base: str) -> bool:
 
 
 async def _serve(
-    settings: Settings, found: Found, sockets: list[socket.socket], *, traffic: bool
+    settings: Settings,
+    found: Found,
+    sockets: list[socket.socket],
+    sinks: Sequence[OutcomeSink],
+    *,
+    traffic: bool,
 ) -> None:
     console = Console(stderr=True, highlight=False)
     async with AsyncExitStack() as stack:
         if not found.any:
             simulation = await stack.enter_async_context(simulated_upstreams())
             settings = simulation.in_place_of_real(settings)
-        proxy = build_proxy(settings)
+        proxy = build_proxy(settings, sinks=sinks)
         base_url = client_url(sockets)
         stop = asyncio.Event()
         server = AnnouncingServer(

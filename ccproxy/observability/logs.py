@@ -1,16 +1,24 @@
-"""Structured logs: one JSON line per finished request on stderr, no content, no credential."""
+"""Structured logs: JSON lines on stderr or in a file, no content, no credential.
+
+Every finished request is one line; whatever else is said of a request carries its `request_id`.
+"""
 
 from __future__ import annotations
 
 import logging
 import sys
+from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 import orjson
 
+from ccproxy.observability.line_writer import LineWriter
+from ccproxy.observability.rotated_file import RotatedFile
+
 if TYPE_CHECKING:
-    from typing import BinaryIO
+    from collections.abc import Iterator
+    from pathlib import Path
 
     from ccproxy.ports import Outcome
 
@@ -19,9 +27,62 @@ _EXTRAS: Final = ("request_id", "url")
 _LINE: Final = orjson.OPT_APPEND_NEWLINE | orjson.OPT_UTC_Z
 
 
-def configure_logging() -> None:
-    """Send the proxy's and the server's log lines to stderr as JSON; call once per process."""
-    handler = logging.StreamHandler(sys.stderr)
+class Stream(Protocol):
+    """Where lines go."""
+
+    def write(self, data: bytes, /) -> object:
+        """Take one whole line with its end."""
+        ...
+
+    def flush(self) -> object:
+        """Hand over what was taken."""
+        ...
+
+
+class FileStream:
+    """A `Stream` into a file of bounded size, written by a thread of its own."""
+
+    def __init__(self, writer: LineWriter) -> None:
+        """Take a writer that has started."""
+        self._writer = writer
+
+    def write(self, data: bytes, /) -> None:
+        """Take one whole line; never waits for the disk."""
+        self._writer.put(data.removesuffix(b"\n"))
+
+    def flush(self) -> None:
+        """Do nothing: the thread writes within the fifth of a second."""
+
+
+@contextmanager
+def logging_to(path: Path | None, max_bytes: int = 0, keep: int = 0) -> Iterator[Stream]:
+    """Send log lines to a file, or to stderr where there is none, while the block runs.
+
+    Args:
+        path: The file. That its lines are lost, e.g. on a full disk, is said on stderr.
+        max_bytes: From there on a new file is begun.
+        keep: Older files that stay beside it.
+    """
+    if path is None:
+        configure_logging(sys.stderr.buffer)
+        yield sys.stderr.buffer
+        return
+    file = RotatedFile(path, max_bytes=max_bytes, older=keep)
+    writer = LineWriter(file, report=_say_on_stderr)
+    writer.start()
+    _say_on_stderr(f"log lines go to {path}")
+    stream = FileStream(writer)
+    configure_logging(stream)
+    try:
+        yield stream
+    finally:
+        configure_logging(sys.stderr.buffer)
+        writer.close()
+
+
+def configure_logging(stream: Stream | None = None) -> None:
+    """Send the proxy's and the server's log lines to a stream as JSON; stderr unless given."""
+    handler = _LineHandler(sys.stderr.buffer if stream is None else stream)
     handler.setFormatter(_JsonLines())
     handler.addFilter(_is_worth_a_line)
     root = logging.getLogger()
@@ -36,7 +97,7 @@ class RequestLog:
     The line is written without `logging`, whose record and handlers would cost three times as much.
     """
 
-    def __init__(self, stream: BinaryIO | None = None) -> None:
+    def __init__(self, stream: Stream | None = None) -> None:
         """`stream` is stderr unless given."""
         self._stream = sys.stderr.buffer if stream is None else stream
 
@@ -67,6 +128,23 @@ class RequestLog:
         }
         self._stream.write(orjson.dumps(line, default=str, option=_LINE))
         self._stream.flush()
+
+
+def _say_on_stderr(text: str) -> None:
+    sys.stderr.write(f"{text}\n")
+
+
+class _LineHandler(logging.Handler):
+    def __init__(self, stream: Stream) -> None:
+        super().__init__()
+        self._stream = stream
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            self._stream.write(self.format(record).encode() + b"\n")
+            self._stream.flush()
+        except Exception:  # noqa: BLE001 - as every handler of the library
+            self.handleError(record)
 
 
 class _JsonLines(logging.Formatter):

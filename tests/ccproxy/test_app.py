@@ -30,7 +30,7 @@ async def test_building_connects_nowhere(tmp_path):
     """Nothing runs and nothing is opened until the lifespan starts (design 4.2)."""
     before = asyncio.all_tasks()
 
-    proxy = build_proxy(settings_in(tmp_path), log_requests=False)
+    proxy = build_proxy(settings_in(tmp_path))
 
     assert before == asyncio.all_tasks()
     assert {"qwen-coder", "claude-opus"} <= set(proxy.live.loaded.table.deployments)
@@ -55,7 +55,7 @@ async def test_an_unusable_file_is_refused(key, tmp_path):
     (tmp_path / "bad.yaml").write_text("]")
 
     with pytest.raises(ConfigError, match=r"bad\.yaml"):
-        build_proxy(settings_in(tmp_path, **{key: "bad.yaml"}), log_requests=False)
+        build_proxy(settings_in(tmp_path, **{key: "bad.yaml"}))
 
 
 async def test_two_proxies_in_one_process():

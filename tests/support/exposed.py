@@ -47,7 +47,7 @@ def exposed_metrics() -> list[Exposed]:
     """Return all of them in the order of their names."""
     with tempfile.TemporaryDirectory() as home:
         settings = load_settings(SHIPPED, {"HOME": home, "ANTHROPIC_API_KEY": "sk-test"})
-        found = list(exposed_in(build_proxy(settings, log_requests=False).metrics.registry))
+        found = list(exposed_in(build_proxy(settings).metrics.registry))
     return sorted(found, key=lambda each: each.name)
 
 

@@ -195,7 +195,6 @@ async def running_proxy(
                 patience_s=patience_s,
                 ping_after_s=ping_after_s,
                 body_timeout_s=body_timeout_s,
-                log_requests=False,
                 health_rules=health_rules,
                 breaker_rules=breaker_rules,
                 retry_rules=retry_rules,

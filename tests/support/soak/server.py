@@ -25,7 +25,7 @@ import uvloop
 
 from ccproxy.app import build_proxy
 from ccproxy.config.settings import load_settings
-from ccproxy.observability.logs import configure_logging
+from ccproxy.observability.logs import RequestLog, configure_logging
 from ccproxy.pipeline.slots import Slots
 from ccproxy.serve import server_config
 from tests.support.soak.surroundings import BREAKERS, HEALTH, PATIENCE_S, PING_AFTER_S
@@ -129,6 +129,7 @@ def main(config: str, port: str, grace_s: str) -> None:
     configure_logging()
     proxy = build_proxy(
         settings,
+        sinks=[RequestLog()],
         patience_s=PATIENCE_S,
         ping_after_s=PING_AFTER_S,
         health_rules=HEALTH,
