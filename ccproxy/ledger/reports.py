@@ -1,13 +1,14 @@
 """What was used, by whom, and what failed: read for people.
 
-Sums come from `hourly`, so a period is of whole hours and thrown-away rows still count; single
-requests and attempts come from their rows, for as long as they are kept. Every function takes a
-connection of `reading` and leaves the database as it is.
+Sums come from `daily` and `hourly`, so a period is of whole hours and thrown-away rows still count;
+single requests and attempts come from their rows, for as long as they are kept. Every function
+takes a connection of `reading` and leaves the database as it is.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import time
+from dataclasses import dataclass, fields
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
@@ -15,7 +16,16 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import ColumnElement, and_, case, func, or_, select
 
-from ccproxy.ledger.tables import MS_PER_HOUR, SUMS, attempts, dimensions, hourly, requests
+from ccproxy.ledger.tables import (
+    HOURS_PER_DAY,
+    MS_PER_HOUR,
+    SUMS,
+    attempts,
+    daily,
+    dimensions,
+    hourly,
+    requests,
+)
 from ccproxy.ports import ANSWERED, UNFINISHED, Ending
 from routing.savings import SavingsSums
 from routing.types import Side
@@ -24,7 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from typing import TypeAlias
 
-    from sqlalchemy import Connection, Select
+    from sqlalchemy import Connection, Select, Table
 
     Sums: TypeAlias = dict[str, Any]
 
@@ -81,18 +91,18 @@ def usage(connection: Connection, by: Sequence[By], scope: Scope) -> list[Sums]:
     Ordered by cost, then tokens, then requests, the most first; by day where days are told apart.
     A day is one of this machine's local time.
     """
-    keys = [each for each in by if each is not By.DAY]
-    columns = [_COLUMNS[each].label(each.value) for each in keys]
-    if By.DAY in by:
-        columns.append(hourly.c.hour.label("hour"))
-    question = _of_hours(scope, *columns, *_sums()).group_by(*columns)
-    rows = _rows(connection, question)
-    if By.DAY in by:
-        rows = _by_day(rows, by)
-    # Without anything to tell apart there is one row, of nothing where there is nothing.
-    rows = [row for row in rows if row["requests"]]
+    names = [each for each in by if each is not By.DAY]
+    columns = [_COLUMNS[each].label(each.value) for each in names]
+    by_day = By.DAY in by
+    rows: list[Sums] = []
+    for part in _parts(scope, in_hours=by_day and not _is_utc()):
+        keys = [*columns, part.hour.label("hour")] if by_day else columns
+        rows += _rows(connection, part.question(*keys, *_sums(part.table)).group_by(*keys))
+    for row in rows if by_day else ():
+        row["day"] = _local_day(row["hour"])
+    rows = _merged(rows, by)
     rows.sort(key=_spent_most)
-    if By.DAY in by:
+    if by_day:
         rows.sort(key=lambda row: row["day"])
     return [{key: row[key] for key in (*by, *SUMS, *COUNTS)} for row in rows]
 
@@ -103,20 +113,10 @@ def savings(connection: Connection, scope: Scope) -> SavingsSums:
     Where some answers of an hour, alike in everything that requests are told apart by, could be
     compared and some could not, the cost of all of them is subtracted.
     """
-    is_compared = hourly.c.compared > 0
-    is_not_claude = dimensions.c.route != Side.CLAUDE.value
-    question = _of_hours(
-        scope,
-        func.sum(hourly.c.compared),
-        func.sum(hourly.c.would_cost_low_microusd),
-        func.sum(hourly.c.would_cost_microusd),
-        func.sum(hourly.c.would_cost_high_microusd),
-        func.sum(case((is_compared, hourly.c.cost_microusd), else_=0)),
-        func.sum(case((is_compared, 0), else_=hourly.c.wasted_microusd)),
-        func.sum(case((is_not_claude, hourly.c.answers - hourly.c.compared), else_=0)),
-        func.sum(case((is_not_claude, hourly.c.unpriced), else_=0)),
-    )
-    numbers = [max(0, int(each or 0)) for each in connection.execute(question).one()]
+    numbers = [0] * len(fields(SavingsSums))
+    for part in _parts(scope):
+        row = connection.execute(part.question(*_of_savings(part.table))).one()
+        numbers = [known + max(0, int(more or 0)) for known, more in zip(numbers, row, strict=True)]
     return SavingsSums(*numbers)
 
 
@@ -184,14 +184,35 @@ def _rows(connection: Connection, question: Select[Any]) -> list[Sums]:
     ]
 
 
-def _of_hours(scope: Scope, *columns: ColumnElement[Any]) -> Select[Any]:
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """A table of sums, and which of its rows are asked for."""
+
+    table: Table
+    hour: ColumnElement[int]
+    """The hour with which a row begins."""
+    limits: tuple[ColumnElement[bool], ...]
+
+    def question(self, *columns: ColumnElement[Any]) -> Select[Any]:
+        """Return a question about these rows, with their dimensions."""
+        of_row = dimensions.c.id == self.table.c.dimension_id
+        return select(*columns).select_from(self.table).join(dimensions, of_row).where(*self.limits)
+
+
+def _parts(scope: Scope, *, in_hours: bool = False) -> Iterable[_Part]:
+    """Yield what a period is made of: days, in UTC, and the hours that are left at either end."""
     first, end = scope.since_ms // MS_PER_HOUR, -(-scope.until_ms // MS_PER_HOUR)
-    return (
-        select(*columns)
-        .select_from(hourly)
-        .join(dimensions, dimensions.c.id == hourly.c.dimension_id)
-        .where(hourly.c.hour >= first, hourly.c.hour < end, *_limits(scope))
-    )
+    limits = tuple(_limits(scope))
+    hour, day = hourly.c.hour, daily.c.day
+    first_day, end_day = -(-first // HOURS_PER_DAY), end // HOURS_PER_DAY
+    if in_hours or first_day >= end_day:
+        yield _Part(hourly, hour, (hour >= first, hour < end, *limits))
+        return
+    begin, rest = first_day * HOURS_PER_DAY, end_day * HOURS_PER_DAY
+    yield _Part(daily, day * HOURS_PER_DAY, (day >= first_day, day < end_day, *limits))
+    for since, until in ((first, begin), (rest, end)):
+        if since < until:
+            yield _Part(hourly, hour, (hour >= since, hour < until, *limits))
 
 
 def _limits(scope: Scope) -> Iterable[ColumnElement[bool]]:
@@ -205,23 +226,44 @@ def _between(at_ms: ColumnElement[Any], scope: Scope) -> ColumnElement[bool]:
     return and_(at_ms >= scope.since_ms, at_ms < scope.until_ms)
 
 
-def _sums() -> Iterable[ColumnElement[Any]]:
+def _sums(table: Table) -> Iterable[ColumnElement[Any]]:
     for name in SUMS:
-        yield func.sum(hourly.c[name]).label(name)
+        yield func.sum(table.c[name]).label(name)
     for name, endings in (("failed", FAILED), ("refused", (Ending.REFUSED,)), ("left", LEFT)):
-        yield func.sum(case((hourly.c.ending.in_(endings), hourly.c.requests), else_=0)).label(name)
+        yield func.sum(case((table.c.ending.in_(endings), table.c.requests), else_=0)).label(name)
 
 
-def _by_day(rows: Sequence[Sums], by: Sequence[By]) -> list[Sums]:
-    """Return rows of hours added up to days."""
-    days: dict[tuple[str, ...], Sums] = {}
+def _of_savings(table: Table) -> Iterable[ColumnElement[Any]]:
+    """Yield the fields of `SavingsSums`, in their order."""
+    sums = table.c
+    is_compared = sums.compared > 0
+    is_not_claude = dimensions.c.route != Side.CLAUDE.value
+    yield func.sum(sums.compared)
+    yield func.sum(sums.would_cost_low_microusd)
+    yield func.sum(sums.would_cost_microusd)
+    yield func.sum(sums.would_cost_high_microusd)
+    yield func.sum(case((is_compared, sums.cost_microusd), else_=0))
+    yield func.sum(case((is_compared, 0), else_=sums.wasted_microusd))
+    yield func.sum(case((is_not_claude, sums.answers - sums.compared), else_=0))
+    yield func.sum(case((is_not_claude, sums.unpriced), else_=0))
+
+
+def _merged(rows: Sequence[Sums], by: Sequence[By]) -> list[Sums]:
+    """Return rows of the same names added up; rows of nothing are left out."""
+    merged: dict[tuple[str, ...], Sums] = {}
     for row in rows:
-        row["day"] = _local_day(row["hour"])
-        known = days.setdefault(tuple(row[each] for each in by), row)
+        if not row["requests"]:  # what sums over nothing come to
+            continue
+        known = merged.setdefault(tuple([row[each] for each in by]), row)
         if known is not row:
             for name in (*SUMS, *COUNTS):
                 known[name] += row[name]
-    return list(days.values())
+    return list(merged.values())
+
+
+def _is_utc() -> bool:
+    """Return whether days here are those of `daily`."""
+    return time.timezone == 0 and not time.daylight
 
 
 def _local_day(hour: int) -> str:

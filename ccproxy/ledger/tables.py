@@ -4,8 +4,8 @@ To add one: a frozen dataclass of rows, a table here, a writer in `writers`, a s
 and its name in `SCHEMA_VERSION`.
 
 What requests are told apart by stands once in `dimensions`; `requests` and `attempts` have a row
-each and are thrown away after a while; `hourly` has their sums, kept in the same transaction, and
-stays.
+each and are thrown away after a while; `hourly` and `daily` have their sums, kept in the same
+transaction, and stay.
 """
 
 from __future__ import annotations
@@ -28,12 +28,13 @@ from sqlalchemy import (
 from ccproxy.rows import Dimensions
 from routing.pricing import TokenCounts
 
-SCHEMA_VERSION: Final = "0002"
+SCHEMA_VERSION: Final = "0003"
 """The newest step of `migrations`; here too, so that a current database needs no Alembic."""
 
 DIMENSIONS: Final = tuple(each.name for each in fields(Dimensions))
 TOKENS: Final = tuple(each.name for each in fields(TokenCounts))
 MS_PER_HOUR: Final = 3_600_000
+HOURS_PER_DAY: Final = 24
 
 metadata: Final = MetaData()
 
@@ -45,6 +46,28 @@ def _row_number() -> Column[Any]:
 
 def _token_columns() -> list[Column[Any]]:
     return [Column(name, BigInteger, nullable=False) for name in TOKENS]
+
+
+def _sum_columns() -> list[Column[Any]]:
+    return [
+        Column("dimension_id", Integer, primary_key=True, autoincrement=False),
+        Column("ending", String(32), primary_key=True),
+        Column("requests", BigInteger, nullable=False),
+        Column("fallbacks", BigInteger, nullable=False),
+        Column("unpriced", BigInteger, nullable=False),
+        *_token_columns(),
+        Column("thinking_tokens", BigInteger, nullable=False),
+        Column("cost_microusd", BigInteger, nullable=False),
+        Column("wasted_microusd", BigInteger, nullable=False),
+        Column("compared", BigInteger, nullable=False),
+        Column("would_cost_low_microusd", BigInteger, nullable=False),
+        Column("would_cost_microusd", BigInteger, nullable=False),
+        Column("would_cost_high_microusd", BigInteger, nullable=False),
+        Column("answers", BigInteger, nullable=False),
+        Column("ttft_s", Float, nullable=False),
+        Column("answer_s", Float, nullable=False),
+        Column("total_s", Float, nullable=False),
+    ]
 
 
 token_ratios: Final = Table(
@@ -112,29 +135,24 @@ hourly: Final = Table(
     "hourly",
     metadata,
     Column("hour", Integer, primary_key=True, autoincrement=False),
-    Column("dimension_id", Integer, primary_key=True, autoincrement=False),
-    Column("ending", String(32), primary_key=True),
-    Column("requests", BigInteger, nullable=False),
-    Column("fallbacks", BigInteger, nullable=False),
-    Column("unpriced", BigInteger, nullable=False),
-    *_token_columns(),
-    Column("thinking_tokens", BigInteger, nullable=False),
-    Column("cost_microusd", BigInteger, nullable=False),
-    Column("wasted_microusd", BigInteger, nullable=False),
-    Column("compared", BigInteger, nullable=False),
-    Column("would_cost_low_microusd", BigInteger, nullable=False),
-    Column("would_cost_microusd", BigInteger, nullable=False),
-    Column("would_cost_high_microusd", BigInteger, nullable=False),
-    Column("answers", BigInteger, nullable=False),
-    Column("ttft_s", Float, nullable=False),
-    Column("answer_s", Float, nullable=False),
-    Column("total_s", Float, nullable=False),
+    *_sum_columns(),
 )
 """Sums by hour since the epoch: `fallbacks` of requests that somebody else than the first answered,
 `unpriced` of those whose cost is not known, `compared` of those with a `would_cost`; `answers`,
 `ttft_s` and `answer_s` (first to last byte) of those that answered."""
 
-KEYS_OF_HOURLY: Final = ("hour", "dimension_id", "ending")
+daily: Final = Table(
+    "daily",
+    metadata,
+    Column("day", Integer, primary_key=True, autoincrement=False),
+    *_sum_columns(),
+)
+"""The same by day since the epoch, UTC: the sums of its hours."""
+
+_KEYS: Final = ("dimension_id", "ending")
+KEYS_OF_HOURLY: Final = ("hour", *_KEYS)
 """What a row of `hourly` is the sum for."""
+KEYS_OF_DAILY: Final = ("day", *_KEYS)
+"""What a row of `daily` is the sum for."""
 SUMS: Final = tuple(c.name for c in hourly.columns if c.name not in KEYS_OF_HOURLY)
-"""Columns of `hourly` that add up."""
+"""Columns of both that add up."""

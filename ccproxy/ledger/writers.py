@@ -10,11 +10,14 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from ccproxy.ledger.tables import (
     DIMENSIONS,
+    HOURS_PER_DAY,
+    KEYS_OF_DAILY,
     KEYS_OF_HOURLY,
     MS_PER_HOUR,
     SUMS,
     TOKENS,
     attempts,
+    daily,
     dimensions,
     hourly,
     requests,
@@ -23,9 +26,9 @@ from ccproxy.ledger.tables import (
 from ccproxy.ports import ANSWERED, LearnedRatio
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
-    from sqlalchemy import Connection
+    from sqlalchemy import Connection, Table
 
     from ccproxy.rows import AttemptRow, Dimensions, RequestRow, Spent
 
@@ -73,7 +76,7 @@ def load_ratios(connection: Connection) -> list[LearnedRatio]:
 
 
 class RequestWriter:
-    """Writes requests, their attempts and the hour's sums; knows ids of dimensions by heart."""
+    """Writes requests, their attempts and the sums; knows ids of dimensions by heart."""
 
     def __init__(self) -> None:
         """Know no id yet."""
@@ -98,7 +101,9 @@ class RequestWriter:
         ]
         if made:
             connection.execute(_INSERT_ATTEMPTS, made)
-        _add_up(connection, [_hourly_values(row, self._ids[row.dimensions]) for row in rows])
+        values = [_sum_values(row, self._ids[row.dimensions]) for row in rows]
+        hours = _add_up(connection, hourly, KEYS_OF_HOURLY, values)
+        _add_up(connection, daily, KEYS_OF_DAILY, hours)
 
     def _id(self, connection: Connection, row: Dimensions) -> int:
         known = self._ids.get(row)
@@ -168,12 +173,14 @@ def _attempt_values(row: RequestRow, attempt: AttemptRow, dimension_id: int) -> 
     }
 
 
-def _hourly_values(row: RequestRow, dimension_id: int) -> Values:
+def _sum_values(row: RequestRow, dimension_id: int) -> Values:
     spent, would = row.spent, row.would_cost
     answered = row.ttft_s is not None
     fell_back = len(row.attempts) > 1 and row.attempts[-1].result == ANSWERED
+    hour = row.at_ms // MS_PER_HOUR
     return {
-        "hour": row.at_ms // MS_PER_HOUR,
+        "hour": hour,
+        "day": hour // HOURS_PER_DAY,
         "dimension_id": dimension_id,
         "ending": row.ending,
         "requests": 1,
@@ -194,21 +201,28 @@ def _hourly_values(row: RequestRow, dimension_id: int) -> Values:
     }
 
 
-def _add_up(connection: Connection, rows: Sequence[Values]) -> None:
-    """Add values to their hours; rows of the same hour are added up first."""
+def _add_up(
+    connection: Connection, table: Table, keys: Sequence[str], rows: Iterable[Values]
+) -> list[Values]:
+    """Add values to the sums in a table; rows of the same keys are added up first, and returned."""
     sums: dict[tuple[Any, ...], Values] = {}
     for values in rows:
-        key = tuple(values[name] for name in KEYS_OF_HOURLY)
-        known = sums.setdefault(key, values)
-        if known is not values:
-            for name in SUMS:
-                known[name] += values[name]
-    statement = _upsert(connection, hourly)
-    added: Mapping[str, Any] = {name: hourly.c[name] + statement.excluded[name] for name in SUMS}
+        key = tuple([values[name] for name in keys])
+        known = sums.get(key)
+        if known is None:
+            sums[key] = values.copy()
+            continue
+        for name in SUMS:
+            known[name] += values[name]
+    statement = _upsert(connection, table)
+    added: Mapping[str, Any] = {name: table.c[name] + statement.excluded[name] for name in SUMS}
+    # In the same order everywhere: two proxies that share a database would wait for each other.
+    found = [sums[key] for key in sorted(sums)]
     connection.execute(
-        statement.on_conflict_do_update(index_elements=list(KEYS_OF_HOURLY), set_=added),
-        list(sums.values()),
+        statement.on_conflict_do_update(index_elements=list(keys), set_=added),
+        [{name: values[name] for name in (*keys, *SUMS)} for values in found],
     )
+    return found
 
 
 def _answer_s(row: RequestRow) -> float:

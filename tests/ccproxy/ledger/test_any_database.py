@@ -78,6 +78,7 @@ def test_the_first_schema_is_migrated(opened, url):
         "DROP TABLE requests",
         "DROP TABLE attempts",
         "DROP TABLE hourly",
+        "DROP TABLE daily",
         "DROP TABLE dimensions",
         "UPDATE alembic_version SET version_num = '0001'",
         "INSERT INTO token_ratios VALUES ('qwen', 'm', 1.5, 3, 0)",
@@ -90,6 +91,23 @@ def test_the_first_schema_is_migrated(opened, url):
         [(SCHEMA_VERSION,)],
         [(200,)],
     ]
+
+
+def test_days_are_made_of_the_hours_that_are_there(opened, url):
+    """The step that makes the sums by day fills them; from then on both are kept together."""
+    days = "SELECT day, dimension_id, ending, sum(requests), sum(cost_microusd) FROM daily"
+    hours = days.replace("day,", "hour / 24,").replace("daily", "hourly")
+    rest = " GROUP BY 1, 2, 3 ORDER BY 1, 2, 3"
+    opened().write([row(at_ms=at * HOUR_MS) for at in (1, 2, 23, 24, 24, 50)])
+    sql(url, "DROP TABLE daily", "UPDATE alembic_version SET version_num = '0002'")
+    database = opened()
+    (made,) = sql(url, days + rest)
+    database.write([row(at_ms=at * HOUR_MS, ending="failed") for at in (3, 24, 75)])
+    kept, expected = sql(url, days + rest, hours + rest)
+
+    assert [3, 2, 1] == [each[3] for each in made]
+    assert expected == kept
+    assert 6 == len(kept)
 
 
 def test_a_newer_database_is_refused(opened, url):

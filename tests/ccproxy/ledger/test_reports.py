@@ -152,7 +152,14 @@ def test_days_are_local(told, monkeypatch):
 def test_a_period_is_of_whole_hours(told):
     """Those that it begins and ends in are in it."""
     told([request(1), request(2, START_MS + HOUR_MS)], usage, [], ALL)
+    midnight = START_MS + DAY_MS
+    told([request(3, midnight), request(4, midnight + DAY_MS)], usage, [], ALL)
     for since_ms, until_ms, requests in (
+        (START_MS, midnight + 2 * DAY_MS, 4),
+        (START_MS + HOUR_MS, midnight + DAY_MS, 2),
+        (START_MS + HOUR_MS, midnight + DAY_MS + HOUR_MS, 3),
+        (START_MS + 2 * HOUR_MS, midnight + HOUR_MS, 1),
+        (0, START_MS + HOUR_MS, 1),
         (START_MS, START_MS + HOUR_MS, 1),
         (START_MS + HOUR_MS // 2, START_MS + HOUR_MS, 1),
         (START_MS, START_MS + HOUR_MS + 1, 2),
