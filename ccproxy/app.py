@@ -279,7 +279,7 @@ def build_proxy(
         sink=sink,
         in_flight=exchange.in_flight,
     )
-    explainer = Explainer(lambda: live.loaded, fleet.snapshot, fleet.ollama)
+    explainer = Explainer(lambda: live.loaded, fleet.snapshot, fleet.ollama, budgets)
     history = partial(history_at, settings.ledger_url)
     overview = HealthOverview(
         lambda: live.loaded.table,

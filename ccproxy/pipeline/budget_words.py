@@ -7,7 +7,7 @@ from math import ceil
 from typing import TYPE_CHECKING, Final
 
 from ccproxy.wire.errors import ApiError
-from routing.budget_book import BudgetScope, Counted, Window
+from routing.budget_book import BudgetScope, Counted, OnReach, Window
 from routing.policies import MICRO
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ _WHEN: Final = {Window.MINUTE: "this minute", Window.DAY: "today", Window.MONTH:
 _UNTIL: Final = "; until then only models on this host serve, and none of them may serve this"
 
 
-def refusal(reached: Reached, now_s: float, *, wants_local: bool = False) -> ApiError:
+def refusal(reached: Reached, now_s: float) -> ApiError:
     """Return what a client is told whom a budget refuses: 429 `rate_limit_error`.
 
     Money that is used up says `x-should-retry: false`. Rates say `retry-after`, and that there is
@@ -31,9 +31,9 @@ def refusal(reached: Reached, now_s: float, *, wants_local: bool = False) -> Api
     Args:
         reached: The budget.
         now_s: Unix time.
-        wants_local: It would let a model on this host serve, and there is none.
     """
-    message = f"B{told(reached)[1:]}{_UNTIL if wants_local else ''}."
+    until = _UNTIL if reached.budget.on_reach is OnReach.LOCAL_ONLY else ""
+    message = f"B{told(reached)[1:]}{until}."
     if reached.is_held:
         wait_s = _wait_s(reached, now_s, HELD_RETRY_S)
         return ApiError(429, message, should_retry=True, retry_after_s=wait_s)
@@ -70,7 +70,8 @@ def amount(budget: Budget, value: int) -> str:
     """Return what was counted, with its unit."""
     match budget.counts:
         case Counted.USD:
-            return f"${value / MICRO:,.2f}" if value >= MICRO else f"${value / MICRO:.4f}"
+            digits = 2 if value >= MICRO else 4 if value >= MICRO // 100 else 6
+            return f"${value / MICRO:,.{digits}f}"
         case Counted.TOKENS:
             return f"{value:,} tokens"
         case _:

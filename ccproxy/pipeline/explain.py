@@ -13,11 +13,12 @@ import orjson
 from ccproxy.pipeline.decide import decide, gather_facts
 from ccproxy.pipeline.refusals import routing_refusal
 from ccproxy.ports import Routed
+from ccproxy.wire.errors import ApiError
 from routing.errors import RoutingError
 from routing.identify import UNKNOWN
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from ccproxy.pipeline.decide import Circumstances, RoutingState
     from ccproxy.ports import Incoming
@@ -28,6 +29,10 @@ UNKNOWN_AGENT: Final = "unknown"
 """As in `x-ccproxy-agent`."""
 
 
+def _planned(routed: Routed, _body: Mapping[str, Any]) -> Plan | None:
+    return routed.plan
+
+
 def explain(
     incoming: Incoming,
     body: Mapping[str, Any],
@@ -36,6 +41,7 @@ def explain(
     fleet: FleetSnapshot,
     *,
     counting: bool = False,
+    within_budgets: Callable[[Routed, Mapping[str, Any]], Plan | None] = _planned,
 ) -> dict[str, object]:
     """Return the decision about a request, JSON-ready.
 
@@ -54,16 +60,21 @@ def explain(
         state: Table, roster and prompts to decide by.
         around: What else the decision depends on.
         fleet: What is known of the deployments.
-        counting: The request is one to count_tokens.
+        counting: The request is one to count_tokens, which concerns no budget.
+        within_budgets: Returns what budgets leave of a decision's plan, or raises their refusal.
     """
     facts = gather_facts(
         incoming, body, state, around, counting=counting, body_bytes=_body_bytes(body)
     )
     routed = Routed(facts, state.table.version)
     try:
-        outcome = _told_plan(decide(routed, state, fleet), state.table.deployments)
+        plan = decide(routed, state, fleet)
+        left = plan if counting else within_budgets(routed, body) or plan
+        outcome = _told_plan(left, state.table.deployments)
     except RoutingError as error:
-        outcome = _told_refusal(error)
+        outcome = _told_refusal(routing_refusal(error), error.trace)
+    except ApiError as refusal:
+        outcome = _told_refusal(refusal, routed.plan.trace if routed.plan is not None else ())
     return {
         **_told_match(routed.match or UNKNOWN),
         **_told_facts(facts),
@@ -154,11 +165,10 @@ def _told_plan(plan: Plan, deployments: Mapping[str, Deployment]) -> dict[str, o
     }
 
 
-def _told_refusal(error: RoutingError) -> dict[str, object]:
-    refusal = routing_refusal(error)
+def _told_refusal(refusal: ApiError, trace: Sequence[TraceEntry]) -> dict[str, object]:
     return {
         "attempts": [],
-        "trace": _told_trace(error.trace),
+        "trace": _told_trace(trace),
         "refused": {
             "status": refusal.status,
             "type": refusal.error_type,

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
+from ccproxy.pipeline.budgets import BudgetGuard
 from ccproxy.pipeline.decide import Circumstances
 from ccproxy.pipeline.explain import explain
 from ccproxy.ports import Incoming
@@ -76,6 +77,7 @@ class Explainer:
         state: Callable[[], RoutingState],
         fleet: Callable[[], FleetSnapshot],
         ollama: Collection[str],
+        budgets: BudgetGuard | None = None,
     ) -> None:
         """Take what answers depend on.
 
@@ -83,7 +85,9 @@ class Explainer:
             state: Returns what is in force.
             fleet: Returns what is known of the deployments.
             ollama: Names of the deployments that an Ollama serves.
+            budgets: Those in force, if any are known.
         """
+        self._budgets = budgets or BudgetGuard((), state)
         self._state = state
         self._fleet = fleet
         self._ollama = frozenset(ollama)
@@ -134,6 +138,7 @@ class Explainer:
             question.around,
             fleet,
             counting=question.counting,
+            within_budgets=self._budgets.peek,
         )
         return Considered(question, state, fleet, told)
 
