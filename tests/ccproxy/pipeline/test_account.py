@@ -256,6 +256,7 @@ COMPARING = replace(
         ([local(usage=said())], {"comparison": Comparison("claude-next", USE)}, None),
         ([local(usage=said())], {"comparison": Comparison("claude-s", USE)}, None),
         ([local("broken_stream", usage=said())], {"ending": Ending.BROKEN}, None),
+        ([local("broken_stream", usage=said())], {}, None),
         ([local("broken_stream", usage=said()), claude(usage=said())], {}, None),
         ([], {}, None),
     ],

@@ -99,7 +99,7 @@ async def test_a_turn_reads_what_the_one_before_wrote():
     """Between them the clock of arrivals counts, from the end of the first."""
     compare = comparing()
     reads = []
-    for arrived_at in (0.0, 1.0, 300.5, 700.0):
+    for arrived_at in (0.0, 1.0, 301.5, 700.0):
         seen = outcome(arrived_at=arrived_at)
         await compare.look(request_of(), plan(), seen)
         compare.record(seen)
