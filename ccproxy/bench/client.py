@@ -115,7 +115,7 @@ class BenchClient:
             model=route.model, extra_headers=_sent_headers(route), **body
         )
         self._read_headers(sample, raw.http_response)
-        message = raw.parse()
+        message = await raw.parse()
         sample.response_model, sample.stop_reason = message.model, message.stop_reason
         reading.usage |= message.usage.model_dump()
         reading.is_whole = True

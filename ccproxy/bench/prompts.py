@@ -9,6 +9,7 @@ from __future__ import annotations
 import random
 from functools import cache
 from importlib.resources import files
+from math import floor
 from typing import TYPE_CHECKING, Any, Final
 
 from ccproxy.wire.estimate import estimate_input_tokens
@@ -29,6 +30,7 @@ _TOOLS: Final = (
 MOST_TOOLS: Final = len(_TOOLS)
 _SENTENCE_WORDS: Final = (6, 16)
 _MARK: Final = {"cache_control": {"type": "ephemeral"}}
+_LINE_TOKENS: Final = 15.0
 _SIZE_STEPS: Final = 6
 """How often a text's length is corrected to come near the size that was asked for."""
 
@@ -116,20 +118,23 @@ class _Maker:
     def _filler(self, wanted_tokens: int, size: Any) -> str:  # noqa: ANN401 - a function of a text
         """Return a text with which a request has about so many tokens; empty where it has more."""
         lines: list[str] = []
-        per_line = 15.0
-        missing = wanted_tokens - size("")
+        empty = size("")
+        missing, per_line = wanted_tokens - empty, _LINE_TOKENS
         for _ in range(_SIZE_STEPS):
-            more = round(missing / per_line)
+            more = floor(missing / per_line)
+            if more == 0:
+                break
             if more > 0:
                 lines += [self._line() for _ in range(more)]
-            elif more < 0:
-                del lines[more:]
             else:
-                break
+                del lines[more:]
             found = size("\n".join(lines))
-            per_line = max(4.0, (found - size("")) / max(1, len(lines)))
+            per_line = max(1.0, (found - empty) / max(1, len(lines)))
             missing = wanted_tokens - found
-        return "\n".join(lines)
+        text = "\n".join(lines)
+        while size(longer := f"{text} {self._draw(1)[0]}") <= wanted_tokens:
+            text = longer
+        return text
 
     def _line(self) -> str:
         if self._profile.text == "code":
