@@ -13,6 +13,7 @@ from ccproxy.config.models import (
     LedgerBlock,
     LiteLLMParams,
     LocalBlock,
+    LoggingBlock,
     ModelInfo,
     ServerBlock,
 )
@@ -33,6 +34,7 @@ BLOCKS: Final[Mapping[tuple[str, ...], type[BaseModel]]] = {
     ("auth",): AuthBlock,
     ("local",): LocalBlock,
     ("ledger",): LedgerBlock,
+    ("logging",): LoggingBlock,
     ("alerts",): AlertsBlock,
     ("alerts", "webhooks"): WebhookBlock,
     ("alerts", "email"): EmailBlock,
