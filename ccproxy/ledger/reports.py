@@ -11,7 +11,6 @@ import time
 from dataclasses import dataclass, fields
 from datetime import datetime
 from decimal import Decimal
-from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import ColumnElement, and_, case, func, or_, select
@@ -26,6 +25,7 @@ from ccproxy.ledger.tables import (
     hourly,
     requests,
 )
+from ccproxy.ledger.words import By
 from ccproxy.ports import ANSWERED, UNFINISHED, Ending
 from routing.savings import SavingsSums
 from routing.types import Side
@@ -38,26 +38,12 @@ if TYPE_CHECKING:
 
     Sums: TypeAlias = dict[str, Any]
 
+__all__ = ["MESSAGES", "By", "Scope", "failed_attempts", "failed_requests", "savings", "usage"]
+
 MESSAGES: Final = "messages"
 LEFT_ALONE: Final = "left_alone"
 FAILED: Final = (Ending.FAILED, Ending.BROKEN)
 LEFT: Final = (Ending.CLIENT_GONE, Ending.TAKEN_OVER)
-
-
-class By(StrEnum):
-    """What usage is told apart by."""
-
-    AGENT = "agent"
-    CATEGORY = "category"
-    MODEL = "model"
-    REQUESTED_MODEL = "requested_model"
-    DEPLOYMENT = "deployment"
-    ROUTE = "route"
-    TIER = "tier"
-    PRINCIPAL = "principal"
-    PROJECT = "project"
-    REQUEST_CLASS = "request_class"
-    DAY = "day"
 
 
 _COLUMNS: Final[Mapping[By, ColumnElement[Any]]] = {
@@ -83,6 +69,13 @@ class Scope:
     """Limits; several must all hold."""
     endpoint: str | None = MESSAGES
     """None: counting tokens and the rest of the API too."""
+
+    def limits(self) -> Iterable[ColumnElement[bool]]:
+        """Yield what must hold of `dimensions`."""
+        if self.endpoint is not None:
+            yield dimensions.c.endpoint == self.endpoint
+        for by, value in self.only.items():
+            yield _COLUMNS[by] == value
 
 
 def usage(connection: Connection, by: Sequence[By], scope: Scope) -> list[Sums]:
@@ -140,7 +133,7 @@ def failed_attempts(connection: Connection, scope: Scope) -> list[Sums]:
         .where(
             _between(attempts.c.at_ms, scope),
             attempts.c.result.not_in((ANSWERED, UNFINISHED, LEFT_ALONE)),
-            *_limits(scope),
+            *scope.limits(),
         )
         .group_by(attempts.c.result, dimensions.c.deployment)
         .order_by(func.count().desc(), attempts.c.result, dimensions.c.deployment)
@@ -169,7 +162,7 @@ def failed_requests(connection: Connection, scope: Scope, limit: int) -> list[Su
         .where(
             _between(requests.c.at_ms, scope),
             or_(requests.c.failure.not_in(("", UNFINISHED)), requests.c.ending.in_(FAILED)),
-            *_limits(scope),
+            *scope.limits(),
         )
         .order_by(requests.c.at_ms.desc(), requests.c.id.desc())
         .limit(limit)
@@ -202,7 +195,7 @@ class _Part:
 def _parts(scope: Scope, *, in_hours: bool = False) -> Iterable[_Part]:
     """Yield what a period is made of: days, in UTC, and the hours that are left at either end."""
     first, end = scope.since_ms // MS_PER_HOUR, -(-scope.until_ms // MS_PER_HOUR)
-    limits = tuple(_limits(scope))
+    limits = tuple(scope.limits())
     hour, day = hourly.c.hour, daily.c.day
     first_day, end_day = -(-first // HOURS_PER_DAY), end // HOURS_PER_DAY
     if in_hours or first_day >= end_day:
@@ -213,13 +206,6 @@ def _parts(scope: Scope, *, in_hours: bool = False) -> Iterable[_Part]:
     for since, until in ((first, begin), (rest, end)):
         if since < until:
             yield _Part(hourly, hour, (hour >= since, hour < until, *limits))
-
-
-def _limits(scope: Scope) -> Iterable[ColumnElement[bool]]:
-    if scope.endpoint is not None:
-        yield dimensions.c.endpoint == scope.endpoint
-    for by, value in scope.only.items():
-        yield _COLUMNS[by] == value
 
 
 def _between(at_ms: ColumnElement[Any], scope: Scope) -> ColumnElement[bool]:
