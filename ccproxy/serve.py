@@ -50,12 +50,13 @@ def run(config: Path, host: str | None, port: int | None) -> None:
     if (refusal := refuse_open_bind(bind_host, auth_required=settings.auth_required)) is not None:
         raise ConfigError([ConfigProblem(str(settings.path), 1, 1, "server.host", refusal)])
     with told(settings) as sinks:
-        app = build_proxy(settings, sinks=sinks).app
+        proxy = build_proxy(settings, sinks=sinks)
         bind_port = settings.port if port is None else port
         sockets = listen(bind_host, bind_port)
         server = AnnouncingServer(
-            server_config(app, bind_host, bind_port),
+            server_config(proxy.app, bind_host, bind_port),
             lambda: _log.info("listening", extra={"url": client_url(sockets)}),
+            proxy.end_views,
         )
         # Modules, settings and routes live as long as the process: a garbage collector that looks
         # through them again and again costs 4 % of a request's CPU (docs/performance.md).
@@ -78,7 +79,10 @@ def told(settings: Settings) -> Iterator[Sequence[OutcomeSink]]:
     file = settings.log_file
     to_file = (file.path, file.max_bytes, file.keep) if file is not None else (None,)
     with logging_to(*to_file) as stream:
-        providers = {each.name: each.model.partition("/")[0] for each in settings.deployments}
+        providers = {
+            each.name: "ollama" if each.is_ollama else each.model.partition("/")[0]
+            for each in settings.deployments
+        }
         tracing = tracing_from(os.environ, providers)
         if tracing is None:
             yield (RequestLog(stream),)

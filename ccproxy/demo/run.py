@@ -137,10 +137,15 @@ async def _serve(
         proxy = build_proxy(settings, sinks=sinks)
         base_url = client_url(sockets)
         stop = asyncio.Event()
+
+        def end() -> None:
+            stop.set()
+            proxy.end_views()
+
         server = AnnouncingServer(
             server_config(proxy.app, settings.host, settings.port),
             on_start=lambda: _introduce(console, settings, found, base_url),
-            on_stop=stop.set,
+            on_stop=end,
         )
         if traffic:
             slugs = sorted(proxy.live.loaded.roster.agents)
