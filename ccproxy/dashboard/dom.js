@@ -1,0 +1,73 @@
+// Elements from data. Whatever comes from the proxy becomes text, never markup: agents' and models'
+// names are chosen by clients.
+
+/** Return an element; children are elements or texts, null is left out. */
+export function el(tag, attributes = {}, ...children) {
+  const element = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) {
+    if (name === "on") {
+      for (const [event, listener] of Object.entries(value)) element.addEventListener(event, listener);
+    } else if (value !== null && value !== undefined && value !== false) {
+      element.setAttribute(name, value === true ? "" : String(value));
+    }
+  }
+  fill(element, children);
+  return element;
+}
+
+/** Put children in the place of what an element holds. */
+export function fill(element, children) {
+  const nodes = children
+    .flat()
+    .filter((child) => child !== null && child !== undefined)
+    .map((child) => (child instanceof Node ? child : document.createTextNode(String(child))));
+  element.replaceChildren(...nodes);
+}
+
+/** Return the part of a section that its script fills. */
+export function part(section, name) {
+  return document.querySelector(`#${section} [data-part="${name}"]`);
+}
+
+/** Return a paragraph that says that there is nothing, or what is wrong. */
+export function notice(text, kind = "empty") {
+  return el("p", { class: kind }, text);
+}
+
+/**
+ * Return a table. On a narrow screen each row becomes a card that names its columns; the roles keep
+ * it a table for those who do not see it.
+ *
+ * @param {string} caption
+ * @param {{title: string, cell: (row: any) => any, numeric?: boolean}[]} columns
+ * @param {any[]} rows
+ */
+export function table(caption, columns, rows) {
+  const align = (column) => (column.numeric ? "number" : null);
+  const head = columns.map((column) =>
+    el("th", { scope: "col", role: "columnheader", class: align(column) }, column.title),
+  );
+  const body = rows.map((row) =>
+    el(
+      "tr",
+      { role: "row" },
+      ...columns.map((column) =>
+        el("td", { role: "cell", class: align(column), "data-label": column.title }, column.cell(row)),
+      ),
+    ),
+  );
+  return el(
+    "table",
+    { role: "table" },
+    el("caption", {}, caption),
+    el("thead", { role: "rowgroup" }, el("tr", { role: "row" }, ...head)),
+    el("tbody", { role: "rowgroup" }, ...body),
+  );
+}
+
+/** Return a word with a mark beside it, so that its colour is not all there is. */
+export function state(word, isGood, isBad) {
+  const kind = isGood ? "good" : isBad ? "bad" : "neutral";
+  const mark = { good: "●", bad: "▲", neutral: "○" }[kind];
+  return el("span", { class: `state ${kind}` }, el("span", { "aria-hidden": "true" }, mark), ` ${word}`);
+}
