@@ -59,7 +59,7 @@ class Traces:
 
         Args:
             exporter: Where spans go.
-            providers: LiteLLM's word for who serves a deployment, by its name.
+            providers: Who serves a deployment, by its name, e.g. `anthropic`.
         """
         self._provider = TracerProvider(resource=_resource(), shutdown_on_exit=False)
         self._provider.add_span_processor(BatchSpanProcessor(exporter))
