@@ -69,6 +69,7 @@ def rollback(
     version: VersionArgument = None, config: ConfigOption = None, *, yes: YesOption = False
 ) -> None:
     """Put an earlier version of the routing file back; a running proxy takes it up by itself."""
+    from ccproxy.cli.auditing import note
     from ccproxy.config.rollback import carry_out, plan_rollback
 
     files, store = _files_and_store(config)
@@ -82,6 +83,7 @@ def rollback(
     if not yes:
         typer.confirm(f"Write version {plan.target.version} to its place?", abort=True, err=True)
     aside = carry_out(files, store, plan)
+    note(store.folder, f"routes rollback {plan.target.version}")
     if aside is not None:
         remark(f"What lay there was no good version; it is kept in {aside}")
     remark(f"{files.routing_file} is version {plan.target.version} again.")

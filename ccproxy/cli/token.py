@@ -44,6 +44,7 @@ def create(
 ) -> None:
     """Create a token and print it, this once; only its hash is kept."""
     from ccproxy.auth import create_token
+    from ccproxy.cli.auditing import note
     from routing.types import Privacy
 
     slugs = _split(agents or [])
@@ -57,6 +58,7 @@ def create(
     scopes = [str(each) for each in dict.fromkeys(scope or [])]
     privacy = Privacy.LOCAL_ONLY if local_only else Privacy.ANY
     token = create_token(settings.tokens_file, name, scopes, slugs, privacy)
+    note(settings.tokens_file, " ".join(("token create", name, *(f"--scope {s}" for s in scopes))))
     if as_json:
         made = {"name": name, "token": token, "scopes": scopes, "agents": slugs}
         print_json(made | _limit(privacy))
@@ -111,9 +113,11 @@ def revoke(
 ) -> None:
     """Revoke a token; a running proxy refuses it within seconds."""
     from ccproxy.auth import revoke_token
+    from ccproxy.cli.auditing import note
 
     settings = _settings(config)
     revoke_token(settings.tokens_file, name)
+    note(settings.tokens_file, f"token revoke {name}")
     remark(f"Revoked {name!r} in {settings.tokens_file}.")
 
 

@@ -122,7 +122,34 @@ def without_tokens(path: str) -> str:
     return _LIKE_A_TOKEN.sub("***", path)[:PATH_LIMIT]
 
 
+def note_command(path: Path, user: str, command: str) -> None:
+    """Take note of what somebody changed on the command line, beside a proxy that may be running.
+
+    Args:
+        path: The log.
+        user: Of the operating system.
+        command: What was done, e.g. `token create ci`; no credential.
+
+    Raises:
+        OSError: It cannot be written.
+    """
+    line = {
+        "timestamp": datetime.now(UTC),
+        "event": "command",
+        "principal": user,
+        "command": command[:PATH_LIMIT],
+    }
+    file = _file(path)
+    try:
+        file.append(orjson.dumps(line, option=_LINE) + b"\n")
+    finally:
+        file.close()
+
+
+def _file(path: Path) -> RotatedFile:
+    return RotatedFile(path, max_bytes=FILE_MAX_BYTES, older=OLDER_FILES)
+
+
 def audit_log(path: Path, report: Callable[[str], None] = _log.warning) -> AuditLog:
     """Return a log that writes to `path`; nothing is opened before `start`."""
-    file = RotatedFile(path, max_bytes=FILE_MAX_BYTES, older=OLDER_FILES)
-    return AuditLog(LineWriter(file, report=report))
+    return AuditLog(LineWriter(_file(path), report=report))
