@@ -33,7 +33,7 @@ from ccproxy.ports import Ending, HistoryUnknownError
 from routing.savings import savings_of, told
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from sqlalchemy import ColumnElement, Connection, Select
 
@@ -44,6 +44,8 @@ MOST_GROUPS: Final = 50
 MOST_LINES: Final = 6
 """Groups that a chart tells apart; the others are one line."""
 MOST_RECENT: Final = 100
+_SUMS: Final = tuple(map(str, SUMS))
+"""Plain texts, which JSON takes as keys; SQLAlchemy's names are a kind of their own."""
 _STEPS_BETWEEN_LOOKS: Final = 10_000
 """Instructions of SQLite's machine, about a millisecond."""
 
@@ -79,10 +81,10 @@ class LedgerSeries:
         return {
             **asdict(period),
             "points": points,
-            "total": {name: sum(row[name] for row in groups) for name in SUMS},
+            "total": {name: sum(row[name] for row in groups) for name in _SUMS},
             "savings": {**asdict(savings_of(saved)), "told": told(saved)},
             "by": by,
-            "groups": [_named(row, by) for row in groups[:MOST_GROUPS]],
+            "groups": [_plain(row) | {"name": row[by]} for row in groups[:MOST_GROUPS]],
             "left_out": max(0, len(groups) - MOST_GROUPS),
             "lines": lines,
         }
@@ -126,14 +128,14 @@ class LedgerSeries:
             points = _endings(connection, period)
             since_ms = max(period.first_s * 1000, _looked_back_to_ms(connection))
             scope = Scope(since_ms, period.until_s * 1000, {})
-            failed = failed_attempts(connection, scope)
-            recent = failed_requests(connection, scope, MOST_RECENT)
+            failed = [_plain(row) for row in failed_attempts(connection, scope)[:MOST_GROUPS]]
+            recent = [_plain(row) for row in failed_requests(connection, scope, MOST_RECENT)]
             _add_attempts(connection, recent)
         return {
             **asdict(period),
             "points": points,
             "since_s": since_ms // 1000,
-            "attempts": failed[:MOST_GROUPS],
+            "attempts": failed,
             "requests": recent,
         }
 
@@ -184,7 +186,7 @@ def _points(connection: Connection, period: Period) -> list[dict[str, int]]:
     sums = [func.sum(hourly.c[name]).label(name) for name in SUMS]
     step = _step_of_hour(period)
     question = _of_period(period, step, *sums, func.sum(spent).label("spent_microusd"))
-    names = (*SUMS, "spent_microusd")
+    names = (*_SUMS, "spent_microusd")
     points = {at_s: {"at_s": at_s, **dict.fromkeys(names, 0)} for at_s in period.points_s}
     for row in connection.execute(question.group_by(step)).mappings():
         point = points[row["step"] * 3600]
@@ -247,8 +249,9 @@ def _add_attempts(connection: Connection, found: Sequence[dict[str, Any]]) -> No
         row["attempts"] = by_id[row["request_id"]]
 
 
-def _named(row: dict[str, Any], by: str) -> dict[str, Any]:
-    return {"name": row[by], **{key: value for key, value in row.items() if key != by}}
+def _plain(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a row whose keys are texts and nothing else, which is what JSON takes."""
+    return {str(key): value for key, value in row.items()}
 
 
 def _number(value: Any) -> int:  # noqa: ANN401 - PostgreSQL adds up to Decimals

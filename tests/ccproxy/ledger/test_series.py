@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import orjson
 import pytest
 
 from ccproxy.ledger.latencies import quantiles
@@ -77,7 +78,7 @@ def test_usage_over_time(opened, url):
         request("count", 60, replace(QWEN, endpoint="count_tokens")),
     ]
     opened().write(rows)
-    told = LedgerSeries(url).usage(24, "agent", NOW_S)
+    told = orjson.loads(orjson.dumps(LedgerSeries(url).usage(24, "agent", NOW_S)))
 
     assert [point["cost_microusd"] for point in told["points"]] == [0] * 22 + [500, 1]
     assert told["points"][-1]["at_s"] + HOUR_S == told["until_s"]
@@ -123,7 +124,7 @@ def test_latency(opened, url):
         request("broken", 60, ending="broken", ttft_s=99.0),
     ]
     opened().write(rows)
-    told = LedgerSeries(url).latency(1, NOW_S)
+    told = orjson.loads(orjson.dumps(LedgerSeries(url).latency(1, NOW_S)))
 
     qwen, claude = told["deployments"]
     assert ("qwen", "local", 100) == (qwen["deployment"], qwen["route"], qwen["answers"])
@@ -152,7 +153,7 @@ def test_failures(opened, url):
         request("fine", 60, attempts=(attempt(QWEN, "ok", 0),)),
     ]
     opened().write(rows)
-    told = LedgerSeries(url).failures(24, NOW_S)
+    told = orjson.loads(orjson.dumps(LedgerSeries(url).failures(24, NOW_S)))
 
     assert ["req_failed", "req_fallback"] == [row["request_id"] for row in told["requests"]]
     chain = told["requests"][1]["attempts"]
