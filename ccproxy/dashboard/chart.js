@@ -6,10 +6,11 @@ import { el, fill, table } from "./dom.js";
 import { moment, tick } from "./format.js";
 
 const HEIGHT_PX = 220;
+const MOST_DOTS = 30;
 const DASHES = [[], [8, 4], [2, 3], [12, 3, 2, 3], [5, 5], [1, 5], [16, 4]];
 const dark = matchMedia("(prefers-color-scheme: dark)");
 
-function colour(name) {
+function variable(name) {
   return getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 }
 
@@ -17,10 +18,12 @@ export class Chart {
   /**
    * @param {string} title
    * @param {(value: number) => string} format
+   * @param {(value: number, step: number) => string} onAxis How values stand there, `step` apart.
    */
-  constructor(title, format) {
+  constructor(title, format, onAxis = format) {
     this.title = title;
     this.format = format;
+    this.onAxis = onAxis;
     this.hidden = new Set();
     this.shown = null;
     this.plot = null;
@@ -57,17 +60,19 @@ export class Chart {
     if (!this.shown) return;
     const { times, series, options } = this.shown;
     this.plot?.destroy();
-    const text = colour("--text-soft");
-    const grid = { stroke: colour("--grid"), width: 1 };
+    const text = variable("--text-soft");
+    const grid = { stroke: variable("--grid"), width: 1 };
     const lines = series.map((line, number) => ({
       label: line.name,
-      stroke: colour(`--line-${((line.colour ?? number) % 7) + 1}`),
+      stroke: variable(`--line-${((line.colour ?? number) % 7) + 1}`),
       dash: DASHES[(line.dash ?? number) % DASHES.length],
       width: 2,
       show: !this.hidden.has(line.name),
+      // A line through few figures has none that anybody would see.
+      points: { show: line.values.filter((value) => value !== null).length <= MOST_DOTS, size: 6 },
     }));
     const band = options.band && {
-      bands: [{ series: options.band.map((number) => number + 1), fill: colour("--band") }],
+      bands: [{ series: options.band.map((number) => number + 1), fill: variable("--band") }],
     };
     this.plot = new uPlot(
       {
@@ -84,7 +89,13 @@ export class Chart {
             ticks: grid,
             values: (_plot, splits, _axis, _space, step) => splits.map((at) => tick(at, step)),
           },
-          { stroke: text, grid, ticks: grid, size: 72, values: (_plot, splits) => splits.map(this.format) },
+          {
+            stroke: text,
+            grid,
+            ticks: grid,
+            size: 72,
+            values: (_plot, splits, _axis, _space, step) => splits.map((value) => this.onAxis(value, step)),
+          },
         ],
         series: [{}, ...lines],
         ...band,
@@ -93,7 +104,12 @@ export class Chart {
       this.canvas,
     );
     this.canvas.setAttribute("aria-label", this.#summary());
-    fill(this.legend, series.map((line, number) => this.#key(line, number)));
+    const keys = JSON.stringify(series.map(({ name, colour, dash }) => [name, colour, dash]));
+    if (keys !== this.keys) {
+      // Left alone otherwise: somebody's focus may be on one of the buttons.
+      this.keys = keys;
+      fill(this.legend, series.map((line, number) => this.#key(line, number)));
+    }
   }
 
   #key(line, number) {

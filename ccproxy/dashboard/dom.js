@@ -39,11 +39,12 @@ export function notice(text, kind = "empty") {
  * it a table for those who do not see it.
  *
  * @param {string} caption
- * @param {{title: string, cell: (row: any) => any, numeric?: boolean}[]} columns
+ * @param {{title: string, cell: (row: any) => any, numeric?: boolean, wide?: boolean}[]} columns
+ *   Those of a `wide` one are long and get a line of their own on a card.
  * @param {any[]} rows
  */
 export function table(caption, columns, rows) {
-  const align = (column) => (column.numeric ? "number" : null);
+  const align = (column) => (column.numeric ? "number" : column.wide ? "wide" : null);
   const head = columns.map((column) =>
     el("th", { scope: "col", role: "columnheader", class: align(column) }, column.title),
   );

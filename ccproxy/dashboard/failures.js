@@ -3,11 +3,11 @@
 import { Chart } from "./chart.js";
 import { get } from "./api.js";
 import { el, fill, notice, part, table } from "./dom.js";
-import { count, moment, usd } from "./format.js";
+import { count, countOnAxis, moment, usd } from "./format.js";
 
 export class Failures {
   constructor() {
-    this.chart = new Chart("Fallbacks and failures over time", count);
+    this.chart = new Chart("Fallbacks and failures over time", count, countOnAxis);
     this.lists = el("div");
   }
 
@@ -62,10 +62,11 @@ const REQUESTS = [
   { title: "Agent", cell: (row) => row.agent },
   {
     title: "Attempts",
+    wide: true,
     cell: (row) =>
       row.attempts.map((attempt) => `${attempt.deployment}: ${attempt.result}`).join(" → ") || "none",
   },
   { title: "Ending", cell: (row) => row.ending },
   { title: "Status", numeric: true, cell: (row) => row.status || "–" },
-  { title: "Request", cell: (row) => el("code", {}, row.request_id) },
+  { title: "Request", wide: true, cell: (row) => el("code", {}, row.request_id) },
 ];

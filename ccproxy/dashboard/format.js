@@ -22,6 +22,17 @@ export function usd(microusd) {
   return Number(text) === 0 && microusd !== 0 ? `${sign}<$0.0001` : `${sign}$${text}`;
 }
 
+/** Microdollars on an axis, with as many digits as its steps need. */
+export function usdOnAxis(microusd, step) {
+  const digits = Math.max(2, Math.min(6, Math.ceil(-Math.log10(step / 1e6))));
+  return `$${(microusd / 1e6).toFixed(microusd ? digits : 2)}`;
+}
+
+/** Whole numbers on an axis; between them stands nothing. */
+export function countOnAxis(value) {
+  return Number.isInteger(value) ? counts.format(value) : "";
+}
+
 /** Cost of a group, and how many of its requests it leaves out. */
 export function cost(row) {
   const unknown = row.unpriced ? ` + ${count(row.unpriced)} unknown` : "";

@@ -45,17 +45,17 @@ const COLUMNS = [
   { title: "Route", cell: (row) => row.route },
   { title: "Answers", numeric: true, cell: (row) => count(row.answers) },
   ...["p50", "p95", "p99"].map((q) => ({
-    title: `First token, ${q}`,
+    title: `First token ${q}`,
     numeric: true,
     cell: (row) => seconds(row.ttft_s[q]),
   })),
   ...["p50", "p95"].map((q) => ({
-    title: `Whole answer, ${q}`,
+    title: `Whole answer ${q}`,
     numeric: true,
     cell: (row) => seconds(row.total_s[q]),
   })),
   {
-    title: "Tokens per second, p50",
+    title: "Tokens/s p50",
     numeric: true,
     cell: (row) => (row.tokens_per_s.p50 === null ? "unknown" : row.tokens_per_s.p50.toFixed(1)),
   },

@@ -66,6 +66,7 @@ const DEPLOYMENTS = [
   { title: "Side", cell: (row) => row.side },
   {
     title: "State",
+    wide: true,
     cell: (row) =>
       row.unavailable
         ? [state("not used", false, true), `: ${row.unavailable}`]
@@ -86,7 +87,7 @@ function models(backends) {
 
 const MODELS = [
   { title: "Model", cell: (row) => row.model },
-  { title: "Backend", cell: (row) => row.backend },
+  { title: "Backend", wide: true, cell: (row) => row.backend },
   { title: "Memory", numeric: true, cell: (row) => gib(row.loaded.size_bytes) },
   { title: "Of it on the GPU", numeric: true, cell: (row) => gib(row.loaded.size_vram_bytes) },
   { title: "Context", numeric: true, cell: (row) => count(row.loaded.context_tokens) },
@@ -98,5 +99,5 @@ const BACKENDS = [
   { title: "Address", cell: (row) => named(row.api_base) },
   { title: "State", cell: (row) => state(row.state, row.state === "up", row.state === "down") },
   { title: "Since", cell: (row) => moment(row.since) },
-  { title: "Why", cell: (row) => row.why || "–" },
+  { title: "Why", wide: true, cell: (row) => row.why || "–" },
 ];

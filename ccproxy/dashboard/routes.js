@@ -3,11 +3,13 @@
 import { get, post } from "./api.js";
 import { el, fill, notice, part, state, table } from "./dom.js";
 
+const SHOWN_FIRST = 15;
 const input = (id) => document.getElementById(id);
 
 export class Routes {
   constructor(onProblem) {
     this.rows = [];
+    this.isWhole = false;
     this.onProblem = onProblem;
     input("filter").addEventListener("input", () => this.#list());
     input("explain").addEventListener("submit", (event) => {
@@ -19,6 +21,9 @@ export class Routes {
   async load(_hours, signal) {
     const told = await get("admin/routes", signal);
     return () => {
+      const known = JSON.stringify(told);
+      if (known === this.known) return; // somebody's focus may be in the list
+      this.known = known;
       this.rows = [...told.agents, ...told.unknown];
       this.told = told;
       fill(input("agents"), told.agents.map((row) => el("option", { value: row.agent })));
@@ -30,16 +35,26 @@ export class Routes {
     const wanted = input("filter").value.trim().toLowerCase();
     const text = (row) => [row.agent, row.tier, row.category, ...row.route].join(" ").toLowerCase();
     const found = this.rows.filter((row) => text(row).includes(wanted));
+    const shown = this.isWhole ? found : found.slice(0, SHOWN_FIRST);
     const { profile, table_version: version } = this.told ?? {};
     fill(part("routes", "body"), [
       el(
         "p",
         { class: "told", role: "status" },
-        `Profile ${profile}, table version ${version}: ${found.length} of ${this.rows.length} shown, ` +
+        `Profile ${profile}, table version ${version}: ${shown.length} of ${this.rows.length} shown, ` +
           "as they would be routed now. Rules about what is in a request are not asked here.",
       ),
-      found.length ? table("Routes", this.#columns(), found) : notice("No agent matches."),
+      found.length ? table("Routes", this.#columns(), shown) : notice("No agent matches."),
+      shown.length < found.length ? this.#more(found.length) : null,
     ]);
+  }
+
+  #more(number) {
+    const showAll = () => {
+      this.isWhole = true;
+      this.#list();
+    };
+    return el("button", { type: "button", on: { click: showAll } }, `Show all ${number}`);
   }
 
   #columns() {
@@ -65,9 +80,10 @@ export class Routes {
       { title: "Category", cell: (row) => row.category || "–" },
       {
         title: "Route",
+        wide: true,
         cell: (row) => (row.route.length ? row.route.join(" → ") : state(row.problem ?? "none", false, true)),
       },
-      { title: "Left out now", cell: (row) => row.skipped.join("; ") || "–" },
+      { title: "Left out now", wide: true, cell: (row) => row.skipped.join("; ") || "–" },
       { title: "Privacy", cell: (row) => row.privacy ?? "–" },
       { title: "Explain", cell: why },
     ];
@@ -114,6 +130,6 @@ function only(triggers) {
 const TRACE = [
   { title: "Kind", cell: (step) => step.kind },
   { title: "Name", cell: (step) => step.name },
-  { title: "", cell: (step) => state(step.kept ? "kept" : "skipped", step.kept) },
-  { title: "Why", cell: (step) => step.reason },
+  { title: "Result", cell: (step) => state(step.kept ? "kept" : "skipped", step.kept) },
+  { title: "Why", wide: true, cell: (step) => step.reason },
 ];

@@ -3,7 +3,7 @@
 import { Chart } from "./chart.js";
 import { get } from "./api.js";
 import { el, fill, notice, part, table } from "./dom.js";
-import { cost, count, named, percent, short, usd } from "./format.js";
+import { cost, count, named, percent, short, usd, usdOnAxis } from "./format.js";
 
 const ROUTE_COLOURS = { local: 0, claude: 1, other: 2 };
 
@@ -12,8 +12,8 @@ export class Usage {
     this.by = document.getElementById("by");
     this.tiles = el("dl", { class: "tiles" });
     this.saved = el("p", { class: "told" });
-    this.costs = new Chart("Cost over time", usd);
-    this.savings = new Chart("Local answers: what they cost, and would have cost at Claude", usd);
+    this.costs = new Chart("Cost over time", usd, usdOnAxis);
+    this.savings = new Chart("Local answers: what they cost, and would have cost at Claude", usd, usdOnAxis);
     this.groups = el("div");
     this.parts = [this.tiles, this.saved, this.costs.element, this.savings.element, this.groups];
   }
