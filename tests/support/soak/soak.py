@@ -85,7 +85,9 @@ MADE_ANEW: Final = 12
 RSS_POINTS: Final = 20
 POOL_THREADS: Final = min(32, (os.cpu_count() or 1) + 4)
 """What Python's default pool keeps for the next piece of work (`ThreadPoolExecutor`)."""
-SETTLE_S: Final = 10.0
+PROBING: Final = 1
+"""Connections by which the proxy looks at Ollama, whether anybody works or not."""
+SETTLE_S: Final = 20.0
 _AN_ERROR: Final = '"level":"error"'
 _LOG_WORDS: Final = ("Traceback", "never retrieved", "was never awaited", "Unclosed", _AN_ERROR)
 _IN_THE_MIDDLE_S: Final = 0.15
@@ -384,7 +386,7 @@ def _judge_what_is_left(report: Report, before: dict[str, Any], after: dict[str,
     for name in ("busy_slots", "waiting_for_slots", "taken_slots", "trials"):
         if after[name]:
             report.problems.append(f"{name}: {after[name]}")
-    for name, kept in (("descriptors", 0), ("threads", POOL_THREADS)):
+    for name, kept in (("descriptors", PROBING), ("threads", POOL_THREADS)):
         if after[name] > before[name] + kept:
             report.problems.append(
                 f"{name}: {before[name]} before, {after[name]} after, {after['sockets']}"
