@@ -33,6 +33,9 @@ GO_DURATION: Final = re.compile(r"-?(\d+(\.\d+)?(ns|us|µs|ms|s|m|h))+|0")
 """Source: Go's time.ParseDuration, which Ollama applies to a `keep_alive` that is a string."""
 
 
+LEAST_KEPT_DAYS: Final = 32
+
+
 def _mode(value: object) -> object:
     """Read YAML's bare `off`, which is false, as the word."""
     return "off" if value is False else value
@@ -119,6 +122,9 @@ class LedgerBlock(Block):
     url: Text = "sqlite:///ccproxy.db"
     """An SQLAlchemy URL, `sqlite:///path` or `postgresql://...`; a relative path is relative to
     the config file."""
+    keep_days: Annotated[int, NotBool, Field(ge=LEAST_KEPT_DAYS)] | None = 90
+    """Days after which single requests and attempts are thrown away; sums stay. null: never. At
+    least 32, since budgets of a month are restored from them."""
 
 
 class LoggingBlock(Block):

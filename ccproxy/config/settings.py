@@ -79,6 +79,8 @@ class Settings:
     """In the order of the file; names are unique."""
     ledger_url: str = field(repr=False)
     """An SQLAlchemy URL, which may hold a password."""
+    ledger_keep_days: int | None = None
+    """After which single requests are thrown away; None: never."""
     strict: bool = False
     """Requests for local models are checked as strictly as Claude does; see `validate_request`."""
     agents_folder: Path | None = None
@@ -306,6 +308,7 @@ class _SettingsReader:
             routing_file=expand_path(file.routing, folder, self._environ),
             deployments=deployments,
             ledger_url=ledger_url,
+            ledger_keep_days=file.ledger.keep_days,
             strict=file.local.strict,
             agents_folder=agents_folder,
             log_file=self._log_file(folder, file.logging),
