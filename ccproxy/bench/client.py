@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 import anthropic
 
-from ccproxy.bench.samples import OK
+from ccproxy.bench.samples import NO_CONNECTION, OK
 from routing.pricing import FREE, TokenCounts, cost_microusd
 from routing.types import Side
 
@@ -34,6 +34,8 @@ _HEADERS: Final = {
     "notes": "x-ccproxy-notes",
 }
 _ERROR_CHARS: Final = 200
+_NEVER_CONNECTED: Final = ("ConnectError", "ConnectTimeout")
+"""Errors of the SDK's transport, by name: which package it is depends on the SDK's version."""
 
 
 @dataclass(slots=True)
@@ -152,7 +154,7 @@ class BenchClient:
             sample.cache_read_tokens = tokens.cache_read_tokens
             price = self._price(route, sample)
             sample.cost_microusd = None if price is None else cost_microusd(tokens, price)
-        elif sample.status is not None and sample.status >= 400:
+        elif sample.outcome == NO_CONNECTION or (sample.status or 0) >= 400:
             sample.cost_microusd = 0  # an error answer is not billed
         if sample.is_ok and sample.output_tokens:
             _take_speeds(sample, reading)
@@ -194,6 +196,8 @@ def _outcome(error: Exception, reading: _Reading) -> str:
         return f"http_{error.status_code}" if error.status_code >= 400 else "error_event"
     if reading.usage or reading.pieces:
         return "cut"
+    if type(error.__cause__).__name__ in _NEVER_CONNECTED:
+        return NO_CONNECTION
     if isinstance(error, anthropic.APIConnectionError | OSError):
         return "connection"
     return "client"

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 CONFIDENCE: Final = 0.95
-RESAMPLES: Final = 2_000
+RESAMPLES: Final = 1_000
 LEAST_VALUES: Final = 5
 """With fewer an interval would pretend to know something."""
 

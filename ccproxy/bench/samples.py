@@ -8,6 +8,7 @@ from typing import Any, Final
 OK: Final = "ok"
 NOT_SENT: Final = "not_sent"
 """The run was stopped before."""
+NO_CONNECTION: Final = "no_connection"
 _REPAIRS: Final = (
     "_repaired",
     "_recovered",
@@ -29,8 +30,9 @@ class Sample:
     turn: int
     warm_up: bool
     outcome: str = NOT_SENT
-    """`ok`, `not_sent`, or how it failed: `http_429`, `error_event`, `timeout`, `connection`, `cut`
-    (the stream ended too early), `interrupted`, `client` (the SDK could not read it)."""
+    """`ok`, `not_sent`, or how it failed: `http_429`, `error_event`, `timeout`, `no_connection`,
+    `connection` (lost before an answer), `cut` (lost in the middle), `interrupted`, `client` (the
+    SDK could not read it)."""
     status: int | None = None
     error: str | None = None
     began_s: float | None = None
