@@ -99,6 +99,9 @@ class Busy:
     name: str
     side: Side
 
+    def model_for(self, _request):
+        return "m"
+
     async def open(self, _request):
         raise AttemptFailed(FailureClass.OVERLOADED, f"{self.name} is busy")
 
