@@ -61,6 +61,7 @@ export class Chart {
     const { times, series, options } = this.shown;
     this.plot?.destroy();
     const text = variable("--text-soft");
+    const ground = variable("--card");
     const grid = { stroke: variable("--grid"), width: 1 };
     const lines = series.map((line, number) => ({
       label: line.name,
@@ -69,7 +70,7 @@ export class Chart {
       width: 2,
       show: !this.hidden.has(line.name),
       // A line through few figures has none that anybody would see.
-      points: { show: line.values.filter((value) => value !== null).length <= MOST_DOTS, size: 6 },
+      points: { show: line.values.filter((value) => value !== null).length <= MOST_DOTS, size: 6, fill: ground },
     }));
     const band = options.band && {
       bands: [{ series: options.band.map((number) => number + 1), fill: variable("--band") }],

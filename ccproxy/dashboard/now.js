@@ -64,6 +64,8 @@ const RUNNING = [
 const DEPLOYMENTS = [
   { title: "Deployment", cell: (row) => row.deployment },
   { title: "Side", cell: (row) => row.side },
+  { title: "Running", numeric: true, cell: (row) => count(row.busy) },
+  { title: "Waiting", numeric: true, cell: (row) => count(row.waiting) },
   {
     title: "State",
     wide: true,
@@ -72,8 +74,6 @@ const DEPLOYMENTS = [
         ? [state("not used", false, true), `: ${row.unavailable}`]
         : state(row.breaker.state === "closed" ? "usable" : row.breaker.state, row.breaker.state === "closed"),
   },
-  { title: "Running", numeric: true, cell: (row) => count(row.busy) },
-  { title: "Waiting", numeric: true, cell: (row) => count(row.waiting) },
 ];
 
 function models(backends) {
