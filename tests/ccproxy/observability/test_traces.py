@@ -214,6 +214,7 @@ def test_traces_are_off_unless_somebody_asks(environ, said, caplog):
 
     assert tracing_from(environ, PROVIDERS) is None
     assert said in caplog.text
+    assert bool(said) == bool(caplog.text)
 
 
 def test_a_missing_package_is_told(monkeypatch, caplog):
