@@ -15,13 +15,15 @@ from typing import Annotated, Final
 import typer
 
 from ccproxy import __version__
-from ccproxy.cli import agents, alerts, config, routes, token
+from ccproxy.cli import agents, alerts, config, ledger, routes, token, usage
 from ccproxy.cli.bench import bench
 from ccproxy.cli.demo import demo
 from ccproxy.cli.estimate import estimate
 from ccproxy.cli.explain import explain
+from ccproxy.cli.export import export
 from ccproxy.cli.run import run
 from ccproxy.cli.serve import serve
+from ccproxy.cli.top import top
 
 app: Final = typer.Typer(
     name="ccproxy",
@@ -57,6 +59,10 @@ app.command()(demo)
 app.command()(explain)
 app.command()(estimate)
 app.command()(bench)
+app.command()(top)
+app.command()(export)
+app.add_typer(usage.app, name="usage")
+app.add_typer(ledger.app, name="ledger")
 app.add_typer(token.app, name="token")
 app.add_typer(agents.app, name="agents")
 app.add_typer(alerts.app, name="alerts")
@@ -84,10 +90,11 @@ def _explain(error: Exception) -> str | None:
     """Return what to tell the person at the terminal, or None for a mistake of this program."""
     from ccproxy.auth import TokenError
     from ccproxy.config.problems import ConfigError
+    from ccproxy.ledger.ledger import LedgerDownError
 
     if isinstance(error, ConfigError):
         return "\n".join(f"error: {problem}" for problem in error.problems)
-    if isinstance(error, TokenError):
+    if isinstance(error, TokenError | LedgerDownError):
         return f"error: {error}"
     if isinstance(error, OSError) and error.strerror:
         place = f"{error.filename}: " if error.filename else ""

@@ -44,6 +44,15 @@ def print_csv(rows: Sequence[Mapping[str, object]]) -> None:
     writer.writerows(rows)
 
 
+def harmless_cell(value: object) -> object:
+    """Return a CSV cell that no spreadsheet runs: clients choose names of models and projects.
+
+    Source: OWASP, *CSV Injection*; what would begin a formula has an apostrophe before it.
+    """
+    is_formula = isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r"))
+    return f"'{value}" if is_formula else value
+
+
 def remark(*lines: object) -> None:
     """Print lines that are no result: problems, warnings, a summary."""
     for line in lines:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import create_engine, event
@@ -24,6 +24,7 @@ from ccproxy.ledger.ledger import LedgerDownError
 from ccproxy.ledger.migrate import bring_up_to_date
 from ccproxy.ledger.reading import file_of
 from ccproxy.ledger.spending import spent_since
+from ccproxy.ledger.tidying import throw_away, vacuum
 from ccproxy.ledger.writers import RequestWriter, load_ratios, save_ratios
 from ccproxy.ports import LearnedRatio
 from ccproxy.rows import RequestRow
@@ -121,6 +122,30 @@ class SqlDatabase:
         """Return what was spent; see `ledger.Database`."""
         with self._transaction() as connection:
             return spent_since(connection, scope, since_ms, until_ms)
+
+    def throw_away(self, before_ms: int, limit: int) -> int:
+        """Delete the oldest single rows; see `ledger.Database`."""
+        with self._transaction() as connection:
+            return throw_away(connection, before_ms, limit)
+
+    def vacuum(self) -> None:
+        """Give unused room back; needs the database for itself, and takes its time.
+
+        Raises:
+            LedgerDownError: It cannot be done now; nothing is lost.
+        """
+        try:
+            with closing(self._engine.raw_connection()) as raw:
+                vacuum(raw, self._engine.dialect.name)
+        except self._engine.dialect.loaded_dbapi.Error as error:
+            raise LedgerDownError(f"{self._name} cannot be vacuumed: {error}") from error
+
+    def size_bytes(self) -> int | None:
+        """Return the size of the file and its log; None where the database is no file."""
+        if self._file is None:
+            return None
+        files = (self._file, self._file.with_name(f"{self._file.name}-wal"))
+        return sum(each.stat().st_size for each in files if each.exists())
 
     def close(self) -> None:
         """Close the connection."""

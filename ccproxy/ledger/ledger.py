@@ -11,6 +11,7 @@ from __future__ import annotations
 import logging
 import threading
 from queue import Empty, SimpleQueue
+from time import monotonic, time
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 if TYPE_CHECKING:
@@ -35,6 +36,11 @@ RETRY_S: Final = 5.0
 """Pause before a database that failed is opened again."""
 OPEN_AFTER_S: Final = 1.0
 """Pause before the first opening: its imports (0.3 s of CPU) must not slow the first answer."""
+TIDY_EVERY_S: Final = 3600.0
+"""How often it is looked for rows that are too old."""
+TIDY_ROWS: Final = 1000
+"""So many requests, and attempts, are thrown away in one transaction: some 10 ms."""
+_S_PER_DAY: Final = 86_400
 
 _log = logging.getLogger(__name__)
 
@@ -73,6 +79,16 @@ class Database(Protocol):
         """
         ...
 
+    def throw_away(self, before_ms: int, limit: int) -> int:
+        """Delete the oldest requests and attempts before a time, at most `limit` of each.
+
+        Returns how many rows are gone.
+
+        Raises:
+            LedgerDownError: The database cannot be used.
+        """
+        ...
+
     def close(self) -> None:
         """Let go of it. Never raises."""
         ...
@@ -90,6 +106,8 @@ class Ledger:
         batch_s: float = BATCH_S,
         retry_s: float = RETRY_S,
         open_after_s: float = OPEN_AFTER_S,
+        keep_s: float | None = None,
+        tidy_every_s: float = TIDY_EVERY_S,
     ) -> None:
         """Open nothing before `start`.
 
@@ -101,6 +119,8 @@ class Ledger:
             batch_s: How long rows are gathered.
             retry_s: Pause before another opening.
             open_after_s: Pause before the first opening.
+            keep_s: Age at which single requests and attempts are thrown away; None: never.
+            tidy_every_s: How often it is looked for such.
         """
         self._open_database = open_database
         self._report = report
@@ -108,6 +128,9 @@ class Ledger:
         self._batch_s = batch_s
         self._retry_s = retry_s
         self._open_after_s = open_after_s
+        self._keep_s = keep_s
+        self._tidy_every_s = tidy_every_s
+        self._tidy_at = 0.0
         self._on_ratios: Callable[[Sequence[LearnedRatio]], None] | None = None
         self._on_open: Callable[[Database], None] | None = None
         self._queue: SimpleQueue[Row | None] = SimpleQueue()
@@ -205,6 +228,8 @@ class Ledger:
             if self._batch and not self._write_batch():
                 # The batch stays; the database is opened again.
                 is_open = not self._closing.wait(self._retry_s)
+            elif is_open:
+                self._tidy()
         self._give_up()
 
     def _is_usable(self) -> bool:
@@ -251,7 +276,10 @@ class Ledger:
 
     def _gather(self) -> bool:
         """Wait for rows and take them over; returns False once the end has come."""
-        rows = [self._queue.get()]
+        try:
+            rows = [self._queue.get(timeout=self._tidy_in_s())]
+        except Empty:
+            return True
         if self._queue.qsize() < BATCH_ROWS:
             # The pause spares the event loop a change of threads for every row.
             self._closing.wait(self._batch_s)
@@ -279,6 +307,22 @@ class Ledger:
         self._batch = []
         self._note_recovery()
         return True
+
+    def _tidy_in_s(self) -> float | None:
+        return None if self._keep_s is None else max(0.0, self._tidy_at - monotonic())
+
+    def _tidy(self) -> None:
+        """Throw some old rows away if it is time, and say when it is again."""
+        if self._keep_s is None or self._database is None or monotonic() < self._tidy_at:
+            return
+        self._tidy_at = monotonic() + self._tidy_every_s
+        try:
+            gone = self._database.throw_away(round((time() - self._keep_s) * 1000), TIDY_ROWS)
+        except LedgerDownError as error:
+            self._note_outage(error)
+            return
+        if gone >= TIDY_ROWS:  # there may be more; rows that wait come in between
+            self._tidy_at = monotonic() + self._batch_s
 
     def _write_one_by_one(self, database: Database, error: ValueError) -> None:
         """Write what can be written of a batch in which one odd row is; the rest is lost."""
@@ -326,9 +370,16 @@ class Ledger:
 
 
 def ledger_at(
-    url: str, report: Callable[[str], None] = _log.warning, *, open_after_s: float = OPEN_AFTER_S
+    url: str,
+    report: Callable[[str], None] = _log.warning,
+    *,
+    open_after_s: float = OPEN_AFTER_S,
+    keep_days: int | None = None,
 ) -> Ledger:
-    """Return the ledger at an SQLAlchemy URL; nothing is imported or opened before `start`."""
+    """Return the ledger at an SQLAlchemy URL; nothing is imported or opened before `start`.
+
+    Single requests and attempts are thrown away after `keep_days`; None: never.
+    """
 
     def open_database() -> Database:
         # 0.25 s and 27 MB that neither a command nor the first answer pays for.
@@ -336,7 +387,8 @@ def ledger_at(
 
         return open_at(url)
 
-    return Ledger(open_database, report=report, open_after_s=open_after_s)
+    keep_s = None if keep_days is None else keep_days * _S_PER_DAY
+    return Ledger(open_database, report=report, open_after_s=open_after_s, keep_s=keep_s)
 
 
 def history_at(url: str) -> History:
