@@ -211,7 +211,10 @@ def build_proxy(
         )
     )
     ledger = ledger_at(
-        settings.ledger_url, _log.warning, open_after_s=ledger_opens_after_s(settings.budgets)
+        settings.ledger_url,
+        _log.warning,
+        open_after_s=ledger_opens_after_s(settings.budgets),
+        keep_days=settings.ledger_keep_days,
     )
     metrics.registry.register(LedgerState(ledger))
     alarms = build_alarms(settings, alert_counter(metrics.registry))
