@@ -13,7 +13,7 @@ PYTEST_WORKERS ?= 2
 UV_VERSION := 0.13.8
 LOCK_PLATFORMS := x86_64-unknown-linux-gnu aarch64-unknown-linux-gnu aarch64-apple-darwin x86_64-apple-darwin
 LOCK_PYTHONS := 3.11 3.12 3.13 3.14
-DEBIAN_PACKAGES := nginx-light postgresql prometheus
+DEBIAN_PACKAGES := chromium nginx-light postgresql prometheus
 
 PIP := .venv/bin/python -m pip --disable-pip-version-check
 UV := .cache/uv-$(UV_VERSION)/bin/uv
@@ -126,6 +126,10 @@ lock: $(UV) ## Compile requirements.lock again and check its wheels (ARGS=--upgr
 	    || { echo "$$lock: no wheel for $$platform, Python $$version" >&2; exit 1; }; \
 	  done; done; done
 	@echo "requirements.lock: wheels for every platform and Python."
+
+.PHONY: screenshots
+screenshots: setup ## Draw the dashboard's pictures in docs/images anew (needs Chromium)
+	@.venv/bin/python -m tests.support.screenshots
 
 .PHONY: docs
 docs: setup ## Write the generated pages of docs/ anew

@@ -96,6 +96,17 @@ def postgres_program(name: str = "postgres") -> Path | None:
     return found[-1] if found else Path(on_path) if on_path else None
 
 
+def chromium_program() -> Path | None:
+    """Return Chromium, or Chrome, as the system has it."""
+    on_macos = (
+        Path(f"/Applications/{name}.app/Contents/MacOS/{name}")
+        for name in ("Chromium", "Google Chrome")
+    )
+    on_path = (shutil.which(name) for name in ("chromium", "chromium-browser", "google-chrome"))
+    found = [*map(Path, filter(None, on_path)), *(path for path in on_macos if path.exists())]
+    return found[0] if found else None
+
+
 def _llamacpp() -> Path | None:
     """Return where llama.cpp's server is installed; there is no wheel for Linux on ARM."""
     found = find_spec("xllamacpp")
@@ -137,6 +148,12 @@ def known_tools() -> Mapping[str, Tool]:
             "keeps a ledger in PostgreSQL",
             "make ci-tools",
             postgres_program,
+        ),
+        Tool(
+            "chromium",
+            "opens the dashboard as people do",
+            "make ci-tools",
+            chromium_program,
         ),
         Tool(
             "promtool",
