@@ -104,6 +104,7 @@ class BudgetGuard:
         *,
         events: BudgetEvents = UNHEARD,
         clock: Callable[[], float] = time,
+        restore_wait_s: float = RESTORE_WAIT_S,
     ) -> None:
         """Begin with nothing used.
 
@@ -112,7 +113,9 @@ class BudgetGuard:
             state: Returns what is in force.
             events: Who hears of what happens.
             clock: Unix seconds.
+            restore_wait_s: See rule 1.
         """
+        self._restore_wait_s = restore_wait_s
         self._budgets = Budgets(budgets)
         self._state = state
         self._events = events
@@ -142,7 +145,7 @@ class BudgetGuard:
         """From now on requests may have to wait (rule 1)."""
         self._began_at_s = self._clock()
         self._began_spans = self._windows.spans(self._began_at_s)
-        self._waits_until = monotonic() + RESTORE_WAIT_S
+        self._waits_until = monotonic() + self._restore_wait_s
 
     def read(self, source: SpendingSource) -> Sequence[Restored]:
         """Ask what was spent before `begin`; for `restore`. May block, and be called in any thread.
