@@ -233,7 +233,9 @@ async def test_metrics_count_what_happened(proxy):
     assert 1 == grown("ccproxy_agent_matches_total", "path")
     claude = fallen.json()["usage"]
     assert claude["input_tokens"] == grown("ccproxy_tokens_total", "none", "claude-sonnet", "input")
-    assert claude["output_tokens"] == grown("ccproxy_tokens_total", "none", "claude-sonnet", "output")
+    assert claude["output_tokens"] == grown(
+        "ccproxy_tokens_total", "none", "claude-sonnet", "output"
+    )
     assert (
         grown("ccproxy_tokens_total", "none", "qwen-coder", "output")
         >= local.json()["usage"]["output_tokens"]
