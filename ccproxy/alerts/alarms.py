@@ -94,11 +94,12 @@ class Alarms:
         self._notice(Trouble(AlertKind.TRUNCATION, deployment), text, lasts=False)
 
     def budget_threshold(self, budget: str, used: float, limit: float) -> None:
-        """Hear that so much of a budget is used; each tenth of it is told of by itself."""
-        tenths = int(10 * used / limit) if limit > 0 else 10
-        level = "is used up" if tenths >= 10 else f"is used to {10 * tenths} %"
-        subject = f"{budget} {level}"
-        self._notice(Trouble(AlertKind.BUDGET, subject), f"budget {subject}", lasts=False)
+        """Hear that a threshold of a budget was crossed, before its end or at it."""
+        if used < limit:
+            subject, level = f"{budget} nearly used up", f"is used to {100 * used / limit:.0f} %"
+        else:
+            subject, level = f"{budget} used up", "is used up"
+        self._notice(Trouble(AlertKind.BUDGET, subject), f"budget {budget} {level}", lasts=False)
 
     def record(self, outcome: Outcome) -> None:
         """Count a request for the rate of fallbacks; those that asked nobody don't count."""

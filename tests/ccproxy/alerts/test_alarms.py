@@ -52,7 +52,7 @@ def outcome(*deployments):
 
 
 async def test_events(post):
-    """A backend that goes and comes, a cut prompt, and a budget's marks, each by itself."""
+    """A backend that goes and comes, a cut prompt, and a budget's two marks."""
     hears = alarms(post, wall=lambda: 1000.0, now=lambda: 7.0)
     async with hears.running():
         hears.backend_changed("http://a", "up")
@@ -61,16 +61,19 @@ async def test_events(post):
         hears.backend_changed("http://a", "up")
         hears.prompt_truncated("qwen")
         hears.prompt_truncated("qwen")
-        for used in (50, 55, 80, 100, 120):
+        for used in (80, 93, 100, 120):
             hears.budget_threshold("team", used, 100)
 
     assert post.told == [
         ("backend_down", "raised", "http://a"),
         ("backend_down", "over", "http://a"),
         ("truncation", "raised", "qwen"),
-        ("budget", "raised", "team is used to 50 %"),
-        ("budget", "raised", "team is used to 80 %"),
-        ("budget", "raised", "team is used up"),
+        ("budget", "raised", "team nearly used up"),
+        ("budget", "raised", "team used up"),
+    ]
+    assert [each.text for each in post.messages[-2:]] == [
+        "budget team is used to 80 %",
+        "budget team is used up",
     ]
     assert post.messages[0].text == "backend http://a is down: connection refused"
     assert {(each.at_s, each.since_s) for each in post.messages} == {(1000.0, 1000.0)}
@@ -122,7 +125,7 @@ async def test_what_nobody_wants_is_not_told(post, tmp_path):
         hears.backend_changed("http://a", "down")
         hears.budget_threshold("team", 1, 0)
         await asyncio.sleep(0.02)
-    assert post.told == [("budget", "raised", "team is used up")]
+    assert post.told == [("budget", "raised", "team used up")]
 
 
 async def test_what_goes_on_is_told_again(post):
