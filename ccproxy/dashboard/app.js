@@ -12,6 +12,7 @@ import { Usage } from "./usage.js";
 
 const REFRESH_MS = 60_000;
 const BETWEEN_STREAMS_MS = 500;
+const SILENT_MS = 10_000;
 const WAITS_S = [1, 2, 5, 10, 30];
 const IN_URL =
   "A token in a URL is not used, because URLs are logged and remembered. It was taken out of this " +
@@ -68,7 +69,7 @@ async function follow(signal) {
   while (!signal.aborted) {
     try {
       await untilVisible(signal);
-      for await (const snapshot of lines("admin/live", signal)) {
+      for await (const snapshot of lively("admin/live", signal)) {
         if (failures) loadAll(signal);
         failures = 0;
         showNow(snapshot);
@@ -81,10 +82,26 @@ async function follow(signal) {
       if (error.status === 401 || error.status === 403) return signOut(error);
       const waitS = WAITS_S[Math.min(failures, WAITS_S.length - 1)];
       failures += 1;
-      const what = error instanceof Gone ? error.message : `${error.message}.`;
-      say(`${what} What is shown is old; trying again every ${waitS} s.`, "bad");
+      say(`${error.message} What is shown is old; trying again every ${waitS} s.`, "bad");
       await pause(waitS * 1000, signal);
     }
+  }
+}
+
+/** Yield what a stream brings; one that falls silent, as over a lost network, is given up. */
+async function* lively(path, signal) {
+  const silent = new AbortController();
+  let timer = setTimeout(() => silent.abort(), SILENT_MS);
+  try {
+    for await (const snapshot of lines(path, AbortSignal.any([signal, silent.signal]))) {
+      clearTimeout(timer);
+      timer = setTimeout(() => silent.abort(), SILENT_MS);
+      yield snapshot;
+    }
+  } catch (error) {
+    throw silent.signal.aborted ? new Gone() : error;
+  } finally {
+    clearTimeout(timer);
   }
 }
 

@@ -31,11 +31,6 @@ class Opened:
     requests: list[str] = field(default_factory=list)
     """Every URL that was asked for."""
 
-    def hear(self, message: ConsoleMessage) -> None:
-        """Keep what a user of the developer tools would frown at."""
-        if message.type in ("error", "warning"):
-            self.errors.append(message.text)
-
 
 @asynccontextmanager
 async def chromium() -> AsyncIterator[Browser]:
@@ -82,7 +77,12 @@ async def opened(
     try:
         page = await context.new_page()
         seen = Opened(page)
-        page.on("console", seen.hear)
+
+        def hear(message: ConsoleMessage) -> None:
+            if message.type in ("error", "warning"):
+                seen.errors.append(message.text)
+
+        page.on("console", hear)
         page.on("pageerror", lambda error: seen.errors.append(str(error)))
         page.on("request", lambda request: seen.requests.append(request.url))
         await page.goto(url)
