@@ -17,6 +17,7 @@ import typer
 from ccproxy import __version__
 from ccproxy.cli import agents, alerts, config, ledger, routes, token, usage
 from ccproxy.cli.bench import bench
+from ccproxy.cli.budgets import budgets
 from ccproxy.cli.demo import demo
 from ccproxy.cli.estimate import estimate
 from ccproxy.cli.explain import explain
@@ -60,6 +61,7 @@ app.command()(explain)
 app.command()(estimate)
 app.command()(bench)
 app.command()(top)
+app.command()(budgets)
 app.command()(export)
 app.add_typer(usage.app, name="usage")
 app.add_typer(ledger.app, name="ledger")
