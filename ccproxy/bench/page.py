@@ -10,8 +10,10 @@ from ccproxy.bench.report import ALL, samples_in, values
 from ccproxy.bench.tables import (
     FIGURE_HEADINGS,
     METRICS,
+    OUTCOME_HEADINGS,
     RATIO_HEADINGS,
     figure_rows,
+    outcome_rows,
     ratio_rows,
 )
 
@@ -49,8 +51,11 @@ def page(document: Mapping[str, Any]) -> str:
         "<h1>ccproxy bench</h1>",
         *(f'<p class="warning">{escape(text)}</p>' for text in _warnings(document)),
         _table(("", ""), _about(document)),
-        "<h2>Figures</h2>",
-        "<p>Medians of whole answers, and rates, with 95 % intervals.</p>",
+        "<h2>What became of the requests</h2>",
+        "<p>Rates with 95 % intervals.</p>",
+        _table(OUTCOME_HEADINGS, outcome_rows(document)),
+        "<h2>How fast and how dear</h2>",
+        "<p>Medians of whole answers, with 95 % intervals.</p>",
         _table(FIGURE_HEADINGS, figure_rows(document)),
         "<h2>Against the first route</h2>",
         "<p>Ratios of medians; * marks those whose interval leaves no room for 1.</p>",

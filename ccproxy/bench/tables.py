@@ -37,25 +37,36 @@ METRICS: Final = (
     Metric("cost_microusd", "cost, $/1000 requests", lambda cost: f"{cost / 1000:,.3f}", 1000),
     Metric("output_tokens", "output tokens", "{:,.0f}".format),
 )
-FIGURE_HEADINGS: Final = (
-    "profile", "route", "ok/sent", "failed", "repaired", "fell back",
-    *(metric.title for metric in METRICS),
+OUTCOME_HEADINGS: Final = (
+    "profile", "route", "ok/sent", "failed", "repaired", "fell back", "cost in all",
 )  # fmt: skip
+FIGURE_HEADINGS: Final = ("profile", "route", *(metric.title for metric in METRICS))
 RATIO_HEADINGS: Final = ("profile", "route", "against", *(m.title.split(",")[0] for m in METRICS))
 
 
-def figure_rows(document: Mapping[str, Any]) -> list[tuple[str, ...]]:
-    """Return a row for each profile and route of a report."""
-    ordered = _shown(document["figures"])
+def outcome_rows(document: Mapping[str, Any]) -> list[tuple[str, ...]]:
+    """Return what became of the requests, a row for each profile and route of a report."""
     return [
         (
             found["profile"],
             found["route"],
             f"{found['ok']}/{found['sent']}" + _unsent(found),
             *(percent(found[name]) for name in ("failure_rate", "repair_rate", "fallback_rate")),
+            _total_cost(found),
+        )
+        for found in _shown(document["figures"])
+    ]
+
+
+def figure_rows(document: Mapping[str, Any]) -> list[tuple[str, ...]]:
+    """Return the medians, a row for each profile and route of a report."""
+    return [
+        (
+            found["profile"],
+            found["route"],
             *(interval(found[metric.name], metric.shown) for metric in METRICS),
         )
-        for found in ordered
+        for found in _shown(document["figures"])
     ]
 
 
@@ -95,6 +106,11 @@ def differs(figure: Mapping[str, Any]) -> bool:
 
 def _ratio(figure: Mapping[str, Any]) -> str:
     return interval(figure, "{:.2f}".format) + ("*" if differs(figure) else "")
+
+
+def _total_cost(found: Mapping[str, Any]) -> str:
+    known = f"${found['cost_total_microusd'] / 1e6:.4f}"
+    return f"{known} and {found['cost_unknown']} unknown" if found["cost_unknown"] else known
 
 
 def _unsent(found: Mapping[str, Any]) -> str:

@@ -85,6 +85,10 @@ HtmlOption = Annotated[
     Path | None,
     typer.Option("--html", metavar="FILE", help="Write it as a page that needs nothing else."),
 ]
+ShowOption = Annotated[
+    Path | None,
+    typer.Option("--show", metavar="FILE", help="Show a report again; runs nothing."),
+]
 CompareOption = Annotated[
     tuple[Path, Path] | None,
     typer.Option("--compare", metavar="FIRST SECOND", help="Compare two reports; runs nothing."),
@@ -107,6 +111,7 @@ def bench(  # noqa: PLR0913 -- one parameter for each option
     shapes_of: ShapesOption = None,
     out: OutOption = None,
     html: HtmlOption = None,
+    show: ShowOption = None,
     compare: CompareOption = None,
     config: ConfigOption = None,
     simulate: SimulateOption = False,
@@ -119,6 +124,9 @@ def bench(  # noqa: PLR0913 -- one parameter for each option
     """
     if compare is not None:
         _compare(*compare, as_json=as_json)
+        return
+    if show is not None:
+        _tell(_read_report(show), None, html, as_json=as_json)
         return
     from ccproxy.bench.asked import Asked, AskedError
     from ccproxy.bench.spending import CostUnknownError
@@ -144,6 +152,17 @@ def bench(  # noqa: PLR0913 -- one parameter for each option
     except CostUnknownError as error:
         remark(f"error: {error}")
         raise typer.Exit(1) from None
+    _tell(document, out, html, as_json=as_json)
+
+
+def _tell(
+    document: Mapping[str, Any], out: Path | None, html: Path | None, *, as_json: bool
+) -> None:
+    """Print a report, and write it to files.
+
+    Raises:
+        Exit: 1; see `_remark_on`.
+    """
     if out is not None:
         out.write_text(json.dumps(document, indent=1) + "\n")
     if html is not None:
@@ -212,12 +231,14 @@ def _ask(bench: "Bench", max_usd: float | None) -> None:
 
 
 def _print(document: Mapping[str, Any]) -> None:
-    from ccproxy.bench.tables import FIGURE_HEADINGS, RATIO_HEADINGS, figure_rows, ratio_rows
+    from ccproxy.bench import tables
 
-    print_table(FIGURE_HEADINGS, figure_rows(document))
+    print_table(tables.OUTCOME_HEADINGS, tables.outcome_rows(document))
+    print("\nMedians of whole answers (95 % interval)")
+    print_table(tables.FIGURE_HEADINGS, tables.figure_rows(document))
     if document["ratios"]:
         print("\nRatios of medians to those of the first route; * where the interval excludes 1")
-        print_table(RATIO_HEADINGS, ratio_rows(document))
+        print_table(tables.RATIO_HEADINGS, tables.ratio_rows(document))
 
 
 def _remark_on(document: Mapping[str, Any]) -> None:
