@@ -374,7 +374,8 @@ class AttemptRecord:
     route: str
     """`local`, `claude` or `other`."""
     result: str
-    """`ANSWERED`, `UNFINISHED`, a failure class; `left_alone` where nobody was asked."""
+    """`ANSWERED`, `UNFINISHED`, a failure class; `left_alone` or `over_budget` where nobody was
+    asked."""
     upstream_model: str = ""
     """What was asked for there."""
     began_at: float = 0.0
