@@ -82,6 +82,7 @@ def _table(left: tuple[str, ...], numbers: tuple[str, ...], right: tuple[str, ..
     table = Table(box=None, pad_edge=False, header_style="bold")
     for names, justify in ((left, "left"), (numbers, "right"), (right, "left")):
         for name in names:
-            options: dict[str, Any] = {"justify": justify, "overflow": "fold"}
+            # A narrow terminal loses the end of a cell, not the line that it is on.
+            options: dict[str, Any] = {"justify": justify, "overflow": "ellipsis", "no_wrap": True}
             table.add_column(name, **options)
     return table

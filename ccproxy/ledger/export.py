@@ -30,6 +30,8 @@ def exported(
     table = attempts if of_attempts else requests
     own = [column for column in table.columns if column.name not in _OURS]
     columns = (table.c.id, *own, *(dimensions.c[name] for name in DIMENSIONS))
+    # Plain texts: the library's own kind of name is none to every JSON encoder.
+    names = [str(column.name) for column in columns]
     question = (
         select(*columns)
         .join(dimensions, dimensions.c.id == table.c.dimension_id)
@@ -44,10 +46,10 @@ def exported(
         )
         # The first condition alone lets an index be used.
         batch = question.where(table.c.at_ms >= after_ms, later)
-        rows = connection.execute(batch).mappings().all()
+        rows = connection.execute(batch).all()
         connection.rollback()
         for row in rows:
-            values = dict(row)
+            values = dict(zip(names, row, strict=True))
             after_id, after_ms = values.pop("id"), values["at_ms"]
             yield values
         if len(rows) < batch_rows:

@@ -42,6 +42,7 @@ __all__ = ["MESSAGES", "By", "Scope", "failed_attempts", "failed_requests", "sav
 
 MESSAGES: Final = "messages"
 LEFT_ALONE: Final = "left_alone"
+OVER_BUDGET: Final = "over_budget"
 FAILED: Final = (Ending.FAILED, Ending.BROKEN)
 LEFT: Final = (Ending.CLIENT_GONE, Ending.TAKEN_OVER)
 
@@ -132,7 +133,7 @@ def failed_attempts(connection: Connection, scope: Scope) -> list[Sums]:
         .join(dimensions, dimensions.c.id == attempts.c.dimension_id)
         .where(
             _between(attempts.c.at_ms, scope),
-            attempts.c.result.not_in((ANSWERED, UNFINISHED, LEFT_ALONE)),
+            attempts.c.result.not_in((ANSWERED, UNFINISHED, LEFT_ALONE, OVER_BUDGET)),
             *scope.limits(),
         )
         .group_by(attempts.c.result, dimensions.c.deployment)
@@ -171,9 +172,14 @@ def failed_requests(connection: Connection, scope: Scope, limit: int) -> list[Su
 
 
 def _rows(connection: Connection, question: Select[Any]) -> list[Sums]:
+    found = connection.execute(question)
+    names = [str(name) for name in found.keys()]  # noqa: SIM118 - not a dict's
     return [
-        {key: int(value) if isinstance(value, Decimal) else value for key, value in row.items()}
-        for row in connection.execute(question).mappings()
+        {
+            name: int(value) if isinstance(value, Decimal) else value
+            for name, value in zip(names, row, strict=True)
+        }
+        for row in found
     ]
 
 

@@ -1,0 +1,98 @@
+"""What a running proxy says of itself, read into figures."""
+
+import io
+
+from rich.console import Console
+
+from ccproxy.cli.live_figures import BackendFigures, Snapshot, figures_of
+from ccproxy.cli.live_view import drawn
+
+HEALTH = {
+    "ready": True,
+    "profile": "balanced",
+    "ledger": {"state": "up"},
+    "deployments": [
+        {"deployment": "qwen", "side": "local", "busy": 2, "waiting": 1, "unavailable": None},
+        {
+            "deployment": "claude",
+            "side": "claude",
+            "busy": 0,
+            "waiting": 0,
+            "unavailable": "no key",
+        },
+    ],
+    "backends": [
+        {
+            "api_base": "http://a",
+            "state": "down",
+            "why": "refused",
+            "models": [
+                {"model": "q:7b", "loaded": {}},
+                {"model": "q:32b", "loaded": {"size_bytes": 1}},
+            ],
+        },
+        {"api_base": "https://api.anthropic.com", "state": "unknown", "why": ""},
+    ],
+}
+
+
+def look(at_s, requests, failed=0, tokens=0, answers=0, waited_s=0.0):
+    def counted(count, **labels):
+        return ("ccproxy_requests_total", {"deployment": "qwen", **labels}, float(count))
+
+    qwen = {"deployment": "qwen"}
+    samples = [
+        counted(requests, endpoint="messages", ending="completed"),
+        counted(failed, endpoint="messages", ending="failed"),
+        counted(1000, endpoint="count_tokens", ending="completed"),
+        ("ccproxy_tokens_total", {**qwen, "kind": "output"}, float(tokens)),
+        ("ccproxy_tokens_total", {**qwen, "kind": "input"}, 9999.0),
+        ("ccproxy_ttft_seconds_count", qwen, float(answers)),
+        ("ccproxy_ttft_seconds_sum", qwen, waited_s),
+        ("ccproxy_cost_usd_total", {"deployment": "claude"}, 1.5),
+    ]
+    return Snapshot(at_s, HEALTH, samples)
+
+
+def test_one_look():
+    """Counts since the start, of Messages requests alone; no rate, since nothing is known of time."""
+    figures = figures_of([look(5, 10, failed=2)])
+    qwen, claude = figures.deployments
+
+    assert (figures.ready, figures.profile, figures.ledger) == (True, "balanced", "up")
+    assert (figures.total.requests, figures.total.failed, figures.total.cost_usd) == (12, 2, 1.5)
+    assert figures.total.requests_per_min is None
+    assert (qwen.busy, qwen.waiting, qwen.state, qwen.flow.requests) == (2, 1, "", 12)
+    assert (claude.state, claude.flow.requests, claude.flow.cost_usd) == ("no key", 0, 1.5)
+    assert list(figures.backends) == [
+        BackendFigures("http://a", "down", "refused", ("q:32b",)),
+        BackendFigures("https://api.anthropic.com", "unknown", "", ()),
+    ]
+
+
+def test_rates():
+    """Of the time between the first look and the last; of a proxy that was started anew none."""
+    looks = [
+        look(5, 10, tokens=100, answers=4, waited_s=8),
+        look(7, 500),
+        look(35, 20, 5, 400, 6, 9),
+    ]
+    flow = figures_of(looks).total
+    assert (flow.requests_per_min, flow.output_tokens_per_s, flow.ttft_s) == (30.0, 10.0, 0.5)
+    assert figures_of([look(5, 10), look(35, 10)]).total.ttft_s is None
+    assert figures_of([look(5, 10), look(35, 3)]).total.requests_per_min is None
+
+
+def test_a_frame():
+    """Names with brackets stay what they are; what is wrong is told in words."""
+    console = Console(width=140, record=True, file=io.StringIO())
+    console.print(drawn(figures_of([look(5, 10), look(65, 70)]), "ccproxy [x]"))
+    text = console.export_text()
+
+    assert "ccproxy [x]  ready  profile balanced  ledger up" in text
+    assert "70 requests, 0 failed, $1.50 since the start; 60/min" in text
+    assert ["qwen", "local", "2", "1", "60.0", "70", "ok"] in [
+        line.split() for line in text.splitlines()
+    ]
+    assert "no key" in text
+    assert "q:32b" in text

@@ -1,0 +1,50 @@
+"""Times on the command line."""
+
+import time
+from datetime import datetime, timedelta
+
+import pytest
+import typer
+
+from ccproxy.cli import moments
+
+
+@pytest.fixture(autouse=True)
+def new_york(monkeypatch):
+    monkeypatch.setenv("TZ", "America/New_York")
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
+
+
+def local(text):
+    return datetime.fromisoformat(text).timestamp()
+
+
+def test_spans():
+    """Minutes and hours are exact; days and weeks begin at local midnight."""
+    now_s = time.time()
+    midnight = datetime.now().astimezone().date()
+    assert moments.since("90m", "--since") == pytest.approx(now_s - 5400, abs=5)
+    assert moments.since("24h", "--since") == pytest.approx(now_s - 86_400, abs=5)
+    assert moments.since("1d", "--since") == local(f"{midnight - timedelta(days=1)}T00:00")
+    assert moments.since("2w", "--since") == local(f"{midnight - timedelta(days=14)}T00:00")
+
+
+def test_days_and_moments_are_local():
+    """A day begins at its midnight and, as an end, is over at the next; also where clocks change."""
+    assert moments.since("2026-11-01", "--since") == local("2026-11-01T00:00-04:00")
+    assert moments.until("2026-11-01", "--until") == local("2026-11-02T00:00-05:00")
+    assert moments.until("2026-11-01T14:30", "--until") == local("2026-11-01T14:30-05:00")
+    assert moments.since("2026-11-01T14:30Z", "--since") == local("2026-11-01T14:30+00:00")
+
+
+@pytest.mark.parametrize(
+    "text", ["", "soon", "5", "-1d", "999999w", "2026-02-30", "9999-12-31T25:00"]
+)
+@pytest.mark.parametrize("read", [moments.since, moments.until])
+def test_what_is_no_time(read, text):
+    """It is told with the option and the forms there are."""
+    with pytest.raises(typer.BadParameter, match=r"--x: .* is no time; write 90m"):
+        read(text, "--x")
