@@ -59,7 +59,7 @@ class TrafficMetrics:
         self._attempts = CounterTally(
             registry,
             "ccproxy_attempts",
-            "Attempts by result: `ok`, `unfinished`, `left_alone` or a failure class.",
+            "Attempts: `ok`, `unfinished`, `left_alone`, `over_budget` or a failure class.",
             ("deployment", "result"),
         )
         self._fallbacks = CounterTally(
