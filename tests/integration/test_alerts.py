@@ -86,7 +86,7 @@ async def test_a_channel_that_hangs_keeps_nobody_waiting():
                 proxy.base_url,
                 "/v1/messages",
                 headers=proxy.headers,
-                body=turn(model="qwen-coder"),
+                body=turn(model="claude-opus"),
             )
     assert answer.status == 200
 

@@ -46,7 +46,7 @@ def frames_of(environ, url):
 async def test_top(ccproxy, monkeypatch):
     """One frame where it is piped, figures as JSON, frames with rates in a terminal; Ctrl-C ends it."""
     async with running_proxy() as proxy:
-        body = turn(model="qwen-coder")
+        body = turn(model="claude-opus")
         await ask(proxy.base_url, "/v1/messages", headers=proxy.headers, body=body)
         plain = proxy.new_token("plain")
         monkeypatch.setenv("CCPROXY_TOKEN", plain)
