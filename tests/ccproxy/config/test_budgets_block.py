@@ -90,7 +90,7 @@ def test_names_are_unique(tmp_path):
 
 
 def test_the_shipped_examples_are_good(tmp_path):
-    """The commented budgets of the shipped file are read, and satisfy the schema."""
+    """The commented budgets of the shipped file are read, satisfy the schema, and stand in the docs."""
     text = (ROOT / "config/ccproxy.yaml").read_text()
     lines = text[text.index("# budgets:") :].split("\n\n")[0].splitlines()
     examples = yaml.safe_load("\n".join(line.removeprefix("# ") for line in lines))["budgets"]
@@ -101,6 +101,14 @@ def test_the_shipped_examples_are_good(tmp_path):
             each["value"] = "qwen"
 
     assert 5 == len(load(tmp_path, *examples))
+    page = (ROOT / "docs/budgets.md").read_text()
+    for name in ("scope", "counts", "window", "on_reach"):
+        for word in ccproxy_schema()["$defs"]["BudgetBlock"]["properties"][name]["enum"]:
+            assert f"`{word}`" in page
+    shown = page[page.index("budgets:\n") : page.index("\n```\n", page.index("budgets:\n"))]
+    assert [each["name"] for each in examples] == [
+        each["name"] for each in yaml.safe_load(shown)["budgets"]
+    ]
 
 
 def test_the_schema_refuses_mistakes():
