@@ -26,6 +26,7 @@ const sections = {
   routes: new Routes(signOut),
   budgets: new Budgets(),
 };
+const shown = {};
 let session = null;
 
 function say(text, kind) {
@@ -131,10 +132,13 @@ async function loadAll(signal) {
 async function load(name, signal) {
   const problem = part(name, "problem");
   try {
-    const show = await sections[name].load(at("hours").value, signal);
+    const told = await sections[name].ask(at("hours").value, signal);
     if (signal.aborted) return;
     fill(problem, []);
-    show();
+    const known = JSON.stringify(told);
+    if (known === shown[name]) return; // nobody loses the place in a list that is the same
+    shown[name] = known;
+    sections[name].show(told);
   } catch (error) {
     if (signal.aborted || error.name === "AbortError") return;
     if (error.status === 401 || error.status === 403) return signOut(error);

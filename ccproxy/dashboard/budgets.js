@@ -5,17 +5,18 @@ import { el, fill, notice, part, table } from "./dom.js";
 import { count, usd } from "./format.js";
 
 export class Budgets {
-  async load(_hours, signal) {
-    const told = await get("admin/budgets", signal);
-    return () => {
-      const parts = told.budgets.length
-        ? [table("Budgets", COLUMNS, told.budgets)]
-        : [notice("No budget is set. The block budgets in ccproxy.yaml sets them.")];
-      if (!told.restored) {
-        parts.unshift(notice("What was spent before the start is still being read from the ledger.", "problem"));
-      }
-      fill(part("budgets", "body"), parts);
-    };
+  ask(_hours, signal) {
+    return get("admin/budgets", signal);
+  }
+
+  show(told) {
+    const parts = told.budgets.length
+      ? [table("Budgets", COLUMNS, told.budgets)]
+      : [notice("No budget is set. The block budgets in ccproxy.yaml sets them.")];
+    if (!told.restored) {
+      parts.unshift(notice("What was spent before the start is still being read from the ledger.", "problem"));
+    }
+    fill(part("budgets", "body"), parts);
   }
 }
 

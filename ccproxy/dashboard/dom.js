@@ -1,6 +1,8 @@
 // Elements from data. Whatever comes from the proxy becomes text, never markup: agents' and models'
 // names are chosen by clients.
 
+const FIRST_ROWS = 15;
+
 /** Return an element; children are elements or texts, null is left out. */
 export function el(tag, attributes = {}, ...children) {
   const element = document.createElement(tag);
@@ -64,6 +66,18 @@ export function table(caption, columns, rows) {
     el("thead", { role: "rowgroup" }, el("tr", { role: "row" }, ...head)),
     el("tbody", { role: "rowgroup" }, ...body),
   );
+}
+
+/** Return a table of the first rows, and a button for the others. */
+export function listing(caption, columns, rows) {
+  const host = el("div");
+  const show = (shown) => {
+    const all = { type: "button", on: { click: () => show(rows) } };
+    const more = shown.length < rows.length ? el("button", all, `Show all ${rows.length}`) : null;
+    fill(host, [table(caption, columns, shown), more]);
+  };
+  show(rows.slice(0, FIRST_ROWS));
+  return host;
 }
 
 /** Return a word with a mark beside it, so that its colour is not all there is. */

@@ -2,7 +2,7 @@
 
 import { Chart } from "./chart.js";
 import { get } from "./api.js";
-import { el, fill, notice, part, table } from "./dom.js";
+import { el, fill, listing, notice, part, table } from "./dom.js";
 import { count, countOnAxis, moment, usd } from "./format.js";
 
 export class Failures {
@@ -11,12 +11,11 @@ export class Failures {
     this.lists = el("div");
   }
 
-  async load(hours, signal) {
-    const told = await get(`admin/failures?hours=${hours}`, signal);
-    return () => this.#show(told);
+  ask(hours, signal) {
+    return get(`admin/failures?hours=${hours}`, signal);
   }
 
-  #show(told) {
+  show(told) {
     const body = part("failures", "body");
     const troubles = told.points.some((point) => point.fallbacks + point.failed + point.broken > 0);
     if (!troubles && !told.requests.length) {
@@ -42,7 +41,7 @@ export class Failures {
         : notice("No attempt failed."),
       el("h3", {}, "The latest requests with trouble"),
       told.requests.length
-        ? table("Requests", REQUESTS, told.requests)
+        ? listing("Requests", REQUESTS, told.requests)
         : notice("No request is kept that had any."),
     ]);
   }

@@ -14,12 +14,11 @@ export class Latency {
     this.table = el("div");
   }
 
-  async load(hours, signal) {
-    const told = await get(`admin/latency?hours=${hours}`, signal);
-    return () => this.#show(told);
+  ask(hours, signal) {
+    return get(`admin/latency?hours=${hours}`, signal);
   }
 
-  #show(told) {
+  show(told) {
     const body = part("latency", "body");
     if (!told.looked_at) {
       fill(body, [notice("Nothing was answered in this time.")]);

@@ -1,15 +1,13 @@
 // Where requests go: /admin/routes, and /admin/explain for a single one.
 
 import { get, post } from "./api.js";
-import { el, fill, notice, part, state, table } from "./dom.js";
+import { el, fill, listing, notice, part, state, table } from "./dom.js";
 
-const SHOWN_FIRST = 15;
 const input = (id) => document.getElementById(id);
 
 export class Routes {
   constructor(onProblem) {
     this.rows = [];
-    this.isWhole = false;
     this.onProblem = onProblem;
     input("filter").addEventListener("input", () => this.#list());
     input("explain").addEventListener("submit", (event) => {
@@ -18,43 +16,31 @@ export class Routes {
     });
   }
 
-  async load(_hours, signal) {
-    const told = await get("admin/routes", signal);
-    return () => {
-      const known = JSON.stringify(told);
-      if (known === this.known) return; // somebody's focus may be in the list
-      this.known = known;
-      this.rows = [...told.agents, ...told.unknown];
-      this.told = told;
-      fill(input("agents"), told.agents.map((row) => el("option", { value: row.agent })));
-      this.#list();
-    };
+  ask(_hours, signal) {
+    return get("admin/routes", signal);
+  }
+
+  show(told) {
+    this.rows = [...told.agents, ...told.unknown];
+    this.told = told;
+    fill(input("agents"), told.agents.map((row) => el("option", { value: row.agent })));
+    this.#list();
   }
 
   #list() {
     const wanted = input("filter").value.trim().toLowerCase();
     const text = (row) => [row.agent, row.tier, row.category, ...row.route].join(" ").toLowerCase();
     const found = this.rows.filter((row) => text(row).includes(wanted));
-    const shown = this.isWhole ? found : found.slice(0, SHOWN_FIRST);
     const { profile, table_version: version } = this.told ?? {};
     fill(part("routes", "body"), [
       el(
         "p",
         { class: "told", role: "status" },
-        `Profile ${profile}, table version ${version}: ${shown.length} of ${this.rows.length} shown, ` +
+        `Profile ${profile}, table version ${version}: ${found.length} of ${this.rows.length} routes, ` +
           "as they would be routed now. Rules about what is in a request are not asked here.",
       ),
-      found.length ? table("Routes", this.#columns(), shown) : notice("No agent matches."),
-      shown.length < found.length ? this.#more(found.length) : null,
+      found.length ? listing("Routes", this.#columns(), found) : notice("No agent matches."),
     ]);
-  }
-
-  #more(number) {
-    const showAll = () => {
-      this.isWhole = true;
-      this.#list();
-    };
-    return el("button", { type: "button", on: { click: showAll } }, `Show all ${number}`);
   }
 
   #columns() {

@@ -2,7 +2,7 @@
 
 import { Chart } from "./chart.js";
 import { get } from "./api.js";
-import { el, fill, notice, part, table } from "./dom.js";
+import { el, fill, listing, notice, part } from "./dom.js";
 import { cost, count, named, percent, short, usd, usdOnAxis } from "./format.js";
 
 const ROUTE_COLOURS = { local: 0, claude: 1, other: 2 };
@@ -18,12 +18,11 @@ export class Usage {
     this.parts = [this.tiles, this.saved, this.costs.element, this.savings.element, this.groups];
   }
 
-  async load(hours, signal) {
-    const told = await get(`admin/usage?hours=${hours}&by=${this.by.value}`, signal);
-    return () => this.#show(told);
+  ask(hours, signal) {
+    return get(`admin/usage?hours=${hours}&by=${this.by.value}`, signal);
   }
 
-  #show(told) {
+  show(told) {
     const body = part("usage", "body");
     if (!told.total.requests) {
       fill(body, [notice("No request was finished in this time.")]);
@@ -45,7 +44,7 @@ export class Usage {
     this.saved.textContent = told.savings.told;
     this.#draw(told);
     const rest = told.left_out ? [notice(`${count(told.left_out)} more are not shown.`)] : [];
-    fill(this.groups, [table(`Usage by ${told.by}`, columns(told.by, total), told.groups), ...rest]);
+    fill(this.groups, [listing(`Usage by ${told.by}`, columns(told.by, total), told.groups), ...rest]);
   }
 
   #draw({ points, lines, step_s: stepS, by }) {
