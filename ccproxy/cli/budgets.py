@@ -4,37 +4,19 @@
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from ccproxy.cli.options import ConfigOption, JsonOption, config_path
 from ccproxy.cli.output import print_json, print_table, remark
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection
-
     from ccproxy.config.settings import Settings
-    from ccproxy.rows import SpentSum
-    from routing.budget_book import Budget, BudgetScope
+    from routing.budget_book import Budget
 
 HEADINGS: Final = ("BUDGET", "WHOSE", "USED", "LIMIT", "SHARE", "OPENS AGAIN", "THEN")
 SHOWN: Final = 10
 """Of those that one budget counts apart."""
 NOBODY: Final[Mapping[str, Any]] = {"value": "", "used": 0, "reserved": 0, "used_ratio": 0.0}
-
-
-@dataclass(frozen=True, slots=True)
-class _Ledger:
-    """Implements `pipeline.budgets.SpendingSource`."""
-
-    connection: "Connection"
-
-    def spent_since(
-        self, scope: "BudgetScope", since_ms: int, until_ms: int
-    ) -> "Mapping[str, SpentSum]":
-        from ccproxy.ledger.spending import spent_since
-
-        return spent_since(self.connection, scope, since_ms, until_ms)
 
 
 def budgets(config: ConfigOption = None, *, as_json: JsonOption = False) -> None:
@@ -59,13 +41,14 @@ def budgets(config: ConfigOption = None, *, as_json: JsonOption = False) -> None
 def _status(settings: "Settings") -> dict[str, Any]:
     from ccproxy.config.loading import load_files, routing_files
     from ccproxy.ledger.reading import reading
+    from ccproxy.ledger.spending import LedgerSpending
     from ccproxy.pipeline.budgets import BudgetGuard
 
     loaded = load_files(routing_files(settings))
     guard = BudgetGuard(settings.budgets, lambda: loaded)
     if guard.needs_restoring:
         with reading(settings.ledger_url) as connection:
-            guard.restore(guard.read(_Ledger(connection)))
+            guard.restore(guard.read(LedgerSpending(connection)))
     return guard.status()
 
 

@@ -12,6 +12,7 @@ the attempts, since a request may have asked several. Rules, as `pipeline.budget
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import ColumnElement, and_, case, func, literal, or_, select
@@ -53,6 +54,19 @@ def spent_since(
             known = sums.get(whose)
             sums[whose] = found if known is None else known + found
     return sums
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerSpending:
+    """Implements `pipeline.budgets.SpendingSource` over an open connection."""
+
+    connection: Connection
+
+    def spent_since(
+        self, scope: BudgetScope, since_ms: int, until_ms: int
+    ) -> Mapping[str, SpentSum]:
+        """See `spent_since`."""
+        return spent_since(self.connection, scope, since_ms, until_ms)
 
 
 def _of_attempts(since_ms: int, until_ms: int) -> Select[Any]:
