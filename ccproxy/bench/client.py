@@ -15,7 +15,9 @@ from urllib.parse import urlsplit
 import anthropic
 
 from ccproxy.bench.samples import NO_CONNECTION, OK
-from routing.pricing import FREE, TokenCounts, cost_microusd
+from ccproxy.pipeline.billing import bill_of, token_counts
+from ccproxy.ports import Usage
+from routing.pricing import bill_microusd
 from routing.types import Side
 
 if TYPE_CHECKING:
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
 
     from ccproxy.bench.routes import Route
     from ccproxy.bench.samples import Sample
-    from routing.pricing import Price, PriceList
+    from routing.pricing import PriceList
 
 _LOOPBACK: Final = ("127.0.0.1", "localhost", "::1")
 _CONTENT: Final = "content_block_delta"
@@ -33,6 +35,9 @@ _HEADERS: Final = {
     "attempts": "x-ccproxy-attempts",
     "notes": "x-ccproxy-notes",
 }
+_COUNTS: Final = (
+    "input_tokens", "output_tokens", "cache_creation_input_tokens", "cache_read_input_tokens",
+)  # fmt: skip
 _ERROR_CHARS: Final = 200
 _NEVER_CONNECTED: Final = ("ConnectError", "ConnectTimeout")
 """Errors of the SDK's transport, by name: which package it is depends on the SDK's version."""
@@ -144,48 +149,39 @@ class BenchClient:
             setattr(sample, name, response.headers.get(header))
 
     def _take_usage(self, route: Route, sample: Sample, reading: _Reading) -> None:
-        usage = reading.usage
-        if usage:
-            tokens = _token_counts(usage)
+        if reading.usage:
+            usage = _usage(reading.usage, sample.response_model)
+            tokens = token_counts(usage)
             sample.input_tokens = tokens.input_tokens
             sample.output_tokens = tokens.output_tokens
             sample.cache_write_5m_tokens = tokens.cache_write_5m_tokens
             sample.cache_write_1h_tokens = tokens.cache_write_1h_tokens
             sample.cache_read_tokens = tokens.cache_read_tokens
-            price = self._price(route, sample)
-            sample.cost_microusd = None if price is None else cost_microusd(tokens, price)
+            sample.cost_microusd = self._cost_microusd(route, sample, usage)
         elif sample.outcome == NO_CONNECTION or (sample.status or 0) >= 400:
             sample.cost_microusd = 0  # an error answer is not billed
         if sample.is_ok and sample.output_tokens:
             _take_speeds(sample, reading)
 
-    def _price(self, route: Route, sample: Sample) -> Price | None:
+    def _cost_microusd(self, route: Route, sample: Sample, usage: Usage) -> int | None:
+        """Return what an answer cost, as the ledger reckons it; None where that is not known."""
         if route.free or sample.side == Side.LOCAL:
-            return FREE
-        return self._prices.find(sample.response_model or route.model)
+            return 0
+        price, bill = self._prices.find(sample.response_model or route.model), bill_of(usage)
+        if price is None or bill is None:
+            return None
+        return bill_microusd(bill, price, self._prices.fees_microusd)
 
 
 def _sent_headers(route: Route) -> dict[str, str]:
     return {"x-ccproxy-agent": route.agent} if route.agent else {}
 
 
-def _token_counts(usage: Mapping[str, Any]) -> TokenCounts:
-    """Return an answer's tokens, each in one place (Anthropic's docs, *Prompt caching*)."""
-
-    def said(place: Mapping[str, Any], name: str) -> int:
-        value = place.get(name)
-        return value if isinstance(value, int) and value > 0 else 0
-
-    written = said(usage, "cache_creation_input_tokens")
-    details = usage.get("cache_creation") or {}
-    one_hour = min(written, said(details, "ephemeral_1h_input_tokens"))
-    return TokenCounts(
-        input_tokens=said(usage, "input_tokens"),
-        output_tokens=said(usage, "output_tokens"),
-        cache_write_5m_tokens=written - one_hour,
-        cache_write_1h_tokens=one_hour,
-        cache_read_tokens=said(usage, "cache_read_input_tokens"),
-    )
+def _usage(said: Mapping[str, Any], response_model: str | None) -> Usage:
+    """Return an answer's `usage` as the proxy reads it."""
+    known = {name: value for name, value in said.items() if value is not None}
+    counts = {name: known.pop(name, None) for name in _COUNTS}
+    return Usage(**counts, response_model=response_model, extra=known)
 
 
 def _outcome(error: Exception, reading: _Reading) -> str:

@@ -287,8 +287,11 @@ def _compare(first: Path, second: Path, *, as_json: bool) -> None:
     for file, which in ((first, "only_in_first"), (second, "only_in_second")):
         if told[which]:
             remark(f"only in {file}: {', '.join(told[which])}")
-    if told["first"]["machine"] != told["second"]["machine"]:
-        remark("The machines differ, or were not equally busy; see `machine` in both.")
+    machines = [dict(told[which]["machine"]) for which in ("first", "second")]
+    loads = [machine.pop("load_1m_before", None) for machine in machines]
+    if machines[0] != machines[1]:
+        remark("The machines differ; see `machine` in both.")
+    remark(f"Load of the machines before: {loads[0]} and {loads[1]}.")
 
 
 def _read_report(file: Path) -> dict[str, Any]:
