@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import os
 import platform
-import sys
+import re
 from contextlib import suppress
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
+from typing import Final
 
 from ccproxy import __version__
 
-PACKAGES = ("anthropic", "litellm", "uvicorn")
+_NAME: Final = re.compile(r"[\w.-]+")
 
 
 def machine() -> dict[str, object]:
@@ -30,10 +31,14 @@ def machine() -> dict[str, object]:
 
 
 def versions() -> dict[str, str]:
-    """Return versions of what took part on this side."""
-    python = ".".join(map(str, sys.version_info[:3]))
-    packages = {name: version(name) for name in PACKAGES}
-    return {"ccproxy": __version__, "python": python, **packages}
+    """Return versions of what took part on this side: Python, this program, what it is built on."""
+    found = {"ccproxy": __version__, "python": platform.python_version()}
+    for requirement in requires("ccproxy") or ():
+        name = _NAME.match(requirement)
+        if name is not None and "extra ==" not in requirement:
+            with suppress(PackageNotFoundError):  # not needed by this version of Python
+                found[name[0]] = version(name[0])
+    return found
 
 
 def _processor() -> str:
