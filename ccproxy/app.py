@@ -258,6 +258,7 @@ def build_proxy(
             _to_each(ledger.put, budgets.settle, metrics.put),
             lambda: _InForce(live.loaded.table.prices, live.loaded.roster),
         ),
+        budgets,
         comparing,
         alarms,
     ]

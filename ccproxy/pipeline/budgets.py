@@ -28,7 +28,7 @@ from ccproxy.pipeline.budget_verdict import narrowed, notes_of
 from ccproxy.pipeline.budget_words import amount, refusal, whose_words
 from ccproxy.ports import AttemptFailed
 from routing.budget_book import Counted
-from routing.budgets import Budgets, Candidate, Demand
+from routing.budgets import Budgets, Candidate, Demand, Spending
 from routing.failures import FailureClass
 from routing.policies import MICRO
 
@@ -219,16 +219,17 @@ class BudgetGuard:
             raise refusal(verdict.refused, now_s)
         return narrowed(plan, verdict)
 
-    def gate(self, outcome: Outcome) -> None:
+    def gate(self, outcome: Outcome, project: str | None) -> None:
         """Refuse what costs money at Claude and is not looked into (rule 2).
 
         Args:
             outcome: With principal, agent and deployment.
+            project: As the client says.
 
         Raises:
             ApiError: 429; a budget refuses it.
         """
-        caller = caller_of(outcome.principal, None, outcome.agent)
+        caller = caller_of(outcome.principal, project, outcome.agent)
         demand = Demand(caller, 0, (Candidate(outcome.deployment, False, 1),))
         verdict = self._budgets.judge(demand, self._spans())
         if verdict.refused is not None:
@@ -253,6 +254,13 @@ class BudgetGuard:
         if demand is not None:
             spending = spending_of(row, demand, self._state().table.prices)
             self._hear(self._budgets.settle(row.request_id, spending))
+
+    def record(self, outcome: Outcome) -> None:
+        """Let go of a finished request of which no row came; see `ports.OutcomeSink`.
+
+        Only a bug gets there, but what it held of a limit on concurrency would be held for ever.
+        """
+        self._budgets.settle(outcome.request_id, Spending())
 
     def status(self) -> dict[str, Any]:
         """Return `{"restored", "budgets"}`, JSON-ready.

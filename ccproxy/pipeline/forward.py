@@ -19,7 +19,7 @@ from urllib.parse import unquote
 
 from ccproxy.pipeline.accounted import Accounted
 from ccproxy.pipeline.attempts import log_failure
-from ccproxy.pipeline.decide import gather_facts
+from ccproxy.pipeline.decide import PROJECT_HEADER, gather_facts
 from ccproxy.pipeline.in_flight import InFlight
 from ccproxy.pipeline.off_loop import off_loop
 from ccproxy.pipeline.passthrough import PassthroughReply
@@ -82,7 +82,8 @@ class ApiForwarder:
             self._keep_on_host(incoming, path, principal, outcome)
             _keep_to_own_batches(incoming, path, principal)
             if _is_new_batch(incoming, path):
-                self._router.budgets.gate(outcome)
+                project = incoming.header(PROJECT_HEADER) or b""
+                self._router.budgets.gate(outcome, project.decode("latin-1"))
             incoming, body = await self._body(incoming, path, principal, client, outcome)
             async with client.watched():
                 outcome.attempt_begins()

@@ -230,6 +230,21 @@ async def test_an_attempt_that_came_too_late_is_passed_over():
     assert leave.over_budget("qwen") is None
 
 
+async def test_nothing_is_held_for_ever():
+    """A request whose row was lost to a bug gives back what it held; one that was settled does not."""
+    guard = guard_of(budget())
+    guard.restore([])
+    sent = Sent()
+    await sent.to(guard)
+    guard.record(sent.outcome)
+    assert [] == [each for each in guard.status()["budgets"][0]["tallies"] if each["reserved"]]
+
+    await sent.to(guard)
+    guard.settle(row(attempt("claude", 5)))
+    guard.record(sent.outcome)
+    assert {"": 5} == used(guard)
+
+
 async def test_thresholds_reach_whoever_alerts():
     """With whose it is in words, and dollars where money is counted."""
     told = []
