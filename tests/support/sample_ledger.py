@@ -14,7 +14,7 @@ from routing.pricing import TokenCounts
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-START: Final = "2026-11-02T09:00"
+START: Final = "2026-11-02T10:00"
 """Local time of the first request; the others follow, three hours apart."""
 STEP_MS: Final = 3 * 3_600_000
 LOCAL: Final = Dimensions(

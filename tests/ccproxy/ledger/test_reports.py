@@ -67,6 +67,16 @@ def attempt(dimensions, result, number=0, cost=0):
     return AttemptRow(dimensions, number, result, 0.0, Spent(cost_microusd=cost))
 
 
+@pytest.fixture(autouse=True)
+def utc(monkeypatch):
+    """Days here are those of the machine's local time."""
+    monkeypatch.setenv("TZ", "UTC")
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
+
+
 @pytest.fixture
 def told(opened, url):
     """Write rows, then ask."""
@@ -140,12 +150,8 @@ def test_days_are_local(told, monkeypatch):
     """A request of the evening is of that day, wherever the machine stands."""
     monkeypatch.setenv("TZ", "America/New_York")
     time.tzset()
-    try:
-        early = int(datetime(2024, 10, 5, 2, 30, tzinfo=UTC).timestamp() * 1000)
-        (row,) = told([request(1, early)], usage, [By.DAY], ALL)
-    finally:
-        monkeypatch.undo()
-        time.tzset()
+    early = int(datetime(2024, 10, 5, 2, 30, tzinfo=UTC).timestamp() * 1000)
+    (row,) = told([request(1, early)], usage, [By.DAY], ALL)
     assert row["day"] == "2024-10-04"
 
 
