@@ -17,7 +17,7 @@ export class Failures {
 
   show(told) {
     const body = part("failures", "body");
-    const troubles = told.points.some((point) => point.fallbacks + point.failed + point.broken > 0);
+    const troubles = told.points.some((point) => point.fallbacks + point.error_relayed + point.failed + point.broken > 0);
     if (!troubles && !told.requests.length) {
       fill(body, [notice("Nothing failed in this time, and nothing fell back.")]);
       return;
@@ -28,6 +28,7 @@ export class Failures {
       told.points.map((point) => point.at_s),
       [
         { name: "answered by a fallback", values: of("fallbacks"), colour: 0 },
+        { name: "an upstream's error passed on", values: of("error_relayed"), colour: 1 },
         { name: "failed", values: of("failed"), colour: 3 },
         { name: "broke off", values: of("broken"), colour: 4 },
         { name: "client left", values: of("client_gone"), colour: 5 },

@@ -116,7 +116,8 @@ class LedgerSeries:
         """Return what failed.
 
         `{"first_s", "until_s", "step_s", "points", "since_s", "attempts", "requests"}`: a point has
-        `requests`, `fallbacks` and a number for each `ports.Ending`; attempts and requests, of
+        `requests`, `fallbacks`, a number for each `ports.Ending`, and `error_relayed`, those of the
+        completed ones whose answer was an upstream's error; attempts and requests, of
         `since_s` at the earliest, are those of `reports.failed_attempts` and `failed_requests`. A
         request also has `attempts`, `[{"deployment", "result"}]` in order.
 
@@ -216,12 +217,14 @@ def _lines(
 
 def _endings(connection: Connection, period: Period) -> list[dict[str, int]]:
     step = _step_of_hour(period)
-    sums = [func.sum(hourly.c[name]) for name in ("requests", "fallbacks")]
+    sums = [func.sum(hourly.c[name]) for name in ("requests", "fallbacks", "answers")]
     question = _of_period(period, step, hourly.c.ending, *sums).group_by(step, hourly.c.ending)
-    names = ("requests", "fallbacks", *(str(ending) for ending in Ending))
+    names = ("requests", "fallbacks", "error_relayed", *(str(ending) for ending in Ending))
     points = {at_s: {"at_s": at_s, **dict.fromkeys(names, 0)} for at_s in period.points_s}
-    for at_hour, ending, count, fallbacks in connection.execute(question):
+    for at_hour, ending, count, fallbacks, answers in connection.execute(question):
         point = points[at_hour * 3600]
+        if ending == Ending.COMPLETED:
+            point["error_relayed"] = _number(count) - _number(answers)
         point["requests"] += _number(count)
         point["fallbacks"] += _number(fallbacks)
         point[ending] = _number(count)

@@ -151,6 +151,7 @@ def test_failures(opened, url):
             attempts=(attempt(QWEN, "overloaded", 0),),
         ),
         request("fine", 60, attempts=(attempt(QWEN, "ok", 0),)),
+        request("relayed", 60, CLAUDE, status=529, ttft_s=None),
     ]
     opened().write(rows)
     told = orjson.loads(orjson.dumps(LedgerSeries(url).failures(24, NOW_S)))
@@ -163,7 +164,7 @@ def test_failures(opened, url):
     assert {("connect_error", "qwen"), ("overloaded", "qwen")} == {
         (row["result"], row["deployment"]) for row in told["attempts"]
     }
-    assert {"requests": 3, "fallbacks": 1, "completed": 2, "failed": 1} == {
+    assert {"requests": 4, "fallbacks": 1, "completed": 3, "failed": 1, "error_relayed": 1} == {
         key: value for key, value in told["points"][-1].items() if value and key != "at_s"
     }
 
