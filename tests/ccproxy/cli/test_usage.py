@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import re
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -25,9 +26,16 @@ def empty(tmp_path, monkeypatch, capsys):
     return ccproxy
 
 
+@pytest.fixture(scope="module")
+def written(tmp_path_factory):
+    file = tmp_path_factory.mktemp("written") / "l.db"
+    write_sample_ledger(f"sqlite:///{file}")
+    return file
+
+
 @pytest.fixture
-def ccproxy(empty):
-    write_sample_ledger(f"sqlite:///{empty.folder / 'l.db'}")
+def ccproxy(empty, written):
+    shutil.copy(written, empty.folder)
     return empty
 
 
@@ -179,9 +187,9 @@ def test_a_reader_may_stop(ccproxy):
         (("ledger", "vacuum", "--keep-days", "1"), "32"),
     ],
 )
-def test_wrong_usage(ccproxy, arguments, complaint):
+def test_wrong_usage(empty, arguments, complaint):
     """Exit code 2, and what is wrong."""
-    result = ccproxy(*arguments)
+    result = empty(*arguments)
     assert result.code == 2
     assert complaint in re.sub(r"[│\s]+", " ", result.err)
 
