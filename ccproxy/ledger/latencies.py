@@ -41,6 +41,7 @@ def answers_of(period: Period) -> Select[Any]:
         .where(
             requests.c.id > newest - LOOKED_AT,
             requests.c.at_ms >= period.first_s * 1000,
+            requests.c.at_ms < period.until_s * 1000,
             requests.c.ending == Ending.COMPLETED.value,
             requests.c.status == 200,
             requests.c.ttft_s.is_not(None),
