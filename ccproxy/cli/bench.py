@@ -217,7 +217,7 @@ def _ask(bench: "Bench", max_usd: float | None) -> None:
         remark(f"{bench.requests} requests; no route can cost anything.")
         return
     remark(
-        f"{bench.requests} requests; estimated cost ${expected:.2f}, at most ${at_most:.2f} (every "
+        f"{bench.requests} requests; estimated cost ${expected:.4f}, at most ${at_most:.4f} (every "
         "answer at the dearest of its attempts, nothing from a cache)."
     )
     if max_usd is not None:

@@ -1,6 +1,7 @@
 """`ccproxy bench` against a whole proxy: what it says, what it spends, what it refuses."""
 
 import asyncio
+import io
 import json
 import re
 import statistics
@@ -164,6 +165,27 @@ async def test_nothing_is_sent_before_it_may(bench, proxy, arguments, scopes, co
     assert (code, True) == (done, says.split()[-1] in err), out + err
     assert says in " ".join(err.replace("│", " ").split())
     assert [] == list(proxy.claude.requests)
+
+
+class Terminal(io.StringIO):
+    """What a person types."""
+
+    def isatty(self):
+        return True
+
+
+@pytest.mark.parametrize(("typed", "code", "sent"), [("n\n", 1, 0), ("\n", 1, 0), ("y\n", 0, 1)])
+async def test_a_person_is_asked_before_money_is_spent(
+    bench, proxy, monkeypatch, typed, code, sent
+):
+    """At a terminal; only yes is yes, and what it may cost was said before."""
+    monkeypatch.setattr("sys.stdin", Terminal(typed))
+    done, _, err = await bench("-r", CLAUDE, "-w", "quick", "-n", 1, "--warm-up", 0)
+
+    assert code == done
+    assert "1 requests; estimated cost $0.002" in err
+    assert "Go on?" in err
+    assert sent == len(proxy.claude.requests)
 
 
 async def test_it_stops_when_the_money_is_spent(bench, proxy, tmp_path):
