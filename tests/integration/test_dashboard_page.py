@@ -16,6 +16,8 @@ pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.needs("chrom
 
 EVIL = "<img/src=x/onerror=window.pwned=1>" + "x" * 60
 """A name that a client may choose; markup in a page that trusts it, and too long for a phone."""
+BUDGET = {"name": "everybody", "scope": "total", "counts": "usd", "window": "day", "limit": 50}
+PROXY_OPTIONS = {"changes": {"budgets": [{**BUDGET, "on_reach": "warn"}]}}
 LINES_DRAWN = """() => [...document.querySelectorAll('.plot canvas')].map((canvas) => {
   const { data } = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);
   const colours = new Set();
@@ -95,6 +97,10 @@ async def visit(browser, proxy, **options):
         assert [] == [url for url in seen.requests if not url.startswith(f"{proxy.base_url}/")]
 
 
+def usd(microusd):
+    return f"${microusd / 1e6:.4f}"
+
+
 async def sign_in(page, token):
     await page.keyboard.type(token)
     await page.keyboard.press("Enter")
@@ -117,7 +123,7 @@ async def test_a_visit_shows_real_figures(browser, busy_proxy):
         cells = await row.locator("td").all_inner_texts()
 
         assert ["code-reviewer", str(group["requests"]), "1", "0"] == cells[:4]
-        assert f"${group['cost_microusd'] / 1e6:.4f}" == cells[7]
+        assert usd(group["cost_microusd"]) == cells[7]
         assert all(colours > 0 for colours in await page.evaluate(LINES_DRAWN))
         assert 4 == await page.locator(".plot canvas").count()
         await page.locator("#usage summary").first.click()
@@ -126,7 +132,11 @@ async def test_a_visit_shows_real_figures(browser, busy_proxy):
         chain = "qwen-coder: overloaded → claude-sonnet: ok"
         assert await page.locator("#failures td", has_text=chain).count() >= 1
         assert await page.locator("#latency td", has_text="claude-sonnet").count() == 1
-        assert "No budget is set" in await page.inner_text("#budgets")
+        budget = (
+            await page.locator("#budgets tr", has_text="everybody").locator("td").all_inner_texts()
+        )
+        assert ["everybody", "total", "$50.00", "day"] == [cell.strip() for cell in budget[:4]]
+        assert f"{usd(told['total']['cost_microusd'])} (0 %)" in budget[4]
 
         await (
             page.get_by_label("Why does security-auditor go there?")
@@ -181,7 +191,7 @@ async def test_names_of_clients_stay_text(browser, busy_proxy):
         assert (
             0
             == await page.locator(
-                "img, td *:not(.state):not(.state *):not(button):not(code)"
+                "img, td *:not(.state):not(.state *):not(button):not(code):not(meter)"
             ).count()
         )
         assert await page.evaluate("window.pwned === undefined")
@@ -254,6 +264,7 @@ async def test_what_is_wrong_is_said(browser, busy_proxy, tmp_path):
         await page.wait_for_selector("#usage .problem >> text=No figures")
         await page.wait_for_selector("#connection.good")
         assert "balanced" in await page.inner_text("#now")
+        assert "No budget is set" in await page.inner_text("#budgets")
         # A network that is lost keeps new requests from the proxy, but not what is under way.
         await page.context.set_offline(offline=True)
         proxy.proxy.end_views()
