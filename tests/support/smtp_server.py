@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from email.message import EmailMessage
 
+DRIP = "drip"
+
 
 @dataclass
 class SmtpServer:
@@ -24,7 +26,8 @@ class SmtpServer:
     """Offered where there is one."""
     offers_login: bool = True
     answers: dict[str, str] = field(default_factory=dict)
-    """Answers of one's own to a command: `{"DATA": "451 later"}`; `""` is silence."""
+    """Answers of one's own to a command: `{"DATA": "451 later"}`; `""` is silence, `DRIP` a line
+    that never ends."""
     port: int = 0
     commands: list[str] = field(default_factory=list)
     """First words, in order; what came encrypted has `tls:` before it."""
@@ -57,6 +60,10 @@ class SmtpServer:
         encrypted = writer.get_extra_info("ssl_object") is not None
         self.commands.append(f"tls:{word}" if encrypted else word)
         if word in self.answers:
+            while self.answers[word] == DRIP:
+                writer.write(b"2")
+                await writer.drain()
+                await asyncio.sleep(0.02)
             if self.answers[word]:
                 writer.write(f"{self.answers[word]}\r\n".encode())
             return True

@@ -10,7 +10,7 @@ from ccproxy.alerts.mail import Email, MailServer, Tls
 from ccproxy.alerts.message import Message
 from routing.alerts import AlertKind, Phase
 from tests.support.raw_upstream import self_signed_certificate
-from tests.support.smtp_server import SmtpServer, smtp_server
+from tests.support.smtp_server import DRIP, SmtpServer, smtp_server
 
 MESSAGE = Message(
     AlertKind.DISK_LOW, "/var", Phase.OVER, "12 GiB are frei\r\nBcc: all@x — ü", "h1", 100.0, 40.0
@@ -133,9 +133,10 @@ async def test_nobody_there():
     assert not caught.value.is_final
 
 
-async def test_a_server_that_hangs_is_left():
-    """In time, and its connection is closed: no thread stays behind."""
-    async with smtp_server(SmtpServer(answers={"MAIL": ""})) as server:
+@pytest.mark.parametrize("answer", ["", DRIP])
+async def test_a_server_that_hangs_is_left(answer):
+    """In time, also one that goes on byte by byte; its connection is closed, so no thread stays."""
+    async with smtp_server(SmtpServer(answers={"MAIL": answer})) as server:
         with pytest.raises(NotDelivered, match="was not done in"):
             await email(server.port, timeout_s=0.3).send(MESSAGE)
         async with asyncio.timeout(5):
