@@ -10,6 +10,7 @@ import sys
 import pytest
 import uvicorn
 
+from ccproxy.auth import create_token
 from ccproxy.demo.claude_faults import Fault, FaultKind
 from ccproxy.serve import server_config
 from tests.support.grammar import check_stream
@@ -121,14 +122,21 @@ async def test_a_missing_config_is_refused(tmp_path):
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "SIGINT"])
 async def test_it_serves_and_ends_with_a_signal(number, tmp_path):
-    """With every upstream down it starts; a signal ends it cleanly and at once (conformance 237)."""
+    """With every upstream down it starts; a signal ends it at once, live views too (conformance 237)."""
     port = free_port()
-    async with serving(written(tmp_path), port) as process:
-        live = await answering(f"http://127.0.0.1:{port}")
-        refused = await ask(f"http://127.0.0.1:{port}", "/v1/messages", body=turn())
-        process.send_signal(number)
-        async with asyncio.timeout(5):
-            _, said = await process.communicate()
+    config = written(tmp_path)
+    token = create_token(tmp_path / "tokens.json", "viewer", ("ops",), ())
+    base_url = f"http://127.0.0.1:{port}"
+    async with serving(config, port) as process:
+        live = await answering(base_url)
+        refused = await ask(base_url, "/v1/messages", body=turn())
+        async with wire(base_url) as looking:
+            await looking.send("GET", "/admin/live", {"x-api-key": token})
+            assert 200 == (await looking.read_head())[0]
+            assert await looking.read_chunk()
+            process.send_signal(number)
+            async with asyncio.timeout(5):
+                _, said = await process.communicate()
 
     assert (200, 401) == (live.status, refused.status)
     assert process.returncode in (0, -number)
