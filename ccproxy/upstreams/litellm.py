@@ -11,7 +11,7 @@ import asyncio
 from concurrent.futures import Future
 from contextlib import aclosing
 from dataclasses import dataclass, field
-from threading import Lock, Thread
+from threading import Event, Lock, Thread
 from typing import TYPE_CHECKING, Final, Protocol
 
 from ccproxy.upstreams.litellm_boot import load
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     PriceRow = Mapping[str, object]
 
 THREAD_NAME: Final = "import-litellm"
+START_AFTER_S: Final = 1.5
+"""Pause before an import that nobody waits for: it must not slow the first answers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,14 +72,18 @@ class Provider(Protocol):
 class LiteLLMRuntime:
     """The one import of LiteLLM in this process, shared by all translated deployments."""
 
-    def __init__(self, load: Callable[[], Provider] = load) -> None:
+    def __init__(
+        self, load: Callable[[], Provider] = load, *, start_after_s: float = START_AFTER_S
+    ) -> None:
         """Import nothing yet; `load` runs once, in a thread of its own."""
         self._load = load
+        self._start_after_s = start_after_s
+        self._wanted = Event()
         self._outcome: Future[Provider | Exception] | None = None
         self._lock = Lock()
 
     def start(self) -> None:
-        """Begin the import in the background, once; later calls do nothing."""
+        """Begin the import in the background, once and after a pause; later calls do nothing."""
         self._started()
 
     async def ready(self) -> Provider:
@@ -87,6 +93,7 @@ class LiteLLMRuntime:
             AttemptFailed: CONNECT_ERROR where LiteLLM cannot be imported; another deployment
                 may serve.
         """
+        self._wanted.set()
         outcome = self._started()
         if not outcome.done():
             # `wait` leaves the future alone: one caller that gives up must not cancel the import.
@@ -106,6 +113,7 @@ class LiteLLMRuntime:
             return self._outcome
 
     def _import(self, outcome: Future[Provider | Exception]) -> None:
+        self._wanted.wait(self._start_after_s)
         try:
             outcome.set_result(self._load())
         except Exception as error:  # noqa: BLE001 - handed to whoever waits for the import

@@ -55,6 +55,9 @@ class Broken:
     name = LOCAL
     side = Side.LOCAL
 
+    def model_for(self, _request):
+        return "m"
+
     async def open(self, _request):
         return BrokenReply()
 

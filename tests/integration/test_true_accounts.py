@@ -122,11 +122,12 @@ AT_HOME = """
 
 
 def rows(path, statement):
-    with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as connection:
-        try:
+    """Return what the ledger has; None while it is not there yet."""
+    try:
+        with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as connection:
             return connection.execute(statement).fetchall()
-        except sqlite3.OperationalError:
-            return None
+    except sqlite3.OperationalError:
+        return None
 
 
 def charged(record):

@@ -32,6 +32,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ccproxy.config.roster import load_roster
 from ccproxy.observability.decision_log import read_decisions
+from ccproxy.serve import KEEP_ALIVE_S
 from tests.support.http_wire import ask
 from tests.support.messages import turn
 from tests.support.proxy import REPOSITORY
@@ -171,7 +172,7 @@ async def run_soak(plan: Plan) -> Report:
             tally, watch, trouble = await _storm(plan, house, ollama, claude)
             report.figures["recovered_after_s"] = await _recovered(report, house)
             asked_again = await house.finished_requests() - finished_before - tally.sent
-            after = await _settled(house, ollama, claude)
+            after = await _let_go(house, ollama, claude, before["descriptors"] + PROBING)
             _judge_counts(report, asked_again, tally)
             _judge_what_is_left(report, before, after)
             await _kill(house)
@@ -256,6 +257,22 @@ async def _settled(
             last = now
             await asyncio.sleep(0.3)
     return last
+
+
+async def _let_go(
+    house: House, ollama: SimulatedOllama, claude: SimulatedClaude, descriptors: int
+) -> dict[str, Any]:
+    """Return what lives in the proxy once nobody works and it has no more descriptors than so many.
+
+    A client that vanishes between two requests is not heard of: its connection ends when it has
+    been idle for `KEEP_ALIVE_S`, and so long is waited.
+    """
+    latest = monotonic() + KEEP_ALIVE_S + SETTLE_S
+    while True:
+        now = await _settled(house, ollama, claude)
+        if now["descriptors"] <= descriptors or monotonic() > latest:
+            return now
+        await asyncio.sleep(_LOOK_EVERY_S)
 
 
 async def _warm_up(house: House) -> None:
