@@ -51,6 +51,10 @@ CLAUDE_DOWN: Final = "Claude cannot be reached from this host (offline since {si
 SERVICE_DOWN: Final = "its service cannot be reached from this host (offline since {since})"
 
 
+LOOK_S: Final = 15.0
+"""How old a look at what is loaded may be, with some room (`routing.health`)."""
+
+
 @dataclass(slots=True)
 class Fleet:
     """Everything that reaches the outside."""
@@ -123,7 +127,9 @@ class Fleet:
         ollama = self.ollama.get(name)
         if ollama is None:
             return None
-        return self.monitor.is_loaded(ollama.api_base or "", ollama.upstream_model)
+        loaded = self.monitor.is_loaded(ollama.api_base or "", ollama.upstream_model)
+        # Since the last look it may have been loaded by the very answers that it gave.
+        return True if self.paces.answered_within(name, LOOK_S) else loaded
 
     async def settle(self) -> bool:
         """Wait, once in a process's life and 1 s at most, until every model has been looked at.
