@@ -8,7 +8,7 @@ from benchmarks.fallback import CASES, main
 def test_it_measures_every_case(tmp_path):
     """Each case falls back as it says, streamed and not."""
     out = tmp_path / "result.json"
-    main(["--requests", "3", "--out", str(out)])
+    main(["--requests", "1", "--out", str(out)])
     result = json.loads(out.read_text())
 
     assert 2 * len(CASES) == len(result["cases"])
