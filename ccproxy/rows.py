@@ -6,7 +6,7 @@ it is never 0 for that reason.
 
 from __future__ import annotations
 
-from dataclasses import astuple, dataclass, field
+from dataclasses import dataclass, field
 
 from routing.pricing import TokenCounts
 
@@ -121,10 +121,6 @@ class SpentSum:
         return SpentSum(
             self.requests + other.requests,
             self.cost_microusd + other.cost_microusd,
-            _added(self.tokens, other.tokens),
-            _added(self.unpriced_tokens, other.unpriced_tokens),
+            self.tokens.plus(other.tokens),
+            self.unpriced_tokens.plus(other.unpriced_tokens),
         )
-
-
-def _added(one: TokenCounts, other: TokenCounts) -> TokenCounts:
-    return TokenCounts(*map(sum, zip(astuple(one), astuple(other), strict=True)))

@@ -51,6 +51,16 @@ class TokenCounts:
             + self.cache_read_tokens
         )
 
+    def plus(self, other: TokenCounts) -> TokenCounts:
+        """Return the sums, field by field."""
+        return TokenCounts(
+            self.input_tokens + other.input_tokens,
+            self.output_tokens + other.output_tokens,
+            self.cache_write_5m_tokens + other.cache_write_5m_tokens,
+            self.cache_write_1h_tokens + other.cache_write_1h_tokens,
+            self.cache_read_tokens + other.cache_read_tokens,
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Rates:

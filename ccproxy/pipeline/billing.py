@@ -15,7 +15,6 @@ Source: `BetaUsage` of the anthropic SDK 2.11; Anthropic's docs, *Pricing* and *
 
 from __future__ import annotations
 
-from dataclasses import astuple
 from typing import TYPE_CHECKING, Any, Final
 
 from routing.pricing import Bill, TokenCounts
@@ -54,8 +53,10 @@ def bill_of(usage: Usage) -> Bill | None:
 
 def token_counts(usage: Usage) -> TokenCounts:
     """Return all tokens of an answer, each in one place; what was not said counts as none."""
-    samplings = _samplings(usage) or (_counts(_top_level(usage)),)
-    return TokenCounts(*map(sum, zip(*map(astuple, samplings), strict=True)))
+    first, *more = _samplings(usage) or (_counts(_top_level(usage)),)
+    for each in more:
+        first = first.plus(each)
+    return first
 
 
 def count_in(said: object, name: str) -> int:
