@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 FENCE: Final = "```"
+JSON_BLANKS: Final = " \t\r\n"
+"""What may stand around a JSON text (RFC 8259, 2); Python takes other characters for blank too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,5 +82,5 @@ def _checked(text: str, inner: str, value: object, schema: Mapping[str, Any]) ->
             unchecked = str(exc)
     if errors:
         return StructuredAnswer(text, f"Your answer does not fit the schema: {'; '.join(errors)}.")
-    is_fenced = text.strip() != inner
-    return StructuredAnswer(inner if is_fenced else text, unchecked=unchecked)
+    is_bare = text.strip(JSON_BLANKS) == inner
+    return StructuredAnswer(text if is_bare else inner, unchecked=unchecked)

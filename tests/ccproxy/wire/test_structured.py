@@ -32,6 +32,12 @@ def test_a_fence_is_taken_off(text):
     assert StructuredAnswer(OURS) == structured_answer(text, SCHEMA)
 
 
+@pytest.mark.parametrize("blank", ["\u2028", "\x0b", "\u00a0", " \u3000\n"])
+def test_what_json_does_not_take_for_blank_goes(blank):
+    """A parser of the client's would refuse the whole answer for it."""
+    assert StructuredAnswer(OURS) == structured_answer(f"{blank}{OURS}{blank}", SCHEMA)
+
+
 def test_json_that_begins_on_the_line_of_the_fence():
     """JSON of several lines may share its first one with the fence."""
     assert '{\n"a": 1\n}' == structured_answer('```json {\n"a": 1\n}```', SCHEMA).text
