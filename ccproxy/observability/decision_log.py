@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from ccproxy.observability.decisions import decision_line, from_line
 from ccproxy.observability.line_writer import LineWriter
 from ccproxy.observability.rotated_file import RotatedFile, read_lines
+from routing.identify import UNKNOWN
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -79,6 +81,26 @@ class DecisionLog:
             self._report(f"{outcome.request_id}: the decision cannot be written: {error}")
             return
         self._writer.put(line)
+
+
+@dataclass(frozen=True, slots=True)
+class DecisionSink:
+    """Implements `ports.OutcomeSink`: what never came to a decision is in no log of them."""
+
+    log: DecisionLog
+
+    def record(self, outcome: Outcome) -> None:
+        """Take note of a finished request."""
+        routed = outcome.routed
+        if routed is not None:
+            self.log.record(
+                outcome,
+                routed.facts,
+                routed.match or UNKNOWN,
+                routed.plan,
+                table_version=routed.table_version,
+                body_bytes=routed.body_bytes,
+            )
 
 
 def decision_log(path: Path, report: Callable[[str], None]) -> DecisionLog:

@@ -5,9 +5,10 @@ import json
 
 import pytest
 
-from ccproxy.app import Sinks, build_proxy
+from ccproxy.app import build_proxy
 from ccproxy.config.problems import ConfigError
 from ccproxy.config.settings import load_settings
+from ccproxy.pipeline.sinks import Sinks
 from ccproxy.ports import Outcome
 from tests.support.http_wire import ask
 from tests.support.messages import CLAUDE, turn
