@@ -217,6 +217,8 @@ class Deployment:
     """The longest context the model was trained for, where the config file says it."""
     host: str | None = None
     """The machine of a local model: `THIS_HOST` or a name; None for Claude and unknown ones."""
+    stands_in_for: tuple[str, ...] = ()
+    """Models that the roster wishes and that this one is used instead of, e.g. a smaller one."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -70,8 +70,9 @@ def first_local_of(
 
 
 def serves(deployment: Deployment, model: str) -> bool:
-    """Return whether a deployment is the Ollama model of that name."""
-    return plain_model(deployment.upstream_model) == plain_model(model)
+    """Return whether a deployment is the Ollama model of that name, or stands in for it."""
+    known = (deployment.upstream_model, *deployment.stands_in_for)
+    return plain_model(model) in map(plain_model, known)
 
 
 def plain_model(model: str) -> str:

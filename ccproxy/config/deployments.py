@@ -83,6 +83,8 @@ class DeploymentSettings:
     """True if nothing sent to it leaves this host and the listed on-premises hosts."""
     unavailable: str | None
     """Why it cannot be used, or None."""
+    stands_in_for: tuple[str, ...] = ()
+    """Models of the roster's wishes that it is used instead of."""
 
     @property
     def takes_only_claude_ids(self) -> bool:
@@ -139,6 +141,7 @@ def to_routing_deployment(settings: DeploymentSettings) -> Deployment:
         kv_kib_per_token=settings.kv_kib_per_token,
         trained_context_tokens=settings.trained_context_tokens,
         host=_host_of(settings) if side is Side.LOCAL else None,
+        stands_in_for=settings.stands_in_for,
     )
 
 
@@ -194,6 +197,7 @@ def build_deployment(
         max_output_tokens=info.max_output_tokens,
         on_premises=host_is_ours and provider != ANTHROPIC and not _is_cloud(upstream_model),
         unavailable=unavailable,
+        stands_in_for=tuple(info.stands_in_for or ()),
     )
 
 

@@ -176,6 +176,8 @@ class ModelInfo(LiteLLMBlock):
     supports_reasoning: StrictBool | None = None
     max_input_tokens: PositiveInt | None = None
     max_output_tokens: PositiveInt | None = None
+    stands_in_for: list[Text] | None = None
+    """Models that the roster wishes and this machine has no room for; this one is used instead."""
 
 
 class DeploymentBlock(Block):

@@ -59,3 +59,14 @@ def test_an_agent_without_a_route():
     (wish,) = wished_routes(table, wishing("qwen"))
 
     assert wish.route == ("plain",)
+
+
+def test_a_deployment_that_stands_in():
+    """A deployment that is said to stand in for a wished model serves the wish."""
+    plain = replace(CAPABLE_DEPLOYMENTS["plain"], stands_in_for=("qwen:72b",))
+    deployments = {**CAPABLE_DEPLOYMENTS, "plain": plain}
+    table, _ = compile_table(
+        table_of({"default": {"route": ["plain", "claude"]}}), deployments, ROSTER
+    )
+
+    assert list(wished_routes(table, wishing("QWEN:72b"))) == []
