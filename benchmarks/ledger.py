@@ -32,8 +32,8 @@ from ccproxy.config.roster import load_roster
 from ccproxy.ledger.database import open_database
 from ccproxy.ledger.ledger import ledger_at
 from ccproxy.ledger.tables import SUMS
+from ccproxy.outcome import Ending, Outcome, Usage
 from ccproxy.pipeline.account import Account, request_row
-from ccproxy.ports import Ending, Outcome, Usage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -74,14 +74,14 @@ def outcome_of(chance: Random, agents: list[str], at: float) -> Outcome:
     usage = Usage(chance.randrange(20, 4000), chance.randrange(10, 900))
     if chance.random() < 0.02:
         outcome.deployment, outcome.route = "qwen-coder", "local"
-        outcome.attempt_begins("qwen2.5-coder:32b")
+        outcome.attempt_begins().upstream_model = "qwen2.5-coder:32b"
         outcome.attempt_ended("overloaded")
     if chance.random() < 0.66:
         outcome.deployment, outcome.route = chance.choice(LOCAL), "local"
-        outcome.attempt_begins("qwen2.5-coder:32b")
+        outcome.attempt_begins().upstream_model = "qwen2.5-coder:32b"
     else:
         outcome.deployment, outcome.route = "claude-sonnet", "claude"
-        outcome.attempt_begins(outcome.requested_model)
+        outcome.attempt_begins().upstream_model = outcome.requested_model
         usage.response_model = outcome.requested_model
         usage.cache_read_input_tokens = chance.randrange(0, 60_000)
         usage.cache_creation_input_tokens = chance.randrange(0, 3000)

@@ -63,7 +63,7 @@ class AttemptRow:
     number: int
     """From 0."""
     result: str
-    """See `ports.AttemptRecord`."""
+    """See `outcome.AttemptRecord`."""
     after_s: float
     """From the request's arrival to the attempt's beginning."""
     spent: Spent

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ccproxy.alerts.outbox import Outbox
-    from ccproxy.ports import Outcome
+    from ccproxy.outcome import Outcome
     from routing.alerts import AlertRules, Book, News
     from routing.fallback_rate import FallbackRules
 

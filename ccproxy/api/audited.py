@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, Protocol
 
 from ccproxy.api.messages import peer_of
-from ccproxy.ports import Origin
+from ccproxy.outcome import Origin
 from ccproxy.wire.errors import ApiError
 
 if TYPE_CHECKING:

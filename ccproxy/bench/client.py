@@ -15,8 +15,8 @@ from urllib.parse import urlsplit
 import anthropic
 
 from ccproxy.bench.samples import NO_CONNECTION, OK
+from ccproxy.outcome import Usage
 from ccproxy.pipeline.billing import bill_of, token_counts
-from ccproxy.ports import Usage
 from routing.pricing import bill_microusd
 from routing.types import Side
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from ccproxy.observability.decisions import facts_from_decision
+from ccproxy.outcome import Routed
 from ccproxy.pipeline.decide import decide
-from ccproxy.ports import Routed
 from routing.capabilities import NOTHING_KNOWN
 from routing.errors import RoutingError
 from routing.pricing import FREE, TokenCounts, cost_microusd

@@ -26,7 +26,7 @@ from ccproxy.ledger.reading import file_of
 from ccproxy.ledger.spending import spent_since
 from ccproxy.ledger.tidying import throw_away, vacuum
 from ccproxy.ledger.writers import RequestWriter, load_ratios, save_ratios
-from ccproxy.ports import LearnedRatio
+from ccproxy.outcome import LearnedRatio
 from ccproxy.rows import RequestRow
 
 if TYPE_CHECKING:

@@ -14,7 +14,8 @@ from ccproxy.ledger.ledger import LedgerDownError
 from ccproxy.ledger.reading import reading
 from ccproxy.ledger.tables import dimensions, requests
 from ccproxy.ledger.writers import load_ratios
-from ccproxy.ports import Ending, HistoryUnknownError
+from ccproxy.outcome import Ending
+from ccproxy.ports import HistoryUnknownError
 from routing.forecast import PastAnswer
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
-    from ccproxy.ports import LearnedRatio
+    from ccproxy.outcome import LearnedRatio
 
 T = TypeVar("T")
 

@@ -9,7 +9,7 @@ from sqlalchemy import func, select
 
 from ccproxy.ledger.reports import MESSAGES
 from ccproxy.ledger.tables import dimensions, requests
-from ccproxy.ports import Ending
+from ccproxy.outcome import Ending
 from routing.types import Side
 
 if TYPE_CHECKING:

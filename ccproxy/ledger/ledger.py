@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from typing import TypeAlias
 
     from ccproxy.ledger.series import LedgerSeries
-    from ccproxy.ports import History, LearnedRatio
+    from ccproxy.outcome import LearnedRatio
+    from ccproxy.ports import History
     from ccproxy.rows import RequestRow, SpentSum
     from routing.budget_book import BudgetScope
 

@@ -26,7 +26,7 @@ from ccproxy.ledger.tables import (
     requests,
 )
 from ccproxy.ledger.words import By
-from ccproxy.ports import ANSWERED, UNFINISHED, Ending
+from ccproxy.outcome import ANSWERED, UNFINISHED, Ending
 from routing.savings import SavingsSums
 from routing.types import Side
 

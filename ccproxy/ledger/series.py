@@ -29,7 +29,8 @@ from ccproxy.ledger.reports import (
     usage,
 )
 from ccproxy.ledger.tables import MS_PER_HOUR, SUMS, attempts, dimensions, hourly
-from ccproxy.ports import Ending, HistoryUnknownError
+from ccproxy.outcome import Ending
+from ccproxy.ports import HistoryUnknownError
 from routing.savings import savings_of, told
 
 if TYPE_CHECKING:
@@ -116,7 +117,7 @@ class LedgerSeries:
         """Return what failed.
 
         `{"first_s", "until_s", "step_s", "points", "since_s", "attempts", "requests"}`: a point has
-        `requests`, `fallbacks`, a number for each `ports.Ending`, and `error_relayed`, those of the
+        `requests`, `fallbacks`, a number for each `outcome.Ending`, and `error_relayed`, those of the
         completed ones whose answer was an upstream's error; attempts and requests, of
         `since_s` at the earliest, are those of `reports.failed_attempts` and `failed_requests`. A
         request also has `attempts`, `[{"deployment", "result"}]` in order.

@@ -23,7 +23,7 @@ from ccproxy.ledger.tables import (
     requests,
     token_ratios,
 )
-from ccproxy.ports import ANSWERED, LearnedRatio
+from ccproxy.outcome import ANSWERED, LearnedRatio
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

@@ -20,13 +20,13 @@ import orjson
 
 from ccproxy.observability.line_writer import LineWriter
 from ccproxy.observability.rotated_file import RotatedFile
-from ccproxy.ports import PATH_LIMIT, Ending
+from ccproxy.outcome import PATH_LIMIT, Ending
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from ccproxy.ports import Origin, Outcome
+    from ccproxy.outcome import Origin, Outcome
 
 FILE_NAME: Final = "audit.jsonl"
 """In the state folder, beside the tokens file."""

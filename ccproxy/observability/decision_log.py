@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ccproxy.observability.decisions import Decision
-    from ccproxy.ports import Outcome
+    from ccproxy.outcome import Outcome
     from routing.types import AgentMatch, Plan, RequestFacts
 
 FILE_NAME: Final = "decisions.jsonl"

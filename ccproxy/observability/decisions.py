@@ -21,7 +21,7 @@ from routing.types import AgentMatch, AgentSource, RequestFacts, Side, SignalCon
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ccproxy.ports import Outcome
+    from ccproxy.outcome import Outcome
     from routing.types import ContentFacts, Plan
 
 TEXT_LIMIT: Final = 256

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from prometheus_client import CollectorRegistry
 
-    from ccproxy.ports import Outcome
+    from ccproxy.outcome import Outcome
 
 
 class HandlingMetrics:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from ccproxy.ports import Outcome
+    from ccproxy.outcome import Outcome
 
 _EXTRAS: Final = ("request_id", "url")
 """What a line may carry besides its words; given as `extra`."""

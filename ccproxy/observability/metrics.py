@@ -25,7 +25,7 @@ from ccproxy.observability.traffic_metrics import TrafficMetrics
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from ccproxy.ports import Outcome
+    from ccproxy.outcome import Outcome
     from ccproxy.rows import RequestRow
 
 

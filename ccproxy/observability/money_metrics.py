@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from ccproxy.observability.tallies import CounterTally
 from ccproxy.observability.traffic_metrics import NONE
-from ccproxy.ports import ANSWERED
+from ccproxy.outcome import ANSWERED
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

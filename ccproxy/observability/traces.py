@@ -24,7 +24,7 @@ from opentelemetry.trace import SpanKind, Status, StatusCode, set_span_in_contex
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from ccproxy import __version__
-from ccproxy.ports import ANSWERED, Ending
+from ccproxy.outcome import ANSWERED, Ending
 from ccproxy.rows import TEXT_LIMIT
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from opentelemetry.trace import Span
     from opentelemetry.util.types import AttributeValue
 
-    from ccproxy.ports import AttemptRecord, Outcome, Usage
+    from ccproxy.outcome import AttemptRecord, Outcome, Usage
 
 MESSAGES: Final = "messages"
 CHAT: Final = "chat"

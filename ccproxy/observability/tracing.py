@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ccproxy.ports import Outcome
+    from ccproxy.outcome import Outcome
 
 _log = logging.getLogger(__name__)
 

@@ -6,7 +6,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
 from ccproxy.observability.tallies import CounterTally, HistogramTally
-from ccproxy.ports import ANSWERED
+from ccproxy.outcome import ANSWERED
 from ccproxy.wire.errors import ERROR_TYPES
 
 if TYPE_CHECKING:

@@ -17,8 +17,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final, Protocol
 
+from ccproxy.outcome import ANSWERED, UNFINISHED, Ending
 from ccproxy.pipeline.billing import bill_of, count_in, token_counts
-from ccproxy.ports import ANSWERED, UNFINISHED, Ending
 from ccproxy.rows import (
     NO_TOKENS,
     TEXT_LIMIT,
@@ -36,7 +36,7 @@ from routing.types import Side
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ccproxy.ports import AttemptRecord, Outcome, Usage
+    from ccproxy.outcome import AttemptRecord, Outcome, Usage
     from routing.pricing import PriceList
     from routing.types import Roster
 

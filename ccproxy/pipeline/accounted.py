@@ -7,17 +7,19 @@ import logging
 from time import monotonic
 from typing import TYPE_CHECKING
 
+from ccproxy.outcome import Ending
 from ccproxy.pipeline.duplicates import TakenOver
 from ccproxy.pipeline.refusals import refusal_after, send_refusal
 from ccproxy.pipeline.request import BUG, STOPPING
-from ccproxy.ports import AttemptFailed, ClientGone, Ending
+from ccproxy.ports import AttemptFailed, ClientGone
 from ccproxy.wire.errors import ApiError
 
 if TYPE_CHECKING:
     from types import TracebackType
 
+    from ccproxy.outcome import Outcome
     from ccproxy.pipeline.in_flight import InFlight
-    from ccproxy.ports import Client, Outcome, OutcomeSink
+    from ccproxy.ports import Client, OutcomeSink
 
 _log = logging.getLogger(__name__)
 

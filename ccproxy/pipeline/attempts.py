@@ -21,10 +21,11 @@ from random import random
 from time import monotonic
 from typing import TYPE_CHECKING, Final
 
+from ccproxy.outcome import ANSWERED, UNFINISHED, AttemptRecord
 from ccproxy.pipeline.answer import StreamReply
 from ccproxy.pipeline.late_fallback import LateFallback
 from ccproxy.pipeline.refusals import refusal_after
-from ccproxy.ports import ANSWERED, UNFINISHED, AttemptFailed, AttemptRecord
+from ccproxy.ports import AttemptFailed
 from ccproxy.wire.errors import ApiError
 from routing.failures import CONSEQUENCES, FailureClass
 from routing.retry import DEFAULT_RULES, GiveUp, Retry, after_failure
@@ -32,10 +33,10 @@ from routing.retry import DEFAULT_RULES, GiveUp, Retry, after_failure
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from ccproxy.outcome import Outcome, Usage
     from ccproxy.pipeline.deadline import Deadline
     from ccproxy.pipeline.leave import Leave
     from ccproxy.pipeline.request import MessagesRequest, Reply, Served
-    from ccproxy.ports import Outcome, Usage
     from routing.retry import RetryRules
 
 DETAIL_LIMIT: Final = 500
@@ -158,9 +159,9 @@ class Attempts:
             self._passes_over(OVER_BUDGET, failed)
             return None
         self._made += 1
-        outcome.attempt_begins()
+        record = outcome.attempt_begins()
         try:
-            outcome.attempt_records[-1].upstream_model = deployment.model_for(self._request)
+            record.upstream_model = deployment.model_for(self._request)
             reply = await deployment.open(self._request)
         except AttemptFailed as failed:
             self._note_failure(failed)

@@ -22,7 +22,7 @@ from routing.pricing import Bill, TokenCounts
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ccproxy.ports import Usage
+    from ccproxy.outcome import Usage
 
 _ONE_HOUR: Final = "ephemeral_1h_input_tokens"
 _USUAL: Final = {

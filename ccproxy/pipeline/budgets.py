@@ -35,9 +35,9 @@ from routing.policies import MICRO
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
+    from ccproxy.outcome import Outcome, Routed
     from ccproxy.pipeline.decide import RoutingState
     from ccproxy.pipeline.request import MessagesRequest
-    from ccproxy.ports import Outcome, Routed
     from ccproxy.rows import RequestRow, SpentSum
     from ccproxy.wire.errors import ApiError
     from routing.budget_book import Book, Budget, BudgetScope, Crossing, Reached, Span, Window

@@ -19,8 +19,8 @@ from routing.types import Side
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from ccproxy.outcome import Outcome
     from ccproxy.pipeline.request import MessagesRequest
-    from ccproxy.ports import Outcome
     from routing.pricing import Price
     from routing.types import Plan, RoutingTable
 

@@ -13,7 +13,7 @@ from ccproxy.wire.errors import ApiError
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from ccproxy.ports import Outcome
+    from ccproxy.outcome import Outcome
     from routing.types import Plan
 
 

@@ -18,7 +18,8 @@ from routing.types import Privacy, RequestFacts
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from ccproxy.ports import Incoming, Routed
+    from ccproxy.outcome import Routed
+    from ccproxy.ports import Incoming
     from routing.capabilities import FleetSnapshot
     from routing.prompts import PromptIndex
     from routing.types import Plan, Roster, RoutingTable

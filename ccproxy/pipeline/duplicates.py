@@ -22,7 +22,7 @@ from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, Final
 
-from ccproxy.ports import Ending
+from ccproxy.outcome import Ending
 from ccproxy.wire.errors import ApiError
 from ccproxy.wire.json_text import json_bytes
 from routing.types import Side
@@ -30,8 +30,9 @@ from routing.types import Side
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
 
+    from ccproxy.outcome import Outcome
     from ccproxy.pipeline.prefix_watch import Conversation
-    from ccproxy.ports import Client, Outcome
+    from ccproxy.ports import Client
 
 TAKEN_OVER: Final = ("conflict_error", "The same turn was sent again, and is answered there.")
 """What a client is told that still listens: error type and message."""

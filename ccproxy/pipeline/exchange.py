@@ -10,6 +10,7 @@ from functools import partial
 from time import time
 from typing import TYPE_CHECKING, Final
 
+from ccproxy.outcome import Outcome
 from ccproxy.pipeline.accounted import Accounted
 from ccproxy.pipeline.attempts import Attempts
 from ccproxy.pipeline.comparing import compare_nothing
@@ -27,7 +28,6 @@ from ccproxy.pipeline.refusals import reply_headers
 from ccproxy.pipeline.relay import PING_AFTER_S, relay
 from ccproxy.pipeline.request import MessagesRequest
 from ccproxy.pipeline.router import Router, let_go_of_body
-from ccproxy.ports import Outcome
 from ccproxy.wire.content_coding import check_charset, decode_body
 from ccproxy.wire.errors import invalid_request
 from ccproxy.wire.ids import mint_request_id

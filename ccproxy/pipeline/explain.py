@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
+from ccproxy.outcome import Routed
 from ccproxy.pipeline.decide import decide, gather_facts
 from ccproxy.pipeline.refusals import routing_refusal
-from ccproxy.ports import Routed
 from ccproxy.wire.errors import ApiError
 from routing.errors import RoutingError
 from routing.identify import UNKNOWN

@@ -17,6 +17,7 @@ from time import time
 from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote
 
+from ccproxy.outcome import ANSWERED, Outcome
 from ccproxy.pipeline.accounted import Accounted
 from ccproxy.pipeline.attempts import log_failure
 from ccproxy.pipeline.decide import PROJECT_HEADER, gather_facts
@@ -25,7 +26,7 @@ from ccproxy.pipeline.off_loop import off_loop
 from ccproxy.pipeline.passthrough import PassthroughReply
 from ccproxy.pipeline.refusals import reply_headers, routing_refusal
 from ccproxy.pipeline.relay import relay
-from ccproxy.ports import ANSWERED, AttemptFailed, ClientGone, ForwardedRequest, Outcome
+from ccproxy.ports import AttemptFailed, ClientGone, ForwardedRequest
 from ccproxy.wire.content_coding import decode_body
 from ccproxy.wire.errors import ApiError, invalid_request
 from ccproxy.wire.history import strip_batch

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from ccproxy.ports import Outcome
+    from ccproxy.outcome import Outcome
 
 MOST_GROUPS: Final = 200
 

@@ -15,10 +15,11 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Final
 
+from ccproxy.outcome import Usage
 from ccproxy.pipeline.answer import StreamReply
 from ccproxy.pipeline.passthrough import PassthroughReply
 from ccproxy.pipeline.refusals import refusal_after
-from ccproxy.ports import AttemptFailed, Usage
+from ccproxy.ports import AttemptFailed
 from ccproxy.wire.assemble import error_event
 from ccproxy.wire.continued import ContinuedStream, claudes_error
 from ccproxy.wire.errors import ApiError

@@ -29,8 +29,9 @@ from routing.types import Side
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
 
+    from ccproxy.outcome import Usage
     from ccproxy.pipeline.request import MessagesRequest
-    from ccproxy.ports import BytesReply, MessagesUpstream, Usage
+    from ccproxy.ports import BytesReply, MessagesUpstream
 
 ANY_MODEL = "*"
 """The `*` of `anthropic/*`: the client's model id is kept."""

@@ -9,8 +9,9 @@ from routing.errors import AgentForbidden, NoAttempt, RoutingError, UnknownAgent
 from routing.failures import CONSEQUENCES, FailureClass
 
 if TYPE_CHECKING:
+    from ccproxy.outcome import Outcome
     from ccproxy.pipeline.request import Reply
-    from ccproxy.ports import AttemptFailed, Client, Outcome
+    from ccproxy.ports import AttemptFailed, Client
 
 NOTES_LIMIT: Final = 512
 """Characters of `x-ccproxy-notes`."""

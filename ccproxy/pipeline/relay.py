@@ -7,18 +7,20 @@ from contextlib import asynccontextmanager, suppress
 from time import monotonic
 from typing import TYPE_CHECKING, Final
 
+from ccproxy.outcome import ANSWERED, Ending
 from ccproxy.pipeline.deadline import DEADLINE_NOTE, Deadline, DeadlineMissed
 from ccproxy.pipeline.duplicates import TAKEN_OVER
 from ccproxy.pipeline.request import BUG, STOPPING
-from ccproxy.ports import ANSWERED, AttemptFailed, ClientGone, Ending
+from ccproxy.ports import AttemptFailed, ClientGone
 from ccproxy.wire.events import PING
 from routing.failures import FailureClass
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
+    from ccproxy.outcome import Outcome
     from ccproxy.pipeline.request import Reply
-    from ccproxy.ports import Client, Outcome
+    from ccproxy.ports import Client
 
 NO_DEADLINE: Final = Deadline()
 

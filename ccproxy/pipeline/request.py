@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from collections import Counter
     from collections.abc import AsyncIterator, Mapping, Sequence
 
-    from ccproxy.ports import Incoming, Usage
+    from ccproxy.outcome import Usage
+    from ccproxy.ports import Incoming
     from routing.failures import FailureClass
     from routing.policies import ThinkingPolicy
     from routing.types import Side

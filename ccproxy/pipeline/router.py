@@ -6,12 +6,12 @@ from dataclasses import replace
 from time import localtime, monotonic
 from typing import TYPE_CHECKING, Final, Protocol
 
+from ccproxy.outcome import Routed
 from ccproxy.pipeline.budgets import BudgetGuard
 from ccproxy.pipeline.decide import Circumstances, decide, gather_facts
 from ccproxy.pipeline.prefix_watch import Conversation
 from ccproxy.pipeline.refusals import routing_refusal
 from ccproxy.pipeline.weighed_texts import WeighedTexts
-from ccproxy.ports import Routed
 from ccproxy.wire.content_facts import BodyFacts
 from ccproxy.wire.notes import note
 from ccproxy.wire.validate import validate_request
@@ -25,9 +25,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from ccproxy.auth import Principal
+    from ccproxy.outcome import Outcome
     from ccproxy.pipeline.decide import RoutingState
     from ccproxy.pipeline.request import MessagesRequest
-    from ccproxy.ports import Incoming, Outcome
+    from ccproxy.ports import Incoming
     from routing.bindings import BindingKey
     from routing.capabilities import FleetSnapshot
     from routing.types import Plan

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, ParamSpec
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from ccproxy.ports import Outcome, OutcomeSink
+    from ccproxy.outcome import Outcome
+    from ccproxy.ports import OutcomeSink
 
 _log = logging.getLogger(__name__)
 

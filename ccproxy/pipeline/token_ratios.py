@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from time import time
 from typing import TYPE_CHECKING, Final
 
-from ccproxy.ports import LearnedRatio
+from ccproxy.outcome import LearnedRatio
 from ccproxy.wire.notes import note
 from routing.calibration import UNKNOWN_RATIO, is_truncated, learned, restored
 

@@ -28,7 +28,8 @@ import re
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
-from ccproxy.ports import AttemptFailed, Usage
+from ccproxy.outcome import Usage
+from ccproxy.ports import AttemptFailed
 from ccproxy.wire.errors import ERROR_TYPES
 from ccproxy.wire.events import (
     BlockStop,

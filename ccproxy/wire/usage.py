@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
-from ccproxy.ports import Usage
+from ccproxy.outcome import Usage
 from ccproxy.wire.decoding import Decoder, DecodingFailed, decoder_for
 
 if TYPE_CHECKING:

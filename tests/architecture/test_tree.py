@@ -9,7 +9,7 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from ccproxy.ports import Ending
+from ccproxy.outcome import Ending
 from routing.failures import FailureClass
 from routing.types import AgentSource, Privacy, Side, Tier
 from tests.support.tools import ROOT

@@ -8,8 +8,8 @@ import pytest
 from ccproxy.app import build_proxy
 from ccproxy.config.problems import ConfigError
 from ccproxy.config.settings import load_settings
+from ccproxy.outcome import Outcome
 from ccproxy.pipeline.sinks import Sinks
-from ccproxy.ports import Outcome
 from tests.support.http_wire import ask
 from tests.support.messages import CLAUDE, turn
 from tests.support.proxy import REPOSITORY, running_proxy, settings_document

@@ -10,8 +10,8 @@ import pytest
 from ccproxy.api.messages import MessagesEndpoint
 from ccproxy.auth import open_principal
 from ccproxy.demo.asgi_server import running
+from ccproxy.outcome import Ending, Usage
 from ccproxy.pipeline.exchange import Exchange
-from ccproxy.ports import Ending, Usage
 from ccproxy.wire.assemble import error_event
 from ccproxy.wire.events import encode
 from routing.types import Side

@@ -5,7 +5,7 @@ import sqlite3
 from contextlib import closing
 
 from ccproxy.ledger.database import open_database
-from ccproxy.ports import LearnedRatio
+from ccproxy.outcome import LearnedRatio
 from tests.support.http_wire import ask
 from tests.support.messages import CLAUDE, turn
 from tests.support.proxy import running_proxy

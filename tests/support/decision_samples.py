@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import orjson
 
 from ccproxy.observability.decisions import decision_line, from_line
-from ccproxy.ports import AttemptRecord, Ending, Outcome, Usage
+from ccproxy.outcome import AttemptRecord, Ending, Outcome, Usage
 from routing.identify import identify
 from routing.plan import build_plan
 from routing.table import compile_table

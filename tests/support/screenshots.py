@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from ccproxy.app import Proxy
     from ccproxy.config.settings import Settings
     from ccproxy.demo.standin import Simulation
-    from ccproxy.ports import Outcome
+    from ccproxy.outcome import Outcome
     from ccproxy.rows import RequestRow
 
 PICTURES: Final = ROOT / "docs" / "images"

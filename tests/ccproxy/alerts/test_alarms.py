@@ -8,7 +8,7 @@ import pytest
 
 from ccproxy.alerts.alarms import GIB, Alarms, Watched
 from ccproxy.alerts.outbox import Outbox
-from ccproxy.ports import AttemptRecord, Outcome
+from ccproxy.outcome import AttemptRecord, Outcome
 from routing.alerts import AlertKind
 from routing.fallback_rate import FallbackRules
 from tests.support.waiting import until

@@ -15,7 +15,7 @@ from sqlalchemy import create_engine, text
 from ccproxy.ledger.database import open_database
 from ccproxy.ledger.ledger import Ledger, LedgerDownError
 from ccproxy.ledger.tables import SCHEMA_VERSION, metadata
-from ccproxy.ports import LearnedRatio
+from ccproxy.outcome import LearnedRatio
 from ccproxy.rows import AttemptRow, Dimensions, RequestRow, Spent, WouldCost
 from routing.pricing import TokenCounts
 from tests.support.postgres import running_postgres

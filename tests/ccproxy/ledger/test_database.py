@@ -12,7 +12,7 @@ from sqlalchemy import create_engine
 from ccproxy.ledger.database import open_database
 from ccproxy.ledger.ledger import LedgerDownError
 from ccproxy.ledger.tables import SCHEMA_VERSION, metadata
-from ccproxy.ports import LearnedRatio
+from ccproxy.outcome import LearnedRatio
 from tests.support.tools import ROOT
 
 ROW = LearnedRatio("qwen", "ollama_chat/qwen", 1.25, 40, 1_700_000_000.5)

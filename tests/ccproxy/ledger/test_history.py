@@ -4,7 +4,8 @@ import pytest
 
 from ccproxy.ledger.database import open_database
 from ccproxy.ledger.history import MOST, LedgerHistory
-from ccproxy.ports import HistoryUnknownError, LearnedRatio
+from ccproxy.outcome import LearnedRatio
+from ccproxy.ports import HistoryUnknownError
 from ccproxy.rows import Dimensions, RequestRow, Spent
 from routing.forecast import PastAnswer
 from routing.pricing import TokenCounts

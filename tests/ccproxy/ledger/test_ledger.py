@@ -5,7 +5,7 @@ import threading
 import pytest
 
 from ccproxy.ledger.ledger import Ledger, LedgerDownError
-from ccproxy.ports import LearnedRatio
+from ccproxy.outcome import LearnedRatio
 from tests.support.waiting import until
 
 

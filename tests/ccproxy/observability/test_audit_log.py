@@ -6,7 +6,7 @@ import orjson
 import pytest
 
 from ccproxy.observability.audit_log import REFUSALS_PER_MINUTE, AuditLog, audit_log, without_tokens
-from ccproxy.ports import Ending, Origin, Outcome
+from ccproxy.outcome import Ending, Origin, Outcome
 
 ORIGIN = Origin("192.0.2.7", "POST", "/v1/messages", "")
 

@@ -4,7 +4,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 
 from ccproxy.ledger.ledger import Ledger, LedgerDownError
 from ccproxy.observability.ledger_metrics import LedgerState, truncation_counter
-from ccproxy.ports import LearnedRatio
+from ccproxy.outcome import LearnedRatio
 from tests.support.waiting import until
 
 

@@ -14,7 +14,7 @@ from opentelemetry.trace import SpanKind, StatusCode
 
 from ccproxy.observability.traces import Traces
 from ccproxy.observability.tracing import tracing_from
-from ccproxy.ports import AttemptRecord, Ending, Origin, Outcome, Usage
+from ccproxy.outcome import AttemptRecord, Ending, Origin, Outcome, Usage
 
 TRACE, PARENT = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 TRACEPARENT = f"00-{TRACE}-{PARENT}-01"

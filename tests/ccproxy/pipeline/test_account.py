@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
+from ccproxy.outcome import ANSWERED, UNFINISHED, AttemptRecord, Ending, Outcome, Usage
 from ccproxy.pipeline.account import Account, request_row
-from ccproxy.ports import ANSWERED, UNFINISHED, AttemptRecord, Ending, Outcome, Usage
 from ccproxy.rows import WouldCost
 from routing.counterfactual import Comparison
 from routing.pricing import Price, PriceList, Rates, TokenCounts, TokenRange

@@ -5,10 +5,11 @@ from time import monotonic
 
 import pytest
 
+from ccproxy.outcome import Outcome
 from ccproxy.pipeline.attempts import Attempts
 from ccproxy.pipeline.deadline import Deadline
 from ccproxy.pipeline.leave import Leave
-from ccproxy.ports import AttemptFailed, Outcome
+from ccproxy.ports import AttemptFailed
 from ccproxy.wire.errors import ApiError, invalid_request
 from routing.failures import CONSEQUENCES, FailureClass
 from routing.types import Side

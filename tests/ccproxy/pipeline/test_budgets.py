@@ -5,13 +5,14 @@ from dataclasses import replace
 
 import pytest
 
+from ccproxy.outcome import Outcome, Routed
 from ccproxy.pipeline.budget_clock import spans_at
 from ccproxy.pipeline.budget_demand import spending_of
 from ccproxy.pipeline.budget_verdict import narrowed
 from ccproxy.pipeline.budgets import BudgetEvents, BudgetGuard
 from ccproxy.pipeline.leave import Leave
 from ccproxy.pipeline.request import MessagesRequest
-from ccproxy.ports import Incoming, Outcome, Routed
+from ccproxy.ports import Incoming
 from ccproxy.rows import NO_TOKENS, AttemptRow, Dimensions, RequestRow, Spent, SpentSum
 from ccproxy.wire.content_facts import BodyFacts
 from ccproxy.wire.errors import ApiError

@@ -7,9 +7,10 @@ import weakref
 import orjson
 import pytest
 
+from ccproxy.outcome import Outcome
 from ccproxy.pipeline.comparing import Comparing
 from ccproxy.pipeline.request import MessagesRequest
-from ccproxy.ports import Incoming, Outcome
+from ccproxy.ports import Incoming
 from routing.pricing import Price, PriceList, Rates, TokenRange
 from routing.prompt_cache import CacheSplit
 from routing.types import (

@@ -5,9 +5,9 @@ from time import time
 
 import pytest
 
+from ccproxy.outcome import Ending, Outcome
 from ccproxy.pipeline.duplicates import REPEATED_NOTE, Duplicates, TakenOver, turn_of
 from ccproxy.pipeline.prefix_watch import Conversation
-from ccproxy.ports import Ending, Outcome
 
 WHO = Conversation("alice", "s", "a", "turn")
 BODY = {"model": "m", "stream": True, "messages": [{"role": "user", "content": "hi \ud83d"}]}

@@ -7,9 +7,10 @@ import logging
 import pytest
 
 from ccproxy.auth import open_principal
+from ccproxy.outcome import Ending, Usage
 from ccproxy.pipeline.exchange import Exchange
 from ccproxy.pipeline.request import WholeReply
-from ccproxy.ports import AttemptFailed, ClientGone, Ending, Incoming, Usage
+from ccproxy.ports import AttemptFailed, ClientGone, Incoming
 from ccproxy.wire.errors import ApiError
 from routing.failures import FailureClass
 from routing.table import compile_table

@@ -1,7 +1,7 @@
 """Who is being served at the moment."""
 
+from ccproxy.outcome import Outcome
 from ccproxy.pipeline.in_flight import MOST_GROUPS, InFlight
-from ccproxy.ports import Outcome
 
 
 def outcome(name, agent="coder", deployment="qwen", arrived_at=100.0, ttft_s=None):

@@ -5,10 +5,11 @@ from contextlib import nullcontext
 
 import pytest
 
+from ccproxy.outcome import Usage
 from ccproxy.pipeline.deadline import DeadlineMissed
 from ccproxy.pipeline.leave import Leave
 from ccproxy.pipeline.request import WholeReply
-from ccproxy.ports import AttemptFailed, ClientGone, Usage
+from ccproxy.ports import AttemptFailed, ClientGone
 from ccproxy.wire.errors import ApiError
 from routing.failures import FailureClass
 from tests.support.health import NotedHealth

@@ -43,8 +43,9 @@ from tests.support.sizes import count
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 
+    from ccproxy.outcome import Outcome
     from ccproxy.pipeline.request import Served
-    from ccproxy.ports import Client, ForwardedRequest, ModelCall, Outcome
+    from ccproxy.ports import Client, ForwardedRequest, ModelCall
 
 DEPLOYMENTS = {
     name: each for name, each in CAPABLE_DEPLOYMENTS.items() if each.unavailable is None

@@ -5,9 +5,10 @@ from time import monotonic
 
 import pytest
 
+from ccproxy.outcome import Ending, Outcome, Usage
 from ccproxy.pipeline.deadline import Deadline
 from ccproxy.pipeline.relay import relay
-from ccproxy.ports import AttemptFailed, ClientGone, Ending, Outcome, Usage
+from ccproxy.ports import AttemptFailed, ClientGone
 from ccproxy.wire.events import PING
 from routing.failures import FailureClass
 from tests.support.waiting import until

@@ -4,8 +4,8 @@ import logging
 
 import pytest
 
+from ccproxy.outcome import LearnedRatio
 from ccproxy.pipeline.token_ratios import TokenRatios
-from ccproxy.ports import LearnedRatio
 from ccproxy.wire.estimate import PromptEstimate
 from routing.capabilities import FleetSnapshot
 

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ccproxy.ports import Usage
+from ccproxy.outcome import Usage
 from ccproxy.wire.usage import MAX_FRAME_BYTES, MAX_JSON_BYTES, UsageTap
 
 if TYPE_CHECKING:
