@@ -51,10 +51,6 @@ CLAUDE_DOWN: Final = "Claude cannot be reached from this host (offline since {si
 SERVICE_DOWN: Final = "its service cannot be reached from this host (offline since {since})"
 
 
-LOOK_S: Final = 15.0
-"""How old a look at what is loaded may be, with some room (`routing.health`)."""
-
-
 @dataclass(slots=True)
 class Fleet:
     """Everything that reaches the outside."""
@@ -127,9 +123,7 @@ class Fleet:
         ollama = self.ollama.get(name)
         if ollama is None:
             return None
-        loaded = self.monitor.is_loaded(ollama.api_base or "", ollama.upstream_model)
-        # Since the last look it may have been loaded by the very answers that it gave.
-        return True if self.paces.answered_within(name, LOOK_S) else loaded
+        return self.monitor.is_loaded(ollama.api_base or "", ollama.upstream_model)
 
     async def settle(self) -> bool:
         """Wait, once in a process's life and 1 s at most, until every model has been looked at.
@@ -356,6 +350,7 @@ def _translated(
         token_ratios=learners.token_ratios,
         prefixes=learners.prefixes,
         paces=learners.paces,
+        on_answer=partial(monitor.answered, deployment.api_base or "", deployment.upstream_model),
         patience_s=patience_s,
         strict=strict,
     )

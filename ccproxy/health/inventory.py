@@ -57,12 +57,22 @@ class Known:
     facts: ModelFacts | None = None
     shown_digest: str | None = None
     loaded: LoadedModel | None = None
+    """As it was when last looked; None also where nobody could look."""
+    was_loaded: bool | None = None
+    """Whether it was in memory then; None where nobody could look."""
+    has_answered: bool = False
+    """Since that look began."""
     transitions: deque[Transition] = field(default_factory=lambda: deque(maxlen=KEPT_TRANSITIONS))
 
     @property
     def state(self) -> ModelState:
         """Where it was when last looked for."""
         return self.transitions[-1].state if self.transitions else ModelState.UNKNOWN
+
+    @property
+    def is_loaded(self) -> bool | None:
+        """Whether it is in memory, as far as is known: what has just answered is."""
+        return True if self.has_answered else self.was_loaded
 
     def row(self, unix_s: Callable[[float | None], float | None]) -> dict[str, Any]:
         """Return it for `/health`, JSON-ready."""
@@ -106,6 +116,12 @@ class Inventory:
         """Return what is known of a model; None where nobody watches it."""
         return self.models.get(tagged(model))
 
+    def answered(self, model: str) -> None:
+        """Hear that a model has answered just now: nothing answers that is not in memory."""
+        known = self.known(model)
+        if known is not None:
+            known.has_answered = True
+
     async def take(self) -> None:
         """Look at everything once; errors are kept as text."""
         try:
@@ -143,12 +159,16 @@ class Inventory:
         """Learn what is loaded."""
         loaded: dict[str, LoadedModel] = {}
         error: str | None = None
+        for known in self.models.values():
+            # Before it is asked: an answer meanwhile is newer than what it says.
+            known.has_answered = False
         try:
             loaded = {tagged(each.name): each for each in await self._control.resident()}
         except Exception as exc:  # noqa: BLE001 - the boundary of a background task
             error = _text(exc)
         for name, known in self.models.items():
             known.loaded = loaded.get(name)
+            known.was_loaded = None if error is not None else name in loaded
             self._note(known, _state(known))
         return error
 

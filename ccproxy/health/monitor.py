@@ -82,11 +82,20 @@ class OllamaMonitor:
         return known.facts if known is not None else None
 
     def is_loaded(self, api_base: str, model: str) -> bool | None:
-        """Return whether a model was in memory when last looked; None if nobody could look."""
+        """Return whether a model is in memory; None if nobody could look.
+
+        It is if it was when last looked, or has answered since.
+        """
         known = self._known(api_base, model)
         if known is None or not self.is_up(api_base):
             return None
-        return known.loaded is not None
+        return known.is_loaded
+
+    def answered(self, api_base: str, model: str) -> None:
+        """Hear that a model has answered just now; those that nobody watches don't matter."""
+        ollama = self._ollamas.get(_key(api_base))
+        if ollama is not None:
+            ollama.inventory.answered(model)
 
     def is_up(self, api_base: str) -> bool:
         """Return whether a backend is known to answer; False if nobody watches it."""

@@ -19,9 +19,8 @@ from routing.failures import FailureClass
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping
 
-    from ccproxy.outcome import Usage
     from ccproxy.pipeline.request import MessagesRequest
-    from ccproxy.ports import ModelCall, ModelDelta
+    from ccproxy.ports import ModelCall, ModelDelta, Usage
 
 _SSE_HEADERS: Final = (
     (b"content-type", b"text/event-stream; charset=utf-8"),
@@ -101,15 +100,18 @@ class Answer:
         input_tokens: int,
         num_ctx: int | None,
         *,
-        on_done: Callable[[ModelDone], None],
+        on_end: Callable[[ModelDone | None], None],
     ) -> None:
-        """`input_tokens` stands until the model has counted, as `on_done` hears."""
+        """`input_tokens` stands until the model has counted.
+
+        `on_end` hears what the model says at its end, or None where we ended it at a stop sequence.
+        """
         body = request.body
         self.complete = False
         self._queue_s: float | None = None
         self.arrived_at = request.arrived_at
         self._notes = request.notes
-        self._on_done = on_done
+        self._on_end = on_end
         self._collector = Collector()
         self._folding = not request.stream
         tool_choice = body.get("tool_choice") or {}
@@ -137,12 +139,13 @@ class Answer:
         if isinstance(item, ModelDone):
             events = assembler.finish(item)
             self.complete = True
-            self._on_done(item)
+            self._on_end(item)
         else:
             events = assembler.feed(item)
             if assembler.stopped:
                 events = [*events, *assembler.finish(None)]
                 self.complete = True
+                self._on_end(None)
         if self.complete:
             self._notes.extend(assembler.notes)
         return self._emit(events)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from time import monotonic
 from typing import TYPE_CHECKING, Final
 
 from routing.pace import (
@@ -35,7 +34,6 @@ class Paces:
     def __init__(self) -> None:
         """Begin with nothing measured."""
         self._known: dict[str, Pace] = {}
-        self._answered_at: dict[str, float] = {}
 
     def snapshot(self) -> dict[str, Pace]:
         """Return what is known now, by deployment; those never measured are left out."""
@@ -53,7 +51,6 @@ class Paces:
             counts: By kind of prompt tokens.
             request_id: For the log, which names every load (conformance 235).
         """
-        self._answered_at[deployment] = monotonic()
         known = self._known.get(deployment, UNKNOWN_PACE)
         if done.load_s is not None and done.load_s >= LEAST_LOAD_S:
             _log.info(
@@ -72,11 +69,6 @@ class Paces:
             if done.prefill_s is not None:
                 known = with_reading(known, unread, prompt_tokens, done.prefill_s)
         self._known[deployment] = known
-
-    def answered_within(self, deployment: str, seconds: float) -> bool:
-        """Return whether it ended an answer that short a time ago."""
-        answered_at = self._answered_at.get(deployment)
-        return answered_at is not None and monotonic() - answered_at <= seconds
 
     def held(self, deployment: str, held_s: float) -> None:
         """Take note of how long a request kept its slot."""

@@ -11,11 +11,10 @@ from collections import Counter
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
-from ccproxy.outcome import Usage
 from ccproxy.pipeline.answer import Answer, StreamReply, json_reply, open_stream, whole_answer
 from ccproxy.pipeline.checked_turn import checked_turn
 from ccproxy.pipeline.off_loop import LARGE_BYTES, off_loop
-from ccproxy.ports import AttemptFailed
+from ccproxy.ports import AttemptFailed, Usage
 from ccproxy.wire.errors import UnsupportedLocally
 from ccproxy.wire.estimate import estimate_prompt
 from ccproxy.wire.history import without_empty_answers
@@ -80,12 +79,14 @@ class TranslatedDeployment:
         token_ratios: TokenRatios,
         prefixes: PrefixWatch,
         paces: Paces,
+        on_answer: Callable[[], object] = bool,
         patience_s: float = PATIENCE_S,
         strict: bool = False,
     ) -> None:
         """Take one model, `model` by its upstream's name.
 
-        `facts` answers within a second and loads nothing; `strict` is `validate_request`'s.
+        `facts` answers within a second and loads nothing; `on_answer` hears at the end of every
+        answer; `strict` is `validate_request`'s.
         """
         self.name = name
         self.side = side
@@ -97,6 +98,7 @@ class TranslatedDeployment:
         self._token_ratios = token_ratios
         self._prefixes = prefixes
         self._paces = paces
+        self._on_answer = on_answer
         self._patience_s = patience_s
         self._strict = strict
 
@@ -129,7 +131,10 @@ class TranslatedDeployment:
         # The stream keeps `learn`, and must not keep the request with its bytes.
         request_id, notes, prompt_tokens = request.request_id, request.notes, request.prompt_tokens
 
-        def learn(done: ModelDone) -> None:
+        def learn(done: ModelDone | None) -> None:
+            self._on_answer()
+            if done is None:
+                return
             verdict = self._token_ratios.learn(
                 self.name, estimate, done.input_tokens, request_id=request_id
             )
@@ -137,7 +142,7 @@ class TranslatedDeployment:
             counts = prompt_tokens.setdefault(self.name, Counter())
             self._paces.learn(self.name, seen, done, counts, request_id=request_id)
 
-        answer = Answer(request, call, input_tokens, self._limits.num_ctx, on_done=learn)
+        answer = Answer(request, call, input_tokens, self._limits.num_ctx, on_end=learn)
         if request.body["max_tokens"] == 0:
             return json_reply(*answer.empty())
         seen = await self._seen(request, call, input_tokens)

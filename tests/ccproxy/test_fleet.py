@@ -1,11 +1,20 @@
 """What the proxy takes for known of a deployment's model before it sends anything there."""
 
+import math
+from contextlib import asynccontextmanager
+
+import orjson
 import pytest
 
 from ccproxy.config.settings import load_settings
-from ccproxy.fleet import _facts_source
+from ccproxy.demo.ollama_server import SimulatedOllama
+from ccproxy.fleet import _facts_source, build_fleet
 from ccproxy.health.board import HealthBoard
 from ccproxy.health.monitor import OllamaMonitor
+from ccproxy.pipeline.request import MessagesRequest
+from ccproxy.pipeline.token_ratios import TokenRatios
+from ccproxy.ports import Incoming, ModelDelta, ModelDone
+from tests.support.messages import turn
 
 
 def deployment(folder, params):
@@ -36,3 +45,56 @@ async def test_an_ollama_that_has_not_answered_may_forward_to_its_cloud(tmp_path
     facts = await _facts_source(deployment(tmp_path, "{model: ollama_chat/a}"), monitor)()
 
     assert None is facts.remote
+
+
+class Saying:
+    """A model behind a simulated Ollama that loads nothing there."""
+
+    async def stream(self, _call):
+        yield ModelDelta(text="well")
+        yield ModelDone("stop")
+
+
+@asynccontextmanager
+async def watched_fleet(folder):
+    """Run a fleet of one deployment, whose Ollama has been looked at."""
+    async with SimulatedOllama(speed=math.inf).serve() as url:
+        file = folder / "ccproxy.yaml"
+        params = f"{{model: ollama_chat/qwen-fast, api_base: '{url}', num_ctx: 8192}}"
+        file.write_text(f"model_list: [{{model_name: q, litellm_params: {params}}}]")
+        settings = load_settings(file, {})
+        fleet = build_fleet(settings, patience_s=8, token_ratios=TokenRatios({}))
+        fleet.monitor.start()
+        try:
+            await fleet.settle()
+            yield fleet
+        finally:
+            await fleet.monitor.aclose()
+            for control in fleet._controls:  # `running` would close them, and imports LiteLLM
+                await control.aclose()
+
+
+def request_of(body):
+    raw = orjson.dumps(body)
+    return MessagesRequest(
+        incoming=Incoming("POST", "/v1/messages", b"", ()),
+        raw_body=raw,
+        decoded_body=raw,
+        body=body,
+        request_id="req_1",
+        requested_model="q",
+        version="2023-06-01",
+        counting=False,
+        stream=False,
+        notes=[],
+    )
+
+
+async def test_routing_knows_at_once_which_model_has_been_loaded_by_a_request(tmp_path):
+    """An answer says so before Ollama is looked at again: the next turn is not sent elsewhere."""
+    async with watched_fleet(tmp_path) as fleet:
+        before = fleet.occupancy()["q"].loaded
+        fleet.served["q"].upstream = Saying()
+        await fleet.served["q"].open(request_of(turn()))
+
+        assert (before, fleet.occupancy()["q"].loaded) == (False, True)

@@ -351,6 +351,38 @@ async def test_what_is_loaded_is_shown_with_its_effective_context() -> None:
         assert model_row(monitor)["loaded"] is None
 
 
+async def test_a_model_that_has_just_answered_is_loaded() -> None:
+    """Whatever the last look said: the request that it answered may have loaded it since.
+
+    The next look is newer; of a server that does not answer nothing is said.
+    """
+    backend = Backend()
+    async with monitored(backend) as monitor:
+        await monitor.wait_facts(BASE, "qwen3:8b")
+        before = monitor.is_loaded(BASE, "qwen3:8b")
+        monitor.answered(f"{BASE}/", "Qwen3:8B")
+        since = monitor.is_loaded(BASE, "qwen3:8b")
+        await look(backend)
+        looked = monitor.is_loaded(BASE, "qwen3:8b")
+        monitor.answered(BASE, "qwen3:8b")
+        backend.down = True
+        backend.ask()
+        await until(lambda: not monitor.is_up(BASE))
+
+        assert (before, since, looked) == (False, True, False)
+        assert monitor.is_loaded(BASE, "qwen3:8b") is None
+
+
+async def test_an_answer_of_somebody_nobody_watches_is_no_news() -> None:
+    """Other models and addresses may answer as they like."""
+    monitor = monitor_of(Backend())
+
+    monitor.answered(BASE, "other:1b")
+    monitor.answered("http://127.0.0.1:1", "qwen3:8b")
+
+    assert monitor.is_loaded(BASE, "other:1b") is None
+
+
 async def test_nothing_is_loaded_at_a_backend_that_is_down() -> None:
     """What was in memory is not said of a server that does not answer; what models are, is."""
     loaded = ResidentModel("qwen3:8b", "d1", 9000, 6000, 8192, "2026-11-21T11:00:00Z")
@@ -374,6 +406,7 @@ async def test_a_failing_ps_says_nothing_of_the_backend() -> None:
 
         assert (facts, monitor.is_up(BASE)) == (backend.facts, True)
         assert monitor.rows({})[BASE]["last_error"] == "no such path"
+        assert monitor.is_loaded(BASE, "qwen3:8b") is None
 
 
 async def test_the_size_of_the_weights_comes_with_the_listing() -> None:

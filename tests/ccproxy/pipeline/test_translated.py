@@ -4,6 +4,7 @@ import asyncio
 import gc
 import threading
 import weakref
+from dataclasses import replace
 
 import orjson
 import pytest
@@ -14,7 +15,8 @@ from ccproxy.pipeline.request import MessagesRequest
 from ccproxy.pipeline.slots import Slots
 from ccproxy.pipeline.token_ratios import TokenRatios
 from ccproxy.pipeline.translated import ModelLimits, TranslatedDeployment
-from ccproxy.ports import Incoming, ModelDelta, ModelFacts
+from ccproxy.ports import AttemptFailed, Incoming, ModelDelta, ModelDone, ModelFacts
+from routing.failures import FailureClass
 from routing.types import Side
 
 
@@ -50,7 +52,7 @@ def request_with(body):
     )
 
 
-def deployment_of(upstream):
+def deployment_of(upstream, **options):
     return TranslatedDeployment(
         "d",
         Side.LOCAL,
@@ -62,6 +64,7 @@ def deployment_of(upstream):
         token_ratios=TokenRatios({"d": "m"}),
         prefixes=PrefixWatch({"d": 1}),
         paces=Paces(),
+        **options,
     )
 
 
@@ -110,3 +113,45 @@ async def test_images_are_made_anew_beside_the_event_loop(has_image):
     await reply.aclose()
 
     assert has_image == bool(body.threads - {threading.get_ident()})
+
+
+class Saying:
+    """A model that says what it is given, and then breaks."""
+
+    def __init__(self, *items):
+        self.items = items
+
+    async def stream(self, _call):
+        for item in self.items:
+            yield item
+        raise AttemptFailed(FailureClass.BROKEN_STREAM, "It broke off.")
+
+
+@pytest.mark.parametrize("stream", [True, False])
+@pytest.mark.parametrize(
+    ("items", "answers"),
+    [
+        ([ModelDelta(text="well"), ModelDone("stop")], 1),
+        ([ModelDelta(text="well END of it")], 1),
+        ([], 0),
+    ],
+    ids=["to its end", "to a stop sequence", "not at all"],
+)
+async def test_whoever_wants_to_know_hears_of_each_answer(items, answers, stream):
+    """Once, however the answer ends; a model that fails before it ends has not answered."""
+    heard = []
+    deployment = deployment_of(Saying(*items), on_answer=lambda: heard.append("answer"))
+    turn = {"role": "user", "content": "hello"}
+    body = {"model": "m", "max_tokens": 9, "stop_sequences": ["END"], "messages": [turn]}
+
+    request = replace(request_with(body), stream=stream)
+    if answers:
+        reply = await deployment.open(request)
+        async for _chunk in reply.chunks():
+            pass
+        await reply.aclose()
+    else:
+        with pytest.raises(AttemptFailed):
+            await deployment.open(request)
+
+    assert answers == len(heard)
