@@ -19,8 +19,9 @@ from routing.failures import FailureClass
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping
 
+    from ccproxy.outcome import Usage
     from ccproxy.pipeline.request import MessagesRequest
-    from ccproxy.ports import ModelCall, ModelDelta, Usage
+    from ccproxy.ports import ModelCall, ModelDelta
 
 _SSE_HEADERS: Final = (
     (b"content-type", b"text/event-stream; charset=utf-8"),

@@ -11,10 +11,11 @@ from collections import Counter
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
+from ccproxy.outcome import Usage
 from ccproxy.pipeline.answer import Answer, StreamReply, json_reply, open_stream, whole_answer
 from ccproxy.pipeline.checked_turn import checked_turn
 from ccproxy.pipeline.off_loop import LARGE_BYTES, off_loop
-from ccproxy.ports import AttemptFailed, Usage
+from ccproxy.ports import AttemptFailed
 from ccproxy.wire.errors import UnsupportedLocally
 from ccproxy.wire.estimate import estimate_prompt
 from ccproxy.wire.history import without_empty_answers
