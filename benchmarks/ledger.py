@@ -30,7 +30,7 @@ from typing import TYPE_CHECKING, Any, Final
 from ccproxy.config.pricing_file import load_pricing
 from ccproxy.config.roster import load_roster
 from ccproxy.ledger.database import open_database
-from ccproxy.ledger.ledger import ledger_at
+from ccproxy.ledger.opening import ledger_at
 from ccproxy.ledger.tables import SUMS
 from ccproxy.outcome import Ending, Outcome, Usage
 from ccproxy.pipeline.account import Account, request_row

@@ -25,7 +25,7 @@ from ccproxy.api.messages import MessagesEndpoint
 from ccproxy.api.models import models_router
 from ccproxy.api.ops import ops_router
 from ccproxy.health.overview import HealthOverview
-from ccproxy.ledger.ledger import history_at, series_at
+from ccproxy.ledger.opening import history_at, series_at
 from ccproxy.lifespan import build_lifespan
 from ccproxy.observability.decision_log import DecisionSink
 from ccproxy.parts import build_parts

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from ccproxy.budgeting import ledger_opens_after_s
 from ccproxy.config.locate import SQLITE_URL
-from ccproxy.ledger.ledger import ledger_at
+from ccproxy.ledger.opening import ledger_at
 from ccproxy.observability.audit_log import FILE_NAME as AUDIT_FILE
 from ccproxy.observability.audit_log import audit_log
 from ccproxy.observability.decision_log import FILE_NAME as DECISIONS_FILE

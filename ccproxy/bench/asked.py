@@ -18,7 +18,7 @@ from ccproxy.config.locate import find_config
 from ccproxy.config.pricing_file import prices_in, pricing_file
 from ccproxy.config.problems import ConfigError
 from ccproxy.config.settings import load_settings
-from ccproxy.ledger.ledger import history_at
+from ccproxy.ledger.opening import history_at
 from ccproxy.ports import HistoryUnknownError
 from routing.nearest import did_you_mean
 from routing.pricing import NO_PRICES

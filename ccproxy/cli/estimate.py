@@ -61,7 +61,7 @@ def estimate(
 def _estimator(config: Path | None) -> "Estimator":
     """Return what a proxy with these files would say, without one that runs."""
     from ccproxy.cli.offline import read_offline
-    from ccproxy.ledger.ledger import history_at
+    from ccproxy.ledger.opening import history_at
     from ccproxy.pipeline.estimator import Estimator
     from ccproxy.pipeline.explainer import Explainer
     from ccproxy.pipeline.token_ratios import TokenRatios

@@ -18,9 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from typing import TypeAlias
 
-    from ccproxy.ledger.series import LedgerSeries
     from ccproxy.outcome import LearnedRatio
-    from ccproxy.ports import History
     from ccproxy.rows import RequestRow, SpentSum
     from routing.budget_book import BudgetScope
 
@@ -41,7 +39,6 @@ TIDY_EVERY_S: Final = 3600.0
 """How often it is looked for rows that are too old."""
 TIDY_ROWS: Final = 1000
 """So many requests, and attempts, are thrown away in one transaction: some 10 ms."""
-_S_PER_DAY: Final = 86_400
 
 _log = logging.getLogger(__name__)
 
@@ -368,39 +365,3 @@ class Ledger:
             self._report(f"ledger: {lost} rows were lost at the end")
         if self._database is not None:
             self._database.close()
-
-
-def ledger_at(
-    url: str,
-    report: Callable[[str], None] = _log.warning,
-    *,
-    open_after_s: float = OPEN_AFTER_S,
-    keep_days: int | None = None,
-) -> Ledger:
-    """Return the ledger at an SQLAlchemy URL; nothing is imported or opened before `start`.
-
-    Single requests and attempts are thrown away after `keep_days`; None: never.
-    """
-
-    def open_database() -> Database:
-        # 0.25 s and 27 MB that neither a command nor the first answer pays for.
-        from ccproxy.ledger.database import open_database as open_at  # noqa: PLC0415
-
-        return open_at(url)
-
-    keep_s = None if keep_days is None else keep_days * _S_PER_DAY
-    return Ledger(open_database, report=report, open_after_s=open_after_s, keep_s=keep_s)
-
-
-def history_at(url: str) -> History:
-    """Return the history in the ledger at an SQLAlchemy URL; its questions open and close it."""
-    from ccproxy.ledger.history import LedgerHistory  # noqa: PLC0415 - as above
-
-    return LedgerHistory(url)
-
-
-def series_at(url: str) -> LedgerSeries:
-    """Return the ledger over time; it may be read in any thread."""
-    from ccproxy.ledger.series import LedgerSeries  # noqa: PLC0415 - as above
-
-    return LedgerSeries(url)

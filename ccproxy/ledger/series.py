@@ -117,8 +117,8 @@ class LedgerSeries:
         """Return what failed.
 
         `{"first_s", "until_s", "step_s", "points", "since_s", "attempts", "requests"}`: a point has
-        `requests`, `fallbacks`, a number for each `outcome.Ending`, and `error_relayed`, those of the
-        completed ones whose answer was an upstream's error; attempts and requests, of
+        `requests`, `fallbacks`, a number for each `outcome.Ending`, and `error_relayed`, those of
+        the completed ones whose answer was an upstream's error; attempts and requests, of
         `since_s` at the earliest, are those of `reports.failed_attempts` and `failed_requests`. A
         request also has `attempts`, `[{"deployment", "result"}]` in order.
 
