@@ -26,10 +26,8 @@ from typing import Final
 
 from routing.elapsed import NOT_STARTED, Elapsed
 from routing.failures import CONSEQUENCES, Blame, FailureClass
+from routing.transitions import WHY_LIMIT, Transition, with_latest
 
-KEPT_TRANSITIONS: Final = 8
-WHY_LIMIT: Final = 200
-"""Characters of a reason."""
 _LARGEST_EXPONENT: Final = 64
 
 
@@ -102,17 +100,6 @@ class Lease:
 
 
 @dataclass(frozen=True, slots=True)
-class Transition:
-    """One change of state."""
-
-    at_s: float | None
-    """By the caller's clock; None if it said nothing usable."""
-    state: BreakerState
-    """From then on."""
-    why: str
-
-
-@dataclass(frozen=True, slots=True)
 class Breaker:
     """What is known of one deployment; its size is bounded."""
 
@@ -120,8 +107,7 @@ class Breaker:
     since_s: float | None = None
     """When it became so, by the caller's clock; None if it was never otherwise."""
     why: str = "never opened"
-    transitions: tuple[Transition, ...] = ()
-    """The last `KEPT_TRANSITIONS`, oldest first."""
+    transitions: tuple[Transition[BreakerState], ...] = ()
     successes: int = 0
     failures: int = 0
     openings: int = 0
@@ -286,7 +272,7 @@ def _changed(breaker: Breaker, state: BreakerState, why: str) -> Breaker:
         state=state,
         since_s=at_s,
         why=why,
-        transitions=(*breaker.transitions, Transition(at_s, state, why))[-KEPT_TRANSITIONS:],
+        transitions=with_latest(breaker.transitions, Transition(at_s, state, why)),
         generation=breaker.generation + 1,
         recent=(),
         trials=(),

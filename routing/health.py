@@ -24,10 +24,8 @@ from typing import Final
 
 from routing.elapsed import NOT_STARTED, Elapsed
 from routing.failures import CONSEQUENCES, Blame, FailureClass
+from routing.transitions import WHY_LIMIT, Transition, with_latest
 
-KEPT_TRANSITIONS: Final = 8
-WHY_LIMIT: Final = 200
-"""Characters of a reason."""
 _LARGEST_EXPONENT: Final = 64
 
 
@@ -87,17 +85,6 @@ DEFAULT_RULES: Final = HealthRules()
 
 
 @dataclass(frozen=True, slots=True)
-class Transition:
-    """One change of what is published."""
-
-    at_s: float | None
-    """By the caller's clock; None if it said nothing usable."""
-    state: HealthState
-    """From then on."""
-    why: str
-
-
-@dataclass(frozen=True, slots=True)
 class Health:
     """What is known of one backend or model; its size is bounded."""
 
@@ -105,8 +92,7 @@ class Health:
     since_s: float | None = None
     """When it became so, by the caller's clock."""
     why: str = "not observed yet"
-    transitions: tuple[Transition, ...] = ()
-    """The last `KEPT_TRANSITIONS`, oldest first."""
+    transitions: tuple[Transition[HealthState], ...] = ()
     successes: int = 0
     failures: int = 0
     last_failure: str | None = None
@@ -156,13 +142,12 @@ def observed(
     if target is noted.state or not _may_change(noted, rules):
         return noted
     at_s = noted.clock.clock_s
-    kept = (*noted.transitions, Transition(at_s, target, why))[-KEPT_TRANSITIONS:]
     return replace(
         noted,
         state=target,
         since_s=at_s,
         why=why,
-        transitions=kept,
+        transitions=with_latest(noted.transitions, Transition(at_s, target, why)),
         recent=(),
         in_row=0,
         failed_while_down=0,

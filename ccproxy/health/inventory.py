@@ -7,13 +7,13 @@ before stays: capabilities do not change because a server is down.
 
 from __future__ import annotations
 
-from collections import deque
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
 
+from ccproxy.health.rows import transition_rows
 from ccproxy.ports import ModelFacts
-from routing.health import KEPT_TRANSITIONS, WHY_LIMIT
+from routing.transitions import WHY_LIMIT, Transition, with_latest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -41,15 +41,6 @@ _WHY: Final = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Transition:
-    """One change of a model's state."""
-
-    at_s: float
-    """By the clock of whoever watches."""
-    state: ModelState
-
-
 @dataclass(slots=True)
 class Known:
     """What was learned of one model, and of which digest."""
@@ -62,7 +53,8 @@ class Known:
     """Whether it was in memory then; None where nobody could look."""
     has_answered: bool = False
     """Since that look began."""
-    transitions: deque[Transition] = field(default_factory=lambda: deque(maxlen=KEPT_TRANSITIONS))
+    transitions: tuple[Transition[ModelState], ...] = ()
+    """By the clock of whoever watches."""
 
     @property
     def state(self) -> ModelState:
@@ -85,10 +77,7 @@ class Known:
                 "context_tokens": loaded.context_tokens,
                 "expires_at": loaded.expires_at,
             }
-        transitions = [
-            {"at": unix_s(each.at_s), "state": each.state, "why": _WHY[each.state]}
-            for each in self.transitions
-        ]
+        transitions = transition_rows(self.transitions, unix_s)
         return {
             "state": self.state,
             "since": transitions[-1]["at"] if transitions else None,
@@ -174,7 +163,8 @@ class Inventory:
 
     def _note(self, known: Known, state: ModelState) -> None:
         if state is not known.state:
-            known.transitions.append(Transition(self._now(), state))
+            change = Transition(self._now(), state, _WHY[state])
+            known.transitions = with_latest(known.transitions, change)
 
 
 def tagged(model: str) -> str:

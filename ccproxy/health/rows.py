@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 from routing.breaker import state_at, wait_s
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
+    from enum import StrEnum
 
     from ccproxy.health.board import HealthBoard
-    from routing.breaker import Transition as BreakerTransition
-    from routing.health import Transition as HealthTransition
+    from routing.transitions import Transition
 
 
 def backend_row(board: HealthBoard, address: str) -> dict[str, Any]:
@@ -29,7 +29,7 @@ def backend_row(board: HealthBoard, address: str) -> dict[str, Any]:
         "last_failure": health.last_failure,
         "successes": health.successes,
         "failures": health.failures,
-        "transitions": _transitions(board, health.transitions),
+        "transitions": transition_rows(health.transitions, board.unix_s),
     }
 
 
@@ -50,14 +50,12 @@ def breaker_row(board: HealthBoard, deployment: str) -> dict[str, Any]:
         "openings": breaker.openings,
         "successes": breaker.successes,
         "failures": breaker.failures,
-        "transitions": _transitions(board, breaker.transitions),
+        "transitions": transition_rows(breaker.transitions, board.unix_s),
     }
 
 
-def _transitions(
-    board: HealthBoard, transitions: Iterable[HealthTransition | BreakerTransition]
+def transition_rows(
+    transitions: Iterable[Transition[StrEnum]], unix_s: Callable[[float | None], float | None]
 ) -> list[dict[str, Any]]:
-    return [
-        {"at": board.unix_s(each.at_s), "state": each.state, "why": each.why}
-        for each in transitions
-    ]
+    """Return `{"at", "state", "why"}` of each change."""
+    return [{"at": unix_s(each.at_s), "state": each.state, "why": each.why} for each in transitions]

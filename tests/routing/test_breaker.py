@@ -8,9 +8,7 @@ from hypothesis import strategies as st
 
 from routing.breaker import (
     DEFAULT_RULES,
-    KEPT_TRANSITIONS,
     NEVER_OPENED,
-    WHY_LIMIT,
     BreakerRules,
     BreakerState,
     Verdict,
@@ -22,6 +20,7 @@ from routing.breaker import (
     wait_s,
 )
 from routing.failures import FailureClass
+from routing.transitions import KEPT_TRANSITIONS, WHY_LIMIT
 
 CLOSED, OPEN, HALF_OPEN = BreakerState
 SUCCESS, FAILURE, NOTHING = Verdict

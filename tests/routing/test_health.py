@@ -11,19 +11,17 @@ from routing.elapsed import LONGEST_STEP_S, NOT_STARTED
 from routing.failures import FailureClass
 from routing.health import (
     DEFAULT_RULES,
-    KEPT_TRANSITIONS,
     UNKNOWN,
-    WHY_LIMIT,
     Health,
     HealthRules,
     HealthState,
-    Transition,
     observation_of,
     observed,
     probe_delay_s,
     time_to_down_s,
     time_to_up_s,
 )
+from routing.transitions import KEPT_TRANSITIONS, WHY_LIMIT, Transition
 
 UP, DOWN = HealthState.UP, HealthState.DOWN
 RULES = HealthRules(failures_to_down=3, of_last=5, successes_to_up=2, dwell_s=10, apart_s=0.5)

@@ -73,9 +73,7 @@ REMEMBERED: Final = frozenset(
         "ccproxy.pipeline.prefix_watch.Conversation",
         "ccproxy.pipeline.prefix_watch._Read",
         "routing.pace.Pace",
-        "ccproxy.health.inventory.Transition",
-        "routing.breaker.Transition",
-        "routing.health.Transition",
+        "routing.transitions.Transition",
         "ccproxy.rows.Dimensions",
     }
 )
