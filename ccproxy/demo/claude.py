@@ -22,14 +22,15 @@ import orjson
 from ccproxy.demo.asgi_server import LoopbackServer
 from ccproxy.demo.claude_answers import answer, input_usage
 from ccproxy.demo.claude_checks import check_headers, check_request
-from ccproxy.demo.claude_exchange import Exchange, RecordedRequest
+from ccproxy.demo.claude_exchange import Exchange
 from ccproxy.demo.claude_faults import Fault, FaultKind, fault_from_json, take_fault
 from ccproxy.demo.claude_frames import frames, message_json
 from ccproxy.demo.claude_models import BadPageError, model_info, models_page
+from ccproxy.demo.claude_record import RecordedRequest, log_entry, noting_usage
 from ccproxy.wire.errors import ApiError, error_body
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+    from collections.abc import AsyncIterator, Awaitable, Callable
 
     from ccproxy.demo.claude_exchange import Message, Receive, Send
 
@@ -43,7 +44,6 @@ _FIRST_BYTE_FAULTS: Final = frozenset(
     {FaultKind.STATUS, FaultKind.HTML, FaultKind.DELAY, FaultKind.HANG, FaultKind.REDIRECT}
 )
 _JSON: Final = (b"content-type", b"application/json")
-_CREDENTIALS: Final = frozenset({b"x-api-key", b"authorization"})
 _RATE_LIMITS: Final = (
     (b"requests", 4000, 3999),
     (b"input-tokens", 2_000_000, 1_999_000),
@@ -189,7 +189,7 @@ class SimulatedClaude:
             ]
             pause_s = EVENT_PAUSE_S / self._speed if self._speed else 0.0
             await exchange.answer_stream(
-                headers, _noting_usage(frames(said, message_id), record), pause_s
+                headers, noting_usage(frames(said, message_id), record), pause_s
             )
         finally:
             self.open_streams -= 1
@@ -336,38 +336,8 @@ class SimulatedClaude:
         return {
             "simulated": "claude",
             "open_streams": self.open_streams,
-            "requests": [_log_entry(record) for record in self.requests],
+            "requests": [log_entry(record) for record in self.requests],
         }
-
-
-def _noting_usage(pieces: Iterator[bytes], record: RecordedRequest) -> Iterator[bytes]:
-    """Yield frames; what one of them said of tokens is noted once it was sent."""
-    for piece in pieces:
-        yield piece
-        if piece.startswith(b"event: message_start"):
-            record.usage = orjson.loads(piece.partition(b"data: ")[2])["message"]["usage"]
-        elif piece.startswith(b"event: message_delta"):
-            said = orjson.loads(piece.partition(b"data: ")[2])["usage"]
-            record.usage = {**(record.usage or {}), **said}
-
-
-def _log_entry(record: RecordedRequest) -> dict[str, Any]:
-    return {
-        "method": record.method,
-        "path": record.path,
-        "query": record.query.decode("latin-1"),
-        "headers": [
-            [name.decode("latin-1"), "…" if name in _CREDENTIALS else value.decode("latin-1")]
-            for name, value in record.headers
-        ],
-        "body_bytes": len(record.body),
-        "body_sha256": record.body_sha256,
-        "status": record.status,
-        "response_bytes": record.response_bytes,
-        "response_sha256": record.response_sha256,
-        "finished": record.finished,
-        "disconnected": record.disconnected.is_set(),
-    }
 
 
 def _parsed(body: bytes) -> Any:  # noqa: ANN401 - JSON

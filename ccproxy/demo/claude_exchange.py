@@ -1,4 +1,4 @@
-"""One request to the simulated Claude: what came in, how the answer goes out, and what breaks it.
+"""One request to the simulated Claude: how the answer goes out, and what breaks it.
 
 Knows ASGI, pacing, content codings and the faults that concern bytes; what is answered is decided
 elsewhere.
@@ -10,7 +10,6 @@ import asyncio
 import hashlib
 import importlib
 import zlib
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from ccproxy.demo.asgi_server import CONNECTION_EXTENSION
@@ -20,6 +19,8 @@ from ccproxy.demo.claude_frames import frame
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, MutableMapping, Sequence
 
+    from ccproxy.demo.claude_record import RecordedRequest
+
     Message = MutableMapping[str, Any]
     Receive = Callable[[], Awaitable[Message]]
     Send = Callable[[Message], Awaitable[None]]
@@ -28,33 +29,6 @@ _BODY_FAULTS: Final = frozenset(
     {FaultKind.RESET, FaultKind.CUT, FaultKind.STALL, FaultKind.ERROR_EVENT}
 )
 _TRAILING: Final = b": after the end\n\nevent: unheard_of\ndata: {}\n\n"
-
-
-@dataclass(slots=True)
-class RecordedRequest:
-    """What arrived, byte for byte, and how it ended."""
-
-    method: str
-    path: str
-    """As on the wire, percent-encoding included."""
-    query: bytes
-    headers: list[tuple[bytes, bytes]]
-    body: bytes = b""
-    disconnected: asyncio.Event = field(default_factory=asyncio.Event)
-    """Set when the caller left before the answer was complete."""
-    status: int | None = None
-    response_sha256: str = hashlib.sha256().hexdigest()
-    """Of the body bytes sent so far, after content coding."""
-    response_bytes: int = 0
-    finished: bool = False
-    """The answer was sent to its end."""
-    usage: dict[str, Any] | None = None
-    """What the answer said of tokens, as far as it was sent: of several the last."""
-
-    @property
-    def body_sha256(self) -> str:
-        """Of the body as it arrived."""
-        return hashlib.sha256(self.body).hexdigest()
 
 
 class Exchange:
