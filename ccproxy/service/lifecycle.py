@@ -1,0 +1,212 @@
+"""Installing, starting and stopping a service, and what follows when it does not start."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from ccproxy.service.asking import Patience, comes_true
+from ccproxy.service.definition import read_definition, write_definition
+from ccproxy.service.problems import ServiceError, StartFailed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ccproxy.service.manager import Manager, RunState
+    from ccproxy.service.probe import ProxyProbe
+    from ccproxy.service.spec import ServiceSpec
+
+LAST_WORDS: Final = 15
+"""Lines of the log that are shown after a failed start."""
+_NEWS_S: Final = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """A service, the proxy in it, and whom to tell what goes on."""
+
+    manager: Manager
+    proxy: ProxyProbe
+    say: Callable[[str], None]
+    """Told each step that takes its time."""
+    patience: Patience
+    owner: tuple[int, int] | None = None
+    """User and group of the definition; by default whoever runs this."""
+
+    def is_running(self) -> bool:
+        """Return whether it has a process and the proxy answers."""
+        return self.manager.state().pid is not None and self.proxy.is_live()
+
+
+def install(service: Service, spec: ServiceSpec) -> str:
+    """Define the service as `spec` says and start it; what runs already is replaced.
+
+    Returns what was done: `installed`, `upgraded`, `started` (was installed just so) or
+    `unchanged` (and runs).
+
+    Raises:
+        ServiceError: It could not be done. What was installed before is installed and running
+            again, if it ran; a first install leaves nothing behind.
+        OSError: A file could not be written.
+    """
+    manager = service.manager
+    wanted = manager.render(spec)
+    previous = read_definition(manager.definition)
+    if previous == wanted:
+        return start(service)
+    was_loaded = previous is not None and manager.state().loaded
+    if was_loaded:
+        service.say(f"Stopping {manager.name} to replace it")
+    manager.unload(service.patience)
+    try:
+        write_definition(manager.definition, wanted, service.owner)
+        _start(service)
+    except BaseException as failure:
+        _roll_back(service, previous, failure, was_loaded=was_loaded)
+        raise
+    return "installed" if previous is None else "upgraded"
+
+
+def start(service: Service) -> str:
+    """Start what is installed; returns `started`, or `unchanged` if it runs.
+
+    Raises:
+        ServiceError: Nothing is installed, or it does not come to serve.
+    """
+    _must_be_installed(service)
+    if service.is_running():
+        return "unchanged"
+    _start(service)
+    return "started"
+
+
+def stop(manager: Manager, patience: Patience, say: Callable[[str], None]) -> str:
+    """Stop it until the next login or boot; returns `stopped`, or `unchanged` if it does not run.
+
+    Raises:
+        ServiceError: It does not stop.
+    """
+    if not manager.state().loaded:
+        return "unchanged"
+    say(f"Stopping {manager.name}; running streams may end first")
+    manager.unload(patience)
+    return "stopped"
+
+
+def restart(service: Service) -> str:
+    """Stop it and start it, and return `restarted`.
+
+    Raises:
+        ServiceError: Nothing is installed, or it does not come to serve.
+    """
+    _must_be_installed(service)
+    stop(service.manager, service.patience, service.say)
+    _start(service)
+    return "restarted"
+
+
+def uninstall(manager: Manager, patience: Patience, say: Callable[[str], None]) -> str:
+    """Stop it and remove its definition; returns `removed`, or `unchanged` if there is none.
+
+    Raises:
+        ServiceError: It does not stop.
+    """
+    is_defined = read_definition(manager.definition) is not None
+    stopped = stop(manager, patience, say)
+    if not is_defined:
+        return "unchanged" if stopped == "unchanged" else "removed"
+    manager.withdraw()
+    return "removed"
+
+
+def _must_be_installed(service: Service) -> None:
+    if read_definition(service.manager.definition) is None:
+        raise ServiceError(
+            f"{service.manager.name} is not installed ({service.manager.definition} does not "
+            "exist); `ccproxy service install` does that"
+        )
+
+
+def _start(service: Service) -> None:
+    """Start it and wait until the proxy answers; raises `StartFailed`."""
+    manager, proxy = service.manager, service.proxy
+    before = manager.state()
+    if before.pid is None and proxy.is_taken():
+        raise StartFailed(
+            f"something else listens at {proxy.url}, so {manager.name} was not started. A proxy "
+            f"started by hand? `lsof -nP -iTCP:{proxy.port} -sTCP:LISTEN` shows it; stop it first"
+        )
+    mark = manager.log_mark()
+    if not before.loaded:
+        manager.load(service.patience)
+    elif before.pid is None:
+        manager.start_again()
+    # Starts before it was loaded are not its present ones.
+    _wait_until_live(service, before.runs if before.loaded else 0, mark)
+
+
+def _wait_until_live(service: Service, earlier_runs: int, mark: int) -> None:
+    wait_s = service.patience.start_s
+    service.say(f"Waiting for {service.proxy.url}/health/live, up to {wait_s:.0f} s")
+    waited_s = 0.0
+    while waited_s < wait_s:
+        this_time_s = min(_NEWS_S, wait_s - waited_s)
+        if comes_true(lambda: _is_decided(service, earlier_runs), this_time_s):
+            break
+        waited_s += this_time_s
+        service.say(f"Still waiting after {waited_s:.0f} s")
+    if service.is_running():
+        return
+    state = service.manager.state()
+    has_died = _has_died(state, earlier_runs)
+    how = _ending(state) if has_died else f"did not answer within {wait_s:.0f} s"
+    raise StartFailed(f"{service.manager.name} {how}.{_last_words(service, mark)}")
+
+
+def _is_decided(service: Service, earlier_runs: int) -> bool:
+    """Return whether it answers or has died."""
+    return service.proxy.is_live() or _has_died(service.manager.state(), earlier_runs)
+
+
+def _has_died(state: RunState, earlier_runs: int) -> bool:
+    """Return whether it ended since then: it is down, or was started more than once."""
+    started = state.runs - earlier_runs
+    return started > 1 or (state.pid is None and state.has_ended and started > 0)
+
+
+def _ending(state: RunState) -> str:
+    """Return how it ended, for people."""
+    if state.last_signal is not None:
+        return f"was ended by {state.last_signal}"
+    if state.last_exit_code is None:
+        return "ended and was started again"
+    return f"ended with exit code {state.last_exit_code}"
+
+
+def _last_words(service: Service, mark: int) -> str:
+    lines = service.manager.said_since(mark, LAST_WORDS)
+    if not lines:
+        return " It has printed nothing; `ccproxy service logs` shows what it logged before."
+    return "".join(["\nIts last lines:", *(f"\n  {line}" for line in lines)])
+
+
+def _roll_back(
+    service: Service, previous: bytes | None, failure: BaseException, *, was_loaded: bool
+) -> None:
+    """Put back what was installed before; how that went becomes a note of the failure."""
+    manager = service.manager
+    service.say("It does not start; going back to what was installed before")
+    try:
+        manager.unload(service.patience)
+        if previous is None:
+            manager.withdraw()
+            failure.add_note("Nothing is installed.")
+            return
+        write_definition(manager.definition, previous, service.owner)
+        if was_loaded:
+            _start(service)
+        failure.add_note(
+            f"The service as it was is installed again{' and runs' if was_loaded else ''}."
+        )
+    except (ServiceError, OSError) as second:
+        failure.add_note(f"Going back failed as well: {second}")
