@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from ccproxy.api.admin import admin_router
 from ccproxy.api.asgi_client import BODY_TIMEOUT_S
 from ccproxy.api.audited import RequestAudit
+from ccproxy.api.body_memory import BodyMemory
 from ccproxy.api.budgets import budgets_router
 from ccproxy.api.dashboard import dashboard_router, read_assets
 from ccproxy.api.entrance import Entrance
@@ -24,6 +25,7 @@ from ccproxy.api.live import LiveFeed, live_router
 from ccproxy.api.messages import MessagesEndpoint
 from ccproxy.api.models import models_router
 from ccproxy.api.ops import ops_router
+from ccproxy.api.own_pages import OwnPagesOnly
 from ccproxy.health.overview import HealthOverview
 from ccproxy.ledger.opening import history_at, series_at
 from ccproxy.lifespan import build_lifespan
@@ -124,14 +126,22 @@ def build_proxy(
     overview = _overview(parts)
     feed = LiveFeed(overview, exchange.in_flight)
     audit = RequestAudit(parts.records.audit, parts.authenticate)
+    memory = BodyMemory()
     framework = framework_app(
         build_lifespan(parts.fleet, parts.live, parts.records, parts.alarms, parts.budgets),
         _routers(parts, overview, feed),
-        ForwardEndpoint(forwarder, body_timeout_s=body_timeout_s),
+        ForwardEndpoint(forwarder, body_timeout_s=body_timeout_s, memory=memory),
         on_refused=audit.refused,
     )
+    messages = {
+        path: MessagesEndpoint(
+            exchange, counting=counting, body_timeout_s=body_timeout_s, memory=memory
+        )
+        for path, counting in (("/v1/messages", False), ("/v1/messages/count_tokens", True))
+    }
+    entrance = Entrance(messages, audit.around(framework))
     return Proxy(
-        Entrance(_messages_endpoints(exchange, body_timeout_s), audit.around(framework)),
+        entrance if settings.auth_required else OwnPagesOnly(entrance),
         parts.live,
         parts.records.metrics,
         parts.fleet.token_ratios,
@@ -187,14 +197,6 @@ def _own_sinks(parts: Parts, comparing: Comparing) -> list[OutcomeSink]:
         comparing,
         parts.alarms,
     ]
-
-
-def _messages_endpoints(exchange: Exchange, body_timeout_s: float) -> dict[str, ASGIApp]:
-    """Return what does without the framework, by path."""
-    return {
-        path: MessagesEndpoint(exchange, counting=counting, body_timeout_s=body_timeout_s)
-        for path, counting in (("/v1/messages", False), ("/v1/messages/count_tokens", True))
-    }
 
 
 def _overview(parts: Parts) -> HealthOverview:

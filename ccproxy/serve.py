@@ -13,7 +13,13 @@ import uvicorn
 import uvloop
 
 from ccproxy.api.http_protocol import BoundedHttpProtocol
-from ccproxy.api.listening import BACKLOG, client_url, listen
+from ccproxy.api.listening import (
+    BACKLOG,
+    MOST_CONNECTIONS,
+    client_url,
+    listen,
+    room_for_connections,
+)
 from ccproxy.app import build_proxy
 from ccproxy.config.problems import ConfigError, ConfigProblem
 from ccproxy.config.settings import load_settings, refuse_open_bind
@@ -54,7 +60,7 @@ def run(config: Path, host: str | None, port: int | None) -> None:
         bind_port = settings.port if port is None else port
         sockets = listen(bind_host, bind_port)
         server = AnnouncingServer(
-            server_config(proxy.app, bind_host, bind_port),
+            server_config(proxy.app, bind_host, bind_port, most_connections=room_for_connections()),
             lambda: _log.info("listening", extra={"url": client_url(sockets)}),
             proxy.end_views,
         )
@@ -118,7 +124,14 @@ class AnnouncingServer(uvicorn.Server):
         await super().shutdown(sockets)
 
 
-def server_config(app: ASGIApp, host: str, port: int, *, grace_s: int = GRACE_S) -> uvicorn.Config:
+def server_config(
+    app: ASGIApp,
+    host: str,
+    port: int,
+    *,
+    grace_s: int = GRACE_S,
+    most_connections: int = MOST_CONNECTIONS,
+) -> uvicorn.Config:
     """Return how every server of this project is run.
 
     The server's own `date` and `server` headers are off: a relayed answer carries its upstream's.
@@ -138,5 +151,6 @@ def server_config(app: ASGIApp, host: str, port: int, *, grace_s: int = GRACE_S)
         proxy_headers=False,
         timeout_keep_alive=KEEP_ALIVE_S,
         timeout_graceful_shutdown=grace_s,
+        limit_concurrency=most_connections,
         backlog=BACKLOG,
     )

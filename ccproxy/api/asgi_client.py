@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 from time import monotonic
 from typing import TYPE_CHECKING, Final
 
+from ccproxy.api.body_memory import BodyMemory
 from ccproxy.ports import ClientGone
 from ccproxy.wire.errors import ApiError, invalid_request
 
@@ -29,6 +30,8 @@ class AsgiClient:
     __slots__ = (
         "_body_timeout_s",
         "_finished",
+        "_held_bytes",
+        "_memory",
         "_receive",
         "_scope",
         "_send",
@@ -39,13 +42,24 @@ class AsgiClient:
     )
 
     def __init__(
-        self, scope: Scope, receive: Receive, send: Send, body_timeout_s: float = BODY_TIMEOUT_S
+        self,
+        scope: Scope,
+        receive: Receive,
+        send: Send,
+        body_timeout_s: float = BODY_TIMEOUT_S,
+        memory: BodyMemory | None = None,
     ) -> None:
-        """Take over the three parts of an ASGI call."""
+        """Take over the three parts of an ASGI call.
+
+        A body that is read counts in `memory` until the answer starts, when the pipeline has let go
+        of it, or until `let_go` is called, which whoever made this client must do.
+        """
         self._scope = scope
         self._receive = receive
         self._send = send
         self._body_timeout_s = body_timeout_s
+        self._memory = memory or BodyMemory()
+        self._held_bytes = 0
         self.gone = False
         self._finished = False
         self._upload_over: asyncio.Event | None = None
@@ -63,6 +77,7 @@ class AsgiClient:
                     first: bytes = message.get("body", b"")
                     if len(first) > limit_bytes:
                         raise _too_large(limit_bytes)
+                    self._hold(len(first))
                     return first
                 return await self._read_rest(message, limit_bytes)
         except TimeoutError as exc:
@@ -71,10 +86,20 @@ class AsgiClient:
     async def _read_rest(self, message: Message, limit_bytes: int) -> bytes:
         body = bytearray()
         async for chunk in self._chunks_from(message):
-            body += chunk
-            if len(body) > limit_bytes:
+            if len(body) + len(chunk) > limit_bytes:
                 raise _too_large(limit_bytes)
+            self._hold(len(chunk))
+            body += chunk
         return bytes(body)
+
+    def _hold(self, size_bytes: int) -> None:
+        self._memory.take(size_bytes)
+        self._held_bytes += size_bytes
+
+    def let_go(self) -> None:
+        """Count the body no more."""
+        self._memory.give_back(self._held_bytes)
+        self._held_bytes = 0
 
     def body_chunks(self, limit_bytes: int) -> AsyncIterator[bytes]:
         """Yield the body as it arrives; see `ports.Client`."""
@@ -149,6 +174,7 @@ class AsgiClient:
     async def start(self, status: int, headers: Sequence[tuple[bytes, bytes]]) -> None:
         """Send status and headers."""
         self.started = True
+        self.let_go()
         await self._send({"type": "http.response.start", "status": status, "headers": headers})
 
     async def send(self, chunk: bytes) -> None:

@@ -7,13 +7,15 @@ Rules:
 3. A connection on which nothing was ever asked is idle like one whose request was answered.
 4. What is refused here is refused in Anthropic's shape, and the connection ends. An answer that is
    under way is never written into: then the connection just ends.
+5. As many connections as `uvicorn.Config.limit_concurrency` says may be open: the next hears 529.
+6. A client that takes nothing of its answer for `UNREAD_S` is let go, and so is what it waits for.
 
 A request that arrives whole costs no timer and no look at its bytes.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
@@ -22,6 +24,8 @@ from ccproxy.wire.errors import ApiError
 
 if TYPE_CHECKING:
     import asyncio
+
+    from uvicorn import Config
 
 HEAD_LIMIT_BYTES: Final = 64 * 1024
 """As Node's and nginx's order of magnitude (16 and 32 KiB); Claude Code sends about 2 KiB."""
@@ -33,6 +37,12 @@ LINGER_S: Final = 2.0
 """How long a refused client may go on sending, unheard, so that it gets to read why."""
 
 
+MOST_REFUSED: Final = 100
+"""Connections beyond the limit that are told so at once; in a flood the others are just cut."""
+UNREAD_S: Final = 300.0
+"""Far more than a client's pause between two reads; one that went to sleep holds a model longer."""
+
+
 class _HeadTooLarge(Exception):
     """Stops the parser, which reports it as an error of its own."""
 
@@ -41,6 +51,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
     """One client's connection."""
 
     HEAD_TIMEOUT_S: ClassVar[float] = 30.0
+    UNREAD_S: ClassVar[float] = UNREAD_S
 
     _in_head = False
     """A request has begun whose headers are not complete."""
@@ -49,33 +60,63 @@ class BoundedHttpProtocol(HttpToolsProtocol):
     _chunk_is_shared = False
     """The chunk that is being parsed also holds the end of an earlier request."""
     _head_is_too_large = False
-    _is_refused = False
+    is_refused = False
+    """It was told why, and waits for its end."""
     _timer: asyncio.TimerHandle | None = None
     """Runs out when a head has taken too long, and at the end of lingering."""
+    _unread_timer: asyncio.TimerHandle | None = None
+
+    def __init__(self, config: Config, *args: Any, **more: Any) -> None:  # noqa: ANN401 - uvicorn's
+        """Take over uvicorn's limit, which it would keep to in plain text."""
+        super().__init__(config, *args, **more)
+        self._most_connections = self.limit_concurrency
+        self.limit_concurrency = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Start; the idle time counts from here (rule 3)."""
         super().connection_made(transport)
+        most = self._most_connections
+        if most is not None and len(self.connections) > most:
+            others = [each for each in self.connections if isinstance(each, BoundedHttpProtocol)]
+            refused = sum(each.is_refused for each in others)
+            if refused >= MOST_REFUSED:
+                self.is_refused = True
+                self.transport.abort()
+                return
+            if len(others) - refused > most:
+                self._refuse(_too_many(most))
+                return
         self.timeout_keep_alive_task = self.loop.call_later(
             self.timeout_keep_alive, self.timeout_keep_alive_handler
         )
 
+    def pause_writing(self) -> None:
+        """Start to wait for a client that does not read (rule 6)."""
+        super().pause_writing()
+        self._unread_timer = self.loop.call_later(self.UNREAD_S, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        """Go on; the client reads."""
+        super().resume_writing()
+        self._stop_unread_timer()
+
     def connection_lost(self, exc: Exception | None) -> None:
         """End; no timer outlives the connection."""
         self._stop_timer()
+        self._stop_unread_timer()
         super().connection_lost(exc)
         self._unset_keepalive_if_required()
 
     def data_received(self, data: bytes) -> None:
         """Parse what has come, unless the connection only waits for its end."""
-        if self._is_refused:
+        if self.is_refused:
             return
         if not self._in_head:
             self._head_bytes = 0
             self._chunk_is_shared = False
         self._head_bytes += len(data)
         super().data_received(data)
-        if self._is_refused:
+        if self.is_refused:
             return
         if self._in_head:
             self._bound_head()
@@ -138,6 +179,11 @@ class BoundedHttpProtocol(HttpToolsProtocol):
             self._timer.cancel()
             self._timer = None
 
+    def _stop_unread_timer(self) -> None:
+        if self._unread_timer is not None:
+            self._unread_timer.cancel()
+            self._unread_timer = None
+
     def _time_is_up(self) -> None:
         self._timer = None
         if self._is_busy():
@@ -151,7 +197,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
 
     def _refuse(self, error: ApiError) -> None:
         """Answer with an error and end the connection (rule 4)."""
-        self._is_refused = True
+        self.is_refused = True
         self._stop_timer()
         if self._is_busy():
             cycle = self.cycle
@@ -175,6 +221,11 @@ def _too_large() -> ApiError:
         f"Request line and headers are larger than {HEAD_LIMIT_BYTES} bytes.",
         should_retry=False,
     )
+
+
+def _too_many(most: int) -> ApiError:
+    message = f"{most} connections are open, which is the most there may be. Try again in a moment."
+    return ApiError(529, message, retry_after_s=2)
 
 
 def _raw_response(error: ApiError) -> bytes:

@@ -6,6 +6,7 @@ uvicorn binds late, after the app's lifespan has started, and only its log knows
 from __future__ import annotations
 
 import errno
+import resource
 import socket
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, Final
@@ -14,6 +15,12 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 BACKLOG: Final = 2048
+MOST_CONNECTIONS: Final = 2048
+"""Of clients, at once; ten for each agent of a large fleet is half of it."""
+FILES_PER_CONNECTION: Final = 2
+"""The client's and the upstream's."""
+FILES_BESIDE: Final = 256
+"""Logs, the ledger, probes, whoever is told that there is no room."""
 _ABSENT: Final = (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL)
 """`localhost` is ::1 too in the hosts files of machines without IPv6."""
 _ANY_ADDRESS: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - read, not bound
@@ -84,6 +91,20 @@ def _bound(family: int, address: tuple[Any, ...]) -> socket.socket:
         listener.close()
         raise
     return listener
+
+
+def room_for_connections() -> int:
+    """Return how many clients may be connected at once; lets this process open files for as many.
+
+    macOS lets a program open 256 files unless it asks for more.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = MOST_CONNECTIONS * FILES_PER_CONNECTION + FILES_BESIDE
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    files = wanted if soft == resource.RLIM_INFINITY else min(soft, wanted)
+    return max(files - FILES_BESIDE, FILES_PER_CONNECTION) // FILES_PER_CONNECTION
 
 
 def client_url(sockets: Sequence[socket.socket]) -> str:

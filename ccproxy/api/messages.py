@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Protocol
 from urllib.parse import unquote_to_bytes
 
 from ccproxy.api.asgi_client import BODY_TIMEOUT_S, AsgiClient
+from ccproxy.api.body_memory import BodyMemory
 from ccproxy.api.refusals import respond_with_error
 from ccproxy.ports import Incoming
 from ccproxy.wire.errors import ApiError
@@ -28,12 +29,18 @@ class MessagesEndpoint:
     """One path, POST only; everything else is the pipeline's."""
 
     def __init__(
-        self, service: MessagesService, *, counting: bool, body_timeout_s: float = BODY_TIMEOUT_S
+        self,
+        service: MessagesService,
+        *,
+        counting: bool,
+        body_timeout_s: float = BODY_TIMEOUT_S,
+        memory: BodyMemory | None = None,
     ) -> None:
-        """`counting` is True for count_tokens."""
+        """`counting` is True for count_tokens; `memory` is for all endpoints together."""
         self._service = service
         self._counting = counting
         self._body_timeout_s = body_timeout_s
+        self._memory = memory or BodyMemory()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -47,8 +54,11 @@ class MessagesEndpoint:
                 ApiError(405, "Method Not Allowed", headers=(("allow", "POST"),)), send
             )
             return
-        client = AsgiClient(scope, receive, send, self._body_timeout_s)
-        await self._service.serve(incoming, client, counting=self._counting)
+        client = AsgiClient(scope, receive, send, self._body_timeout_s, self._memory)
+        try:
+            await self._service.serve(incoming, client, counting=self._counting)
+        finally:
+            client.let_go()
 
 
 def incoming_from(scope: Scope) -> Incoming:

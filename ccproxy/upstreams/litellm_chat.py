@@ -18,7 +18,7 @@ import orjson
 
 from ccproxy.ports import ModelDelta, ModelDone, ToolCall
 from ccproxy.upstreams.litellm_failures import answered_with_error, failed
-from ccproxy.upstreams.litellm_records import tool_arguments
+from ccproxy.upstreams.litellm_records import MAX_ANSWER_BYTES, tool_arguments
 from routing.failures import FailureClass
 
 if TYPE_CHECKING:
@@ -49,9 +49,14 @@ class _Reader:
         self._reason: str | None = None
         self._input_tokens: int | None = None
         self._output_tokens: int | None = None
+        self._said_chars = 0
 
     def feed(self, chunk: Any) -> ModelDelta | None:  # noqa: ANN401 - LiteLLM's objects
-        """Return the words of a chunk, if any, and keep the rest."""
+        """Return the words of a chunk, if any, and keep the rest.
+
+        Raises:
+            AttemptFailed: MALFORMED_OUTPUT for an answer without end.
+        """
         if (usage := getattr(chunk, "usage", None)) is not None:
             self._input_tokens = usage.prompt_tokens
             self._output_tokens = usage.completion_tokens
@@ -63,6 +68,7 @@ class _Reader:
             self._add_piece(piece)
         thinking = getattr(choice.delta, "reasoning_content", None) or ""
         text = choice.delta.content or ""
+        self._count(len(thinking) + len(text))
         return ModelDelta(thinking, text) if thinking or text else None
 
     def _add_piece(self, piece: Any) -> None:  # noqa: ANN401 - LiteLLM's objects
@@ -72,7 +78,14 @@ class _Reader:
             call = _OpenCall(piece.id, piece.function.name or "")
             self._by_index[piece.index] = call
             self._calls.append(call)
-        call.arguments += piece.function.arguments or ""
+        more = piece.function.arguments or ""
+        self._count(len(more))
+        call.arguments += more
+
+    def _count(self, chars: int) -> None:
+        self._said_chars += chars
+        if self._said_chars > MAX_ANSWER_BYTES:
+            raise failed(FailureClass.MALFORMED_OUTPUT, f"more than {MAX_ANSWER_BYTES} characters")
 
     def calls(self) -> tuple[ToolCall, ...]:
         """Return all calls, complete.

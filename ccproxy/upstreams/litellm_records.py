@@ -28,6 +28,8 @@ _MAX_LINE_BYTES: Final = 8 * 1024 * 1024
 """Far above the longest line, a tool call: 128,000 tokens of arguments are about half a megabyte.
 
 It is also what one model that never ends its line takes of memory, times its requests."""
+MAX_ANSWER_BYTES: Final = 256 * 1024 * 1024
+"""Of one whole answer: a million records of one token each, twice what any model writes at most."""
 _NS_PER_S: Final = 1e9
 _SHOWN_BYTES: Final = 200
 
@@ -46,13 +48,17 @@ class RecordReader:
         self._context_tokens = context_tokens
         self._pending = bytearray()
         self._searched_bytes = 0
+        self._read_bytes = 0
 
     def feed(self, chunk: bytes) -> Iterator[ModelDelta | ModelDone]:
         """Yield what the complete lines among the bytes so far say.
 
         Raises:
-            AttemptFailed: An error record, or a line that is no record.
+            AttemptFailed: An error record, a line that is no record, or an answer without end.
         """
+        self._read_bytes += len(chunk)
+        if self._read_bytes > MAX_ANSWER_BYTES:
+            raise failed(FailureClass.MALFORMED_OUTPUT, f"more than {MAX_ANSWER_BYTES} bytes")
         self._pending += chunk
         while not self.done:
             end = self._pending.find(b"\n", self._searched_bytes)

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import httpx
 import ollama
+import orjson
 
 from ccproxy.ports import ModelFacts
 
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
 
 _TIMEOUT_S: Final = 10.0
 """For callers that set no limit of their own."""
+_ANSWER_BYTES: Final = 8 * 1024 * 1024
+"""Far above the longest, `/api/show` with a licence and the list of tensors: about 200 kB."""
 _NOT_FOUND: Final = 404
 _KV_BYTES_PER_VALUE: Final = 2
 """f16, Ollama's default; OLLAMA_KV_CACHE_TYPE=q8_0 halves it. Source: Ollama docs/faq.md."""
@@ -180,7 +183,8 @@ class OllamaControl:
         self, method: str, path: str, body: Mapping[str, Any] | None = None
     ) -> Mapping[str, Any]:
         try:
-            response = await self._http.request(method, path, json=body)
+            async with self._http.stream(method, path, json=body) as response:
+                content = await self._content(response, path)
         except (httpx.TransportError, OSError) as exc:
             msg = f"Ollama at {self.api_base} does not answer: {type(exc).__name__} on {path}"
             raise OllamaUnreachable(msg) from exc
@@ -190,12 +194,20 @@ class OllamaControl:
         if not response.is_success:
             raise self._odd(path, f"answered status {response.status_code}")
         try:
-            answer = response.json()
+            answer = orjson.loads(content)
         except ValueError as exc:
             raise self._odd(path, "is not JSON") from exc
         if not isinstance(answer, dict):
             raise self._odd(path, "is not a JSON object")
         return answer
+
+    async def _content(self, response: httpx.Response, path: str) -> bytes:
+        content = bytearray()
+        async for chunk in response.aiter_bytes():
+            content += chunk
+            if len(content) > _ANSWER_BYTES:
+                raise self._odd(path, f"is longer than {_ANSWER_BYTES} bytes")
+        return bytes(content)
 
     def _odd(self, path: str, what: str) -> OllamaProtocolError:
         return OllamaProtocolError(f"{self.api_base}{path} {what}: is that an Ollama?")

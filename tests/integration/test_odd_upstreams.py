@@ -194,6 +194,28 @@ async def test_auth_off(credential):
     assert "any" not in head.replace("anthropic", "")
 
 
+@pytest.mark.parametrize(
+    "sign", [{"host": "evil.test"}, {"origin": "https://evil.test"}], ids=["rebinding", "forgery"]
+)
+async def test_auth_off_is_not_for_web_pages(sign):
+    """A page of others reaches nothing through the browser that shows it (403)."""
+    async with raw_upstream(answer()) as upstream:
+        changes = facing(upstream.base_url) | {"auth": {"mode": "off"}}
+        async with running_proxy(routing=TABLE, changes=changes) as proxy:
+            for method, path in (("POST", "/v1/messages"), ("POST", "/admin/reload"), ("GET", "/")):
+                headers = {"anthropic-version": "2023-06-01"} | sign
+                got = await ask(
+                    proxy.base_url,
+                    path,
+                    method=method,
+                    headers=headers,
+                    body=turn(model="claude-x"),
+                )
+                assert (403, "permission_error") == (got.status, got.error["type"])
+
+    assert [] == upstream.heads
+
+
 SEARCH = {"type": "server_tool_use", "id": "srvtoolu_1", "name": "web_search", "input": {}}
 FOUND = {"type": "web_search_result", "url": "https://x.test", "title": "é"}
 BLOCKS = (

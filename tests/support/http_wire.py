@@ -47,10 +47,13 @@ class Answer:
 class Wire:
     """One connection."""
 
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Take over both ends."""
+    def __init__(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, host: str
+    ) -> None:
+        """Take over both ends; `host` is sent where the headers of a request have none."""
         self.reader = reader
         self.writer = writer
+        self._host = host
 
     async def send(
         self,
@@ -79,8 +82,9 @@ class Wire:
             pairs.append(("transfer-encoding", "chunked"))
         elif length or method in ("POST", "PUT"):
             pairs.append(("content-length", str(length)))
-        lines = [f"{method} {path} HTTP/1.1", "host: proxy.test"]
-        lines += [f"{name}: {value}" for name, value in pairs]
+        if not any(name.lower() == "host" for name, _ in pairs):
+            pairs.insert(0, ("host", self._host))
+        lines = [f"{method} {path} HTTP/1.1", *(f"{name}: {value}" for name, value in pairs)]
         self.writer.write("\r\n".join([*lines, "", ""]).encode("latin-1"))
 
     async def read_head(self) -> tuple[int, list[tuple[str, str]]]:
@@ -139,7 +143,7 @@ async def wire(base_url: str, *, read_limit_bytes: int = 2**24) -> AsyncIterator
         address.hostname, address.port, limit=read_limit_bytes
     )
     try:
-        yield Wire(reader, writer)
+        yield Wire(reader, writer, address.netloc)
     finally:
         writer.transport.abort()
 

@@ -26,10 +26,17 @@ class Impatient(BoundedHttpProtocol):
     """Waits a moment instead of half a minute."""
 
     HEAD_TIMEOUT_S = 0.1
+    UNREAD_S = 0.1
 
 
 async def app(scope, receive, send):
     """Answer once the body is there, with its length; `/gate` waits until somebody opens it."""
+    if scope["path"] == "/flood":
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        for _ in range(64):
+            await send({"type": "http.response.body", "body": bytes(2**20), "more_body": True})
+        await send({"type": "http.response.body", "body": b""})
+        return
     if scope["path"] == "/stream":
         await send({"type": "http.response.start", "status": 200, "headers": []})
         await send({"type": "http.response.body", "body": b"some", "more_body": True})
@@ -48,11 +55,11 @@ async def app(scope, receive, send):
 
 
 @contextlib.asynccontextmanager
-async def serving(protocol=None, keep_alive_s=None):
+async def serving(protocol=None, keep_alive_s=None, **more):
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         listener.listen()
-        config = server_config(app, "127.0.0.1", 0, grace_s=1)
+        config = server_config(app, "127.0.0.1", 0, grace_s=1, **more)
         config.lifespan = "off"
         config.http = protocol or config.http
         config.timeout_keep_alive = keep_alive_s or config.timeout_keep_alive
@@ -212,3 +219,55 @@ async def test_an_answer_under_way_is_never_written_into(second):
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(0.3):
                 assert b"" == await connection.reader.read(1)
+
+
+async def test_connections_are_bounded():
+    """One more than may be open is told so (529) and let go; a place that comes free is given on."""
+    async with serving(most_connections=2) as base_url, wire(base_url) as first:
+        async with wire(base_url) as second, wire(base_url) as third:
+            refused = await third.read_answer()
+            assert (529, "overloaded_error") == (refused.status, refused.error["type"])
+            assert "close" == refused.header("connection")
+            assert b"" == await third.reader.read()
+            for connection in (first, second):
+                connection.writer.write(HELLO)
+                assert 200 == (await connection.read_answer()).status
+        async with asyncio.timeout(10):
+            while True:  # the server hears of both ends a moment later
+                async with wire(base_url) as fourth:
+                    fourth.writer.write(HELLO)
+                    if (await fourth.read_answer()).status == 200:
+                        break
+
+
+async def test_in_a_flood_of_connections_nobody_is_talked_to(monkeypatch):
+    """Far beyond the limit a connection is cut: telling each would keep them all open."""
+    monkeypatch.setattr("ccproxy.api.http_protocol.MOST_REFUSED", 0)
+    async with serving(most_connections=1) as base_url, wire(base_url) as first:
+        first.writer.write(HELLO)
+        assert 200 == (await first.read_answer()).status
+        async with wire(base_url) as second:
+            with contextlib.suppress(ConnectionResetError):
+                assert b"" == await second.reader.read()
+
+
+async def test_a_client_that_does_not_read_is_let_go():
+    """An answer that nobody takes is given up, or whoever makes it would wait for ever."""
+    async with serving(Impatient) as base_url, wire(base_url, read_limit_bytes=1024) as connection:
+        connection.writer.write(b"GET /flood HTTP/1.1\r\nhost: p\r\n\r\n")
+        await asyncio.sleep(0.5)
+        with pytest.raises((ConnectionError, asyncio.IncompleteReadError)):
+            await connection.reader.readexactly(64 * 2**20)
+
+
+async def test_a_client_that_reads_slowly_is_served():
+    """The clock of an unread answer starts anew whenever something of it is taken."""
+
+    class Patient(BoundedHttpProtocol):
+        UNREAD_S = 0.4
+
+    async with serving(Patient) as base_url, wire(base_url) as connection:
+        connection.writer.write(b"GET /flood HTTP/1.1\r\nhost: p\r\n\r\n")
+        for _ in range(6):
+            await connection.reader.readexactly(10 * 2**20)
+            await asyncio.sleep(0.1)

@@ -1,12 +1,13 @@
 """Where the proxy listens, and what it calls that."""
 
 import contextlib
+import resource
 import socket
 from dataclasses import dataclass
 
 import pytest
 
-from ccproxy.api.listening import ListenError, client_url, listen
+from ccproxy.api.listening import ListenError, client_url, listen, room_for_connections
 
 
 def closing(sockets):
@@ -69,3 +70,26 @@ def test_a_taken_port_is_a_sentence(host):
         port = taken.getsockname()[1]
         with pytest.raises(ListenError, match=rf"{host}:{port}: Address already in use.*--port"):
             listen(host, port)
+
+
+@pytest.mark.parametrize(
+    ("soft", "hard", "room", "then"),
+    [
+        (256, 10**6, 2048, 4352),
+        (256, resource.RLIM_INFINITY, 2048, 4352),
+        (10**5, 10**6, 2048, 10**5),
+        (resource.RLIM_INFINITY, resource.RLIM_INFINITY, 2048, resource.RLIM_INFINITY),
+        (256, 1024, 384, 1024),
+        (100, 100, 1, 100),
+    ],
+)
+def test_files_are_asked_for(soft, hard, room, then, monkeypatch):
+    """As many files may be open as the connections need; where that is not allowed, fewer connect."""
+    limits = [soft, hard]
+    monkeypatch.setattr(resource, "getrlimit", lambda _which: tuple(limits))
+    monkeypatch.setattr(
+        resource, "setrlimit", lambda _which, to: limits.__setitem__(slice(None), to)
+    )
+
+    assert room == room_for_connections()
+    assert [then, hard] == limits

@@ -111,6 +111,20 @@ def test_a_line_without_end() -> None:
     assert FailureClass.MALFORMED_OUTPUT == caught.value.failure
 
 
+def test_an_answer_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However short its records, an answer ends at the bound; what it said until then was heard."""
+    monkeypatch.setattr("ccproxy.upstreams.litellm_records.MAX_ANSWER_BYTES", 1000)
+    reader = RecordReader(name="m", context_tokens=None)
+    record = said(content="a")
+    for _ in range(1000 // len(record)):
+        assert [ModelDelta(text="a")] == list(reader.feed(record))
+
+    with pytest.raises(AttemptFailed) as caught:
+        list(reader.feed(record))
+
+    assert FailureClass.MALFORMED_OUTPUT == caught.value.failure
+
+
 @pytest.mark.parametrize(
     ("stream", "failure"),
     [

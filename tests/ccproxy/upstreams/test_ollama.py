@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gzip
 import math
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,7 @@ from ccproxy.upstreams.ollama import (
     OllamaUnreachable,
     _kv_bytes_per_token,
 )
+from tests.support.raw_upstream import raw_upstream
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -118,6 +120,19 @@ async def test_bad_answers_are_errors_that_name_the_place(
         ask = {"/api/version": control.version, "/api/tags": control.models}
         with pytest.raises(error, match=control.api_base):
             await ask.get(path, control.resident)()
+
+
+@pytest.mark.parametrize("coding", [b"", b"content-encoding: gzip\r\n"])
+async def test_an_answer_without_end_is_not_kept(coding: bytes) -> None:
+    """What goes on beyond 8 MiB, also once it is unpacked, is no Ollama."""
+    endless = b'{"version": "' + b"0" * 9 * 2**20 + b'"}'
+    body = gzip.compress(endless, 1) if coding else endless
+    head = b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n%b\r\n" % (len(body), coding)
+    async with raw_upstream(head + body) as upstream:
+        control = OllamaControl(upstream.base_url)
+        with pytest.raises(OllamaProtocolError, match="longer than"):
+            await control.version()
+        await control.aclose()
 
 
 async def test_a_missing_model_and_a_dead_server_are_told_apart() -> None:

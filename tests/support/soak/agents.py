@@ -148,7 +148,7 @@ class SoakAgent:
         wire, self._kept = self._kept, None
         if wire is None:
             reader, writer = await asyncio.open_connection(self._host, self._port, limit=2**24)
-            wire = Wire(reader, writer)
+            wire = Wire(reader, writer, f"{self._host}:{self._port}")
         self._tally.sent += 1
         number = self._tally.sent
         headers: Mapping[str, str] = {
