@@ -15,7 +15,7 @@ from typing import Annotated, Final
 import typer
 
 from ccproxy import __version__
-from ccproxy.cli import agents, alerts, config, ledger, routes, token, usage
+from ccproxy.cli import agents, alerts, config, ledger, routes, secret, token, usage
 from ccproxy.cli.bench import bench
 from ccproxy.cli.budgets import budgets
 from ccproxy.cli.demo import demo
@@ -66,6 +66,7 @@ app.command()(export)
 app.add_typer(usage.app, name="usage")
 app.add_typer(ledger.app, name="ledger")
 app.add_typer(token.app, name="token")
+app.add_typer(secret.app, name="secret")
 app.add_typer(agents.app, name="agents")
 app.add_typer(alerts.app, name="alerts")
 app.add_typer(config.app, name="config")
@@ -92,11 +93,12 @@ def _explain(error: Exception) -> str | None:
     """Return what to tell the person at the terminal, or None for a mistake of this program."""
     from ccproxy.auth import TokenError
     from ccproxy.config.problems import ConfigError
+    from ccproxy.config.secrets import SecretError
     from ccproxy.ledger.ledger import LedgerDownError
 
     if isinstance(error, ConfigError):
         return "\n".join(f"error: {problem}" for problem in error.problems)
-    if isinstance(error, TokenError | LedgerDownError):
+    if isinstance(error, TokenError | SecretError | LedgerDownError):
         return f"error: {error}"
     if isinstance(error, OSError) and error.strerror:
         place = f"{error.filename}: " if error.filename else ""

@@ -11,13 +11,15 @@ from pydantic import AfterValidator, Field
 
 from ccproxy.config.block import Block, NotBool, Port, PositiveInt, PositiveNumber, Text
 from ccproxy.config.hosts import is_loopback
-from ccproxy.config.references import ENVIRONMENT_REFERENCE, referenced_variable
+from ccproxy.config.references import is_reference
+from ccproxy.config.secrets import EXAMPLES, SecretError, SecretMissing
 from routing.alerts import AlertKind
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
     from ccproxy.config.problems import KeyPath
+    from ccproxy.config.secrets import Secrets
 
 GIB: Final = 1024**3
 ADDRESS: Final = re.compile(r"[^@\s<>,;:\"]+@[^@\s<>,;:\"]+")
@@ -33,9 +35,9 @@ def _address(value: str) -> str:
 
 
 def _reference(value: str) -> str:
-    """Return a reference to the environment."""
-    if not referenced_variable(value):
-        raise ValueError(f"must be {ENVIRONMENT_REFERENCE}NAME: a password has no place in a file")
+    """Return a reference to a secret."""
+    if not is_reference(value):
+        raise ValueError(f"must be {EXAMPLES}: a password has no place in this file")
     return value
 
 
@@ -51,7 +53,7 @@ class WebhookBlock(Block):
     """One address that alerts are posted to."""
 
     url: Text
-    """http or https; best `os.environ/NAME`, since whoever has it can post."""
+    """http or https; best a reference such as `os.environ/NAME`, since whoever has it can post."""
     format: Literal["json", "slack"] = "json"
     """`json`: our own fields. `slack`: `{"text": ...}`, which Slack and its like take."""
     name: Text | None = None
@@ -76,7 +78,7 @@ class EmailBlock(Block):
     username: Text | None = None
     """For the login; none without it."""
     password: Reference | None = None
-    """`os.environ/NAME`, never the password itself."""
+    """`os.environ/NAME`, `file/PATH` or `keychain/SERVICE/ACCOUNT`, never the password itself."""
     timeout_s: Seconds = 30.0
     """Seconds that one delivery may take."""
 
@@ -135,7 +137,7 @@ class AlertSettings:
     webhooks: tuple[WebhookSettings, ...] = ()
     email: EmailSettings | None = None
     unavailable: tuple[tuple[str, str], ...] = ()
-    """Name and reason of each channel that lacks an environment variable."""
+    """Name and reason of each channel whose secret is not there."""
     kinds: frozenset[AlertKind] = frozenset(AlertKind)
     repeat_after_s: float = 3600.0
     fallback_rate_above: float = 0.2
@@ -155,20 +157,23 @@ class Complaints:
     warning: Callable[[KeyPath, str], None]
 
 
-def read_alerts(
-    block: AlertsBlock, environ: Mapping[str, str], complaints: Complaints
-) -> AlertSettings:
+def read_alerts(block: AlertsBlock, secrets: Secrets, complaints: Complaints) -> AlertSettings:
     """Return the settings of a block; what cannot be used is reported and left out.
 
-    A variable that is not set is a warning, as it is for a deployment: the proxy serves on without
+    A secret that is not there is a warning, as it is for a deployment: the proxy serves on without
     this channel.
     """
     unavailable: list[tuple[str, str]] = []
 
-    def lacks(name: str, key: KeyPath, variable: str) -> None:
-        why = f"environment variable {variable} is not set"
-        unavailable.append((name, why))
-        complaints.warning(key, f"{why}, so alerts don't go out by {name}")
+    def read(name: str, key: KeyPath, reference: str) -> str | None:
+        try:
+            return secrets.read(reference)
+        except SecretMissing as missing:
+            unavailable.append((name, str(missing)))
+            complaints.warning(key, f"{missing}, so alerts don't go out by {name}")
+        except SecretError as error:
+            complaints.problem(key, str(error))
+        return None
 
     webhooks: list[WebhookSettings] = []
     names = {EMAIL_NAME}
@@ -178,16 +183,16 @@ def read_alerts(
         if name in names:
             complaints.problem((*key, "name"), f"{name!r} is another channel's name already")
         names.add(name)
-        url = _read(item.url, environ)
+        url = read(name, (*key, "url"), item.url)
         if url is None:
-            lacks(name, (*key, "url"), referenced_variable(item.url) or "")
-        elif (wrong := _wrong_with(url)) is not None:
+            continue
+        if (wrong := _wrong_with(url)) is not None:
             complaints.problem((*key, "url"), wrong)
         else:
             webhooks.append(WebhookSettings(name, url, item.format, item.timeout_s))
     return AlertSettings(
         tuple(webhooks),
-        _read_email(block.email, environ, complaints, lacks) if block.email else None,
+        _read_email(block.email, complaints, read) if block.email else None,
         tuple(unavailable),
         frozenset(AlertKind(kind) for kind in block.kinds),
         block.repeat_after_s,
@@ -200,9 +205,8 @@ def read_alerts(
 
 def _read_email(
     block: EmailBlock,
-    environ: Mapping[str, str],
     complaints: Complaints,
-    lacks: Callable[[str, KeyPath, str], None],
+    read: Callable[[str, KeyPath, str], str | None],
 ) -> EmailSettings | None:
     key: KeyPath = ("alerts", "email")
     if (block.username is None) != (block.password is None):
@@ -210,9 +214,8 @@ def _read_email(
         complaints.problem((*key, there), f"needs {other} beside it")
     if block.password and block.tls == "none" and not is_loopback(block.host):
         complaints.problem((*key, "tls"), "the password would go over the network in the clear")
-    password = _read(block.password, environ) if block.password else None
+    password = read(EMAIL_NAME, (*key, "password"), block.password) if block.password else None
     if block.password and password is None:
-        lacks(EMAIL_NAME, (*key, "password"), referenced_variable(block.password) or "")
         return None
     return EmailSettings(
         block.host,
@@ -224,12 +227,6 @@ def _read_email(
         password,
         block.timeout_s,
     )
-
-
-def _read(value: str, environ: Mapping[str, str]) -> str | None:
-    """Return a value, or what its variable says; None where that is not set."""
-    variable = referenced_variable(value)
-    return value if variable is None else environ.get(variable, "").strip() or None
 
 
 def _wrong_with(url: str) -> str | None:

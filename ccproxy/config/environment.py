@@ -1,15 +1,21 @@
-"""`os.environ/NAME` in the values of a config file, as in LiteLLM."""
+"""References in a `litellm_params` block: `os.environ/NAME` anywhere, secrets where one belongs."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from ccproxy.config.models import LiteLLMParams
-from ccproxy.config.references import referenced_variable
+from ccproxy.config.references import is_reference, referenced_variable
+from ccproxy.config.secrets import SecretError, SecretMissing
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from ccproxy.config.secrets import Secrets
+
+SECRET_PARAMS: Final = frozenset({"api_key"})
+"""Where `file/` and `keychain/` are read too; elsewhere they could be meant as they stand."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,26 +24,32 @@ class ResolvedParams:
 
     values: Mapping[str, object]
     missing: Mapping[str, str]
-    """Key -> the environment variable it asked for and did not get."""
+    """Key -> why there is nothing behind its reference."""
+    refused: Mapping[str, str]
+    """Key -> why what is behind its reference cannot be used."""
 
 
-def resolve_params(params: Mapping[str, object], environ: Mapping[str, str]) -> ResolvedParams:
-    """Return the block with each reference replaced by the variable's value.
+def resolve_params(params: Mapping[str, object], secrets: Secrets) -> ResolvedParams:
+    """Return the block with each reference replaced by what it leads to.
 
-    A variable that is not set, or empty, is missing: its key is left out, except for `model`, which
-    a deployment cannot do without. Keys that we don't use are not looked at.
+    A key whose reference leads to nothing is left out, except for `model`, which a deployment
+    cannot do without. Keys that we don't use are not looked at.
     """
     values: dict[str, object] = dict(params)
     missing: dict[str, str] = {}
+    refused: dict[str, str] = {}
     for key in LiteLLMParams.model_fields:
-        variable = referenced_variable(params.get(key))
-        if variable is None:
+        value = params.get(key)
+        is_secret = key in SECRET_PARAMS and is_reference(value)
+        if not isinstance(value, str) or not (is_secret or referenced_variable(value) is not None):
             continue
-        value = environ.get(variable, "").strip()
-        if value:
-            values[key] = value
+        try:
+            values[key] = secrets.read(value)
             continue
-        missing[key] = variable
+        except SecretMissing as absent:
+            missing[key] = str(absent)
+        except SecretError as error:
+            refused[key] = str(error)
         if key != "model":
             del values[key]
-    return ResolvedParams(values, missing)
+    return ResolvedParams(values, missing, refused)

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from ccproxy.config.problems import ConfigError, ConfigProblem
-from ccproxy.config.references import referenced_variable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -74,16 +73,11 @@ def expand_path(text: str, folder: Path, environ: Mapping[str, str]) -> Path:
 
 
 def resolve_ledger_url(url: str, folder: Path, environ: Mapping[str, str]) -> str:
-    """Return the ledger's URL with the environment read and a SQLite path made absolute.
+    """Return the ledger's URL with a SQLite path made absolute.
 
     Raises:
         ValueError: With what is wrong and how to fix it; never the URL, which may hold a password.
     """
-    variable = referenced_variable(url)
-    if variable is not None:
-        url = environ.get(variable, "").strip()
-        if not url:
-            raise ValueError(f"environment variable {variable} is not set")
     scheme = url.partition("://")[0].partition("+")[0]
     if "://" not in url or scheme not in LEDGER_SCHEMES:
         raise ValueError("must be sqlite:///path or postgresql://user:password@host/database")

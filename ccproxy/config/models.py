@@ -121,7 +121,7 @@ class LedgerBlock(Block):
 
     url: Text = "sqlite:///ccproxy.db"
     """An SQLAlchemy URL, `sqlite:///path` or `postgresql://...`; a relative path is relative to
-    the config file."""
+    the config file. With a password best a reference, such as `file/PATH`."""
     keep_days: Annotated[int, NotBool, Field(ge=LEAST_KEPT_DAYS)] | None = 90
     """Days after which single requests and attempts are thrown away; sums stay. null: never. At
     least 32, since budgets of a month are restored from them."""
@@ -147,7 +147,8 @@ class LiteLLMParams(LiteLLMBlock):
     api_base: Text | None = None
     """Address of the upstream, without `/v1`; Ollama's and Anthropic's own by default."""
     api_key: str | None = None
-    """The upstream's key."""
+    """The upstream's key: `os.environ/NAME`, `file/PATH` (mode 0600) or
+    `keychain/SERVICE/ACCOUNT`."""
     num_ctx: IntParameter | None = None
     """Context in tokens that Ollama is asked for with every request."""
     keep_alive: KeepAlive | None = None

@@ -23,9 +23,11 @@ from ccproxy.config.deployments import (
 from ccproxy.config.environment import resolve_params
 from ccproxy.config.findings import unused_keys, validation_problems
 from ccproxy.config.hosts import is_loopback
+from ccproxy.config.literal_secrets import literal_secrets
 from ccproxy.config.locate import expand_path, find_config, resolve_ledger_url
 from ccproxy.config.models import ConfigFile, DeploymentBlock
 from ccproxy.config.problems import ConfigError, ConfigProblem
+from ccproxy.config.secrets import SecretError, Secrets
 from ccproxy.config.yaml_marks import read_marked
 
 if TYPE_CHECKING:
@@ -106,7 +108,7 @@ def load_settings(path: Path, environ: Mapping[str, str]) -> Settings:
     """
     path = path.absolute()
     document = read_marked(path)
-    return _SettingsReader(document, environ).read(path)
+    return _SettingsReader(document, Secrets(environ, path.parent)).read(path)
 
 
 def routing_deployments(settings: Settings) -> dict[str, Deployment]:
@@ -130,12 +132,13 @@ def refuse_open_bind(host: str, *, auth_required: bool) -> str | None:
 class _SettingsReader:
     """Reads one document, collecting problems and warnings."""
 
-    def __init__(self, document: MarkedDocument, environ: Mapping[str, str]) -> None:
+    def __init__(self, document: MarkedDocument, secrets: Secrets) -> None:
         """Nothing is read yet."""
         self._document = document
-        self._environ = environ
+        self._secrets = secrets
+        self._environ = secrets.environ
         self._problems: list[ConfigProblem] = []
-        self._warnings = list(unused_keys(document))
+        self._warnings = [*unused_keys(document), *literal_secrets(document)]
 
     def read(self, path: Path) -> Settings:
         """Return the settings, or raise `ConfigError` with every problem."""
@@ -156,7 +159,7 @@ class _SettingsReader:
         agents_folder = self._agents_folder(path.parent, file) if file is not None else None
         hosts = file.on_premises_hosts if file is not None else []
         complaints = Complaints(self._report, self._warn)
-        alerts = read_alerts(file.alerts, self._environ, complaints) if file else NO_ALERTS
+        alerts = read_alerts(file.alerts, self._secrets, complaints) if file else NO_ALERTS
         deployments = [
             deployment
             for index, (item, unavailable) in enumerate(resolved)
@@ -186,12 +189,13 @@ class _SettingsReader:
         params = item.get("litellm_params") if isinstance(item, dict) else None
         if not isinstance(item, dict) or not isinstance(params, dict):
             return item, None
-        resolved = resolve_params(params, self._environ)
-        reasons = []
-        for key, variable in resolved.missing.items():
-            reasons.append(f"environment variable {variable} is not set")
-            message = f"{reasons[-1]}, so this deployment is unavailable"
-            self._warn(("model_list", index, "litellm_params", key), message)
+        resolved = resolve_params(params, self._secrets)
+        entry: KeyPath = ("model_list", index, "litellm_params")
+        for key, why in resolved.missing.items():
+            self._warn((*entry, key), f"{why}, so this deployment is unavailable")
+        for key, why in resolved.refused.items():
+            self._report((*entry, key), why)
+        reasons = (*resolved.missing.values(), *resolved.refused.values())
         return {**item, "litellm_params": resolved.values}, "; ".join(reasons) or None
 
     def _validate(self, root: Mapping[str, object]) -> ConfigFile | None:
@@ -262,8 +266,9 @@ class _SettingsReader:
     def _ledger_url(self, folder: Path, file: ConfigFile) -> str:
         """Return the ledger's URL, or an empty text after reporting what is wrong."""
         try:
-            return resolve_ledger_url(file.ledger.url, folder, self._environ)
-        except ValueError as error:
+            url = self._secrets.read(file.ledger.url)
+            return resolve_ledger_url(url, folder, self._environ)
+        except (ValueError, SecretError) as error:
             self._report(("ledger", "url"), str(error))
             return ""
 

@@ -74,17 +74,16 @@ def test_paths(text: str, expected: str) -> None:
         ("sqlite:///:memory:", "sqlite:///:memory:"),
         ("sqlite://", "sqlite://"),
         ("postgresql+psycopg://u:p@h/d", "postgresql+psycopg://u:p@h/d"),
-        ("os.environ/LEDGER", "postgresql://h/d"),
     ],
 )
 def test_ledger_urls(url: str, expected: str) -> None:
     """A relative SQLite path is relative to the config file; other URLs stay as they are."""
-    assert resolve_ledger_url(url, FOLDER, {**HOME, "LEDGER": "postgresql://h/d"}) == expected
+    assert resolve_ledger_url(url, FOLDER, HOME) == expected
 
 
-@pytest.mark.parametrize("url", ["ccproxy.db", "mysql://u:secret@h/d", "os.environ/MISSING"])
+@pytest.mark.parametrize("url", ["ccproxy.db", "mysql://u:secret@h/d"])
 def test_ledger_urls_that_do_not_work(url: str) -> None:
     """A wrong URL is refused without showing it, since it may hold a password."""
-    with pytest.raises(ValueError, match=r"must be sqlite|MISSING is not set") as caught:
+    with pytest.raises(ValueError, match="must be sqlite") as caught:
         resolve_ledger_url(url, FOLDER, HOME)
     assert "secret" not in str(caught.value)
