@@ -1,0 +1,107 @@
+"""What `ccproxy init` says of what it has done."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ccproxy.cli.output import print_table, remark
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ccproxy.setup.ollama_environment import OllamaEnvironment
+    from ccproxy.setup.plan import SetupPlan
+    from ccproxy.setup.sight import OllamaSight
+    from ccproxy.setup.writing import Written
+
+
+def result(
+    plan: SetupPlan,
+    written: Sequence[Written],
+    sight: OllamaSight,
+    name: str,
+    token: str | None,
+) -> dict[str, object]:
+    """Return everything for programs; `token` is a name and a value, or None."""
+    return {
+        "ram_profile_gib": plan.ram_profile_gib,
+        "memory_gib": round(plan.choice.memory_gib, 2),
+        "resident_gib": round(plan.choice.resident_gib, 2),
+        "profile": plan.profile,
+        "files": [
+            {
+                "path": str(each.path),
+                "became": each.became,
+                "backup": None if each.backup is None else str(each.backup),
+            }
+            for each in written
+        ],
+        "models": [
+            {
+                "deployment": each.role,
+                "model": each.model,
+                "made_of": each.card.name,
+                "num_ctx": each.num_ctx,
+                "resident_gib": round(each.resident_gib, 2),
+                "stands_in_for": list(each.stands_in_for),
+                "present": sight.find(each.model) is not None if sight.answers else None,
+            }
+            for each in plan.local
+        ],
+        "token": None if token is None else {"name": name, "token": token},
+    }
+
+
+def tell(
+    plan: SetupPlan,
+    written: Sequence[Written],
+    sight: OllamaSight,
+    environment: OllamaEnvironment,
+) -> None:
+    """Say which files there are, and which models were chosen."""
+    for each in written:
+        kept = "" if each.backup is None else f" (before: {each.backup.name})"
+        remark(f"{each.became}: {each.path}{kept}")
+    choice = plan.choice
+    remark(
+        "",
+        f"Models can have {choice.memory_gib:.1f} GiB here; these take "
+        f"{choice.resident_gib:.1f} GiB together:",
+    )
+    if plan.local:
+        print_table(
+            ("deployment", "model", "made of", "context", "memory", "in Ollama"),
+            [
+                (
+                    each.role,
+                    each.model,
+                    each.card.name if each.needs_recipe else "",
+                    f"{each.num_ctx:,}",
+                    f"{each.resident_gib:.1f} GiB",
+                    _presence(sight, each.model),
+                )
+                for each in plan.local
+            ],
+        )
+    if not sight.answers:
+        remark(f"note: {sight.problem}")
+    if environment.source and environment.flash_attention is not True:
+        remark("note: Ollama runs without OLLAMA_FLASH_ATTENTION=1, which this is reckoned with")
+
+
+def _presence(sight: OllamaSight, model: str) -> str:
+    if not sight.answers:
+        return "?"
+    return "yes" if sight.find(model) is not None else "to be pulled"
+
+
+def next_steps(plan: SetupPlan, folder: Path, sight: OllamaSight) -> None:
+    """Say what to run now."""
+    config = folder / "ccproxy.yaml"
+    is_default = folder == Path.home() / ".ccproxy"
+    option = "" if is_default else f" --config {config}"
+    missing = any(sight.find(each.model) is None for each in plan.local)
+    steps = [f"ccproxy models pull{option}"] if missing else []
+    steps += [f"ccproxy doctor{option}", f"ccproxy service install{option}"]
+    remark("", "Next:", *(f"  {step}" for step in steps))

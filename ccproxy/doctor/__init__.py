@@ -1,0 +1,1 @@
+"""`ccproxy doctor`: what is wrong with this machine, in words, with the command that fixes it."""

@@ -1,0 +1,1 @@
+"""Setting a machine up: what it has, which models fit it, the files that say so, the models."""
