@@ -1,17 +1,15 @@
 """docs/benchmarks.md: every command with an output is run, and prints what the page shows."""
 
-import os
 import re
-import subprocess
-from pathlib import Path
 
 import pytest
 
 from ccproxy.bench.profiles import shipped_profiles
+from tests.support.doc_steps import run_step, steps_of
+from tests.support.tools import ROOT
 
-ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs/benchmarks.md").read_text()
-STEPS = re.findall(r"```sh\n((?:(?!```).)*)```\n```text\n(.*?)```", PAGE, re.DOTALL)
+STEPS = steps_of("benchmarks.md")
 MEASURED = re.compile(r"\$?[\d.,]+\d\b|\b\d+\b")
 
 
@@ -24,16 +22,7 @@ def words(text: str, *, measured: bool) -> list[list[str]]:
 @pytest.mark.parametrize(("command", "shown"), STEPS, ids=range(len(STEPS)))
 def test_a_command_prints_what_the_page_shows(tmp_path, command, shown):
     """In an empty home, with a key for Claude; what a run measures is another each time."""
-    environment = {
-        "PATH": f"{ROOT / '.venv/bin'}:{os.environ['PATH']}",
-        "HOME": str(tmp_path),
-        "LANG": "C.UTF-8",
-        "ANTHROPIC_API_KEY": "a-key",
-    }
-    done = subprocess.run(
-        ["bash", "-c", command],
-        cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=50,
-    )  # fmt: skip
+    done = run_step(command, tmp_path)
     printed = (done.stdout + done.stderr).replace(str(tmp_path), "~")
     measured = "--simulate" in command
 
