@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import gc
 import json
-import os
 import platform
 import sqlite3
 import statistics
@@ -27,6 +26,8 @@ from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING, Any, Final
 
+from benchmarks.proxy_overhead import commit
+from ccproxy.bench.machine import machine
 from ccproxy.config.pricing_file import load_pricing
 from ccproxy.config.roster import load_roster
 from ccproxy.ledger.database import open_database
@@ -192,6 +193,7 @@ def main() -> None:
         load_pricing(ROOT / "config/pricing.yaml"),
         load_roster(ROOT / "config/orchestra-config.json").roster,
     )
+    where = machine()
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         path = folder / "ccproxy.db"
@@ -210,12 +212,10 @@ def main() -> None:
             )
         )
         result: dict[str, Any] = {
-            "machine": {
-                "python": platform.python_version(),
-                "platform": platform.platform(terse=True),
-                "cpus": os.cpu_count(),
-                "sqlite": sqlite3.sqlite_version,
-            },
+            "commit": commit(),
+            "python": platform.python_version(),
+            "sqlite": sqlite3.sqlite_version,
+            "machine": where,
             "rows": options.rows,
             "file_mib": round(path.stat().st_size / 2**20),
             "writer_us_per_row": round(row_us, 1),
