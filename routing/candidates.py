@@ -25,6 +25,7 @@ from routing.fit import beyond_training
 from routing.pace import CLIENT_LIMIT_S, IDLE, UNKNOWN_PACE, predicted_wait
 from routing.policies import OnOverflow
 from routing.pricing import NO_PRICES
+from routing.records import record
 from routing.types import ANY_UPSTREAM_MODEL, Privacy, Side, TraceEntry
 
 if TYPE_CHECKING:
@@ -47,7 +48,8 @@ class SafetyCall:
     """The requested model is an id of Claude's."""
 
 
-class Terms(NamedTuple):
+@record(frozen=True, slots=True)
+class Terms:
     """By what candidates are judged."""
 
     privacy: Privacy
@@ -114,12 +116,14 @@ class Verdict(NamedTuple):
 def judge_all(route: Sequence[str], terms: Terms) -> tuple[Verdict, ...]:
     """Return one verdict for each candidate, in order."""
     verdicts: list[Verdict] = []
+    seen: set[str] = set()
     too_small: str | None = None
     fallback = terms.fallback
-    for name in (*_candidates(route, terms), *(fallback.behind if fallback is not None else ())):
-        if any(verdict.name == name for verdict in verdicts):
+    for name in _candidates(route, terms):
+        if name in seen:
             verdicts.append(Verdict(name, "the route names it twice"))
             continue
+        seen.add(name)
         verdict = _judge(name, terms)
         if too_small is not None and verdict.skipped is None:
             reason = f"on_overflow is error, and the prompt is too long for {too_small}"
@@ -137,31 +141,36 @@ def in_order(verdicts: Sequence[Verdict], terms: Terms) -> tuple[str, ...]:
     first. What the roster's fallback adds comes after all of the route, in the same order.
     """
     kept = [verdict for verdict in verdicts if verdict.skipped is None]
+    loop_side = terms.loop_side
     kept.sort(
         key=lambda verdict: (
             verdict.behind,
             verdict.late is not None,
-            terms.loop_side is not None and not _is_of_loop(verdict, terms),
+            loop_side is not None and not _is_of_loop(verdict, loop_side, terms.deployments),
         )
     )
     return tuple(verdict.name for verdict in kept)
 
 
-def loop_entry(verdicts: Sequence[Verdict], terms: Terms) -> TraceEntry | None:
+def loop_entry(
+    verdicts: Sequence[Verdict], loop_side: Side | None, deployments: Mapping[str, Deployment]
+) -> TraceEntry | None:
     """Return what an open tool loop means for the order, as a step of the trace; None without."""
-    if terms.loop_side is None:
+    if loop_side is None:
         return None
-    makers = "Claude" if terms.loop_side is Side.CLAUDE else "a translated deployment"
-    can_go_on = any(_is_of_loop(each, terms) for each in verdicts if each.skipped is None)
+    makers = "Claude" if loop_side is Side.CLAUDE else "a translated deployment"
+    can_go_on = any(
+        _is_of_loop(each, loop_side, deployments) for each in verdicts if each.skipped is None
+    )
     follows = "candidates of that kind come first" if can_go_on else "none of that kind is usable"
     reason = f"{makers} made the calls that are answered here: {follows}"
     return TraceEntry("rule", "tool loop", kept=can_go_on, reason=reason)
 
 
-def _is_of_loop(verdict: Verdict, terms: Terms) -> bool:
+def _is_of_loop(verdict: Verdict, loop_side: Side, deployments: Mapping[str, Deployment]) -> bool:
     """Return whether a candidate is of the side that made the calls of the open tool loop."""
-    is_claude = terms.deployments[verdict.name].side is Side.CLAUDE
-    return is_claude is (terms.loop_side is Side.CLAUDE)
+    is_claude = deployments[verdict.name].side is Side.CLAUDE
+    return is_claude is (loop_side is Side.CLAUDE)
 
 
 def refusal(verdicts: Sequence[Verdict], terms: Terms, trace: Sequence[TraceEntry]) -> NoAttempt:
@@ -198,7 +207,9 @@ def _told(verdict: Verdict, terms: Terms) -> str | None:
 
 
 def _candidates(route: Sequence[str], terms: Terms) -> Sequence[str]:
-    """Return the route, and for a safety call the Claude deployments that are not in it."""
+    """Return the route and what is behind it: for a safety call the other Claude deployments."""
+    if terms.fallback is not None:
+        return (*route, *terms.fallback.behind)
     if terms.safety is None:
         return route
     others = [
@@ -225,7 +236,7 @@ def _judge(name: str, terms: Terms) -> Verdict:
     )
     if forbidden is not None:
         return Verdict(name, forbidden)
-    return _judge_room(Verdict(name), deployment, terms)
+    return _judge_room(deployment, terms)
 
 
 def _not_for_safety(deployment: Deployment, safety: SafetyCall | None) -> str | None:
@@ -244,33 +255,33 @@ def _not_for_safety(deployment: Deployment, safety: SafetyCall | None) -> str | 
     return None
 
 
-def _judge_room(verdict: Verdict, deployment: Deployment, terms: Terms) -> Verdict:
-    """Return the verdict after a look at the prompt's length and at what is up."""
+def _judge_room(deployment: Deployment, terms: Terms) -> Verdict:
+    """Return the verdict after a look at the prompt's length, at the price and at what is up."""
+    name = deployment.name
     longest = None if terms.counting else longest_prompt_tokens(deployment)
-    content = terms.content
-    tokens = _tokens_above(longest, deployment.name, terms)
+    tokens = _tokens_above(longest, name, terms)
+    skipped = None
+    if tokens is not None and terms.on_overflow is OnOverflow.REROUTE:
+        skipped = f"holds {longest} tokens, and the prompt has about {tokens}"
+    elif terms.max_cost_microusd is not None:
+        skipped = _too_dear(deployment, terms.max_cost_microusd, terms)
+    unavailable = deployment.unavailable or terms.fleet.unavailable.get(name)
+    if skipped is None and unavailable is not None:
+        return Verdict(name, f"unavailable: {unavailable}", outage=True)
     if tokens is not None:
-        verdict = verdict._replace(longest_prompt=longest, prompt_tokens=tokens)
-        if terms.on_overflow is OnOverflow.REROUTE:
-            reason = f"holds {longest} tokens, and the prompt has about {tokens}"
-            return verdict._replace(skipped=reason)
-    if terms.max_cost_microusd is not None and content is not None and not terms.counting:
-        asks = terms.fallback.asks if terms.fallback is not None else {}
-        dear = too_dear(
-            deployment,
-            asks.get(deployment.name, terms.requested_model),
-            content,
-            terms.prices,
-            terms.max_cost_microusd,
-        )
-        if dear is not None:
-            return verdict._replace(skipped=dear)
-    unavailable = deployment.unavailable or terms.fleet.unavailable.get(deployment.name)
-    if unavailable is not None:
-        return Verdict(verdict.name, f"unavailable: {unavailable}", outage=True)
-    if verdict.longest_prompt is not None:
-        return verdict
-    return verdict._replace(late=_too_late(deployment.name, terms))
+        return Verdict(name, skipped, longest_prompt=longest, prompt_tokens=tokens)
+    if skipped is not None:
+        return Verdict(name, skipped)
+    return Verdict(name, late=_too_late(name, terms))
+
+
+def _too_dear(deployment: Deployment, limit_microusd: int, terms: Terms) -> str | None:
+    """Return why a deployment may cost more than the request may, or None."""
+    if terms.content is None or terms.counting:
+        return None
+    asks = terms.fallback.asks if terms.fallback is not None else {}
+    model = asks.get(deployment.name, terms.requested_model)
+    return too_dear(deployment, model, terms.content, terms.prices, limit_microusd)
 
 
 def _too_late(name: str, terms: Terms) -> str | None:

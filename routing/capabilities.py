@@ -11,6 +11,7 @@ Rules:
 from __future__ import annotations
 
 from dataclasses import dataclass, field, fields
+from operator import attrgetter
 from typing import TYPE_CHECKING, Final
 
 from routing.calibration import UNKNOWN_RATIO
@@ -86,23 +87,25 @@ NOTHING_KNOWN: Final = FleetSnapshot()
 class _Need:
     """One ability a request may need."""
 
-    ability: str
-    """A field of `Capabilities`."""
+    ability: Callable[[Capabilities], bool | None]
     what: str
-    asked: Callable[[ContentFacts], bool]
+    asked: Callable[[ContentFacts], object]
+    """True, or what is not empty, where the content needs it."""
     trusted: bool
     """Unknown counts as able."""
 
 
 _NEEDS: Final = (
-    _Need("tools", "tools", lambda content: bool(content.tool_names), trusted=True),
-    _Need("vision", "images", lambda content: content.has_images, trusted=False),
-    _Need("documents", "documents", lambda content: content.has_documents, trusted=False),
-    _Need("server_tools", "server tools", lambda content: content.has_server_tools, trusted=False),
+    _Need(attrgetter("tools"), "tools", attrgetter("tool_names"), trusted=True),
+    _Need(attrgetter("vision"), "images", attrgetter("has_images"), trusted=False),
+    _Need(attrgetter("documents"), "documents", attrgetter("has_documents"), trusted=False),
     _Need(
-        "structured_output",
+        attrgetter("server_tools"), "server tools", attrgetter("has_server_tools"), trusted=False
+    ),
+    _Need(
+        attrgetter("structured_output"),
         "structured output",
-        lambda content: content.wants_structured_output,
+        attrgetter("wants_structured_output"),
         trusted=True,
     ),
 )
@@ -125,9 +128,11 @@ def missing_ability(
     """
     if content is None:
         return None
-    able = deployment.capabilities if seen is None else deployment.capabilities.over(seen)
+    stated = deployment.capabilities
     for need in _NEEDS:
-        can: bool | None = getattr(able, need.ability)
+        can: bool | None = need.ability(stated)
+        if can is None and seen is not None:
+            can = need.ability(seen)
         if can or (can is None and (trust_all or need.trusted)):
             continue
         if need.asked(content):
@@ -141,10 +146,8 @@ def longest_prompt_tokens(deployment: Deployment) -> int | None:
 
     `num_ctx` holds prompt and answer together; `max_input_tokens` is of the prompt alone.
     """
-    limits = []
-    if deployment.num_ctx is not None:
-        room = min(ANSWER_TOKENS, deployment.num_ctx // ANSWER_SHARE)
-        limits.append(deployment.num_ctx - room)
-    if deployment.max_input_tokens is not None:
-        limits.append(deployment.max_input_tokens)
-    return min(limits, default=None)
+    context, most = deployment.num_ctx, deployment.max_input_tokens
+    if context is None:
+        return most
+    longest = context - min(ANSWER_TOKENS, context // ANSWER_SHARE)
+    return longest if most is None else min(longest, most)

@@ -13,10 +13,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING, Final, NamedTuple
+from operator import attrgetter
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from routing.types import Agent, RequestClass, RequestFacts, Tier
 
@@ -77,6 +78,16 @@ class When:
     """Name in lower case -> patterns; every header named must be there and match."""
     time: TimeWindow | None = None
     request_class: frozenset[RequestClass] = frozenset()
+    checks: tuple[Check, ...] = field(init=False, repr=False, compare=False)
+    """Of the keys that are there: few rules have more than two of them."""
+
+    def __post_init__(self) -> None:
+        """Find out once which keys have to be looked at."""
+        object.__setattr__(self, "checks", _checks_of(self))
+
+
+Check: TypeAlias = "Callable[[When, Subject], str | None]"
+"""Says why one condition of a rule does not hold, or None if it does."""
 
 
 class Subject(NamedTuple):
@@ -91,12 +102,11 @@ class Subject(NamedTuple):
 
 def first_unmet(when: When, subject: Subject) -> str | None:
     """Return why the conditions do not hold, in words for the trace, or None if they do."""
-    return (
-        _unmet_identity(when, subject)
-        or _unmet_request(when, subject.facts)
-        or _unmet_content(when, subject.facts)
-        or _unmet_length(when, subject.facts)
-    )
+    for check in when.checks:
+        unmet = check(when, subject)
+        if unmet is not None:
+            return unmet
+    return None
 
 
 def could_hold(when: When, subject: Subject) -> bool:
@@ -112,12 +122,17 @@ def could_hold(when: When, subject: Subject) -> bool:
         when,
         min_input_tokens=None,
         max_input_tokens=None,
+        has_images=None,
+        has_documents=None,
+        has_server_tools=None,
+        thinking=None,
+        tool_names=(),
         principal=when.principal if facts.principal else (),
         project=when.project if facts.project is not None else (),
         header={name: asked for name, asked in when.header.items() if name in facts.headers},
         time=when.time if facts.local_minute is not None else None,
     )
-    return (_unmet_identity(known, subject) or _unmet_request(known, facts)) is None
+    return first_unmet(known, subject) is None
 
 
 def matches_any(text: str, patterns: Iterable[str]) -> bool:
@@ -125,81 +140,130 @@ def matches_any(text: str, patterns: Iterable[str]) -> bool:
     return any(fnmatchcase(text, pattern) for pattern in patterns)
 
 
-def _unmet_identity(when: When, subject: Subject) -> str | None:
-    """Look at who is calling."""
-    agent = subject.agent
-    if when.request_class and subject.facts.request_class not in when.request_class:
-        return f"request_class is {subject.facts.request_class}"
-    if when.agent and (agent is None or agent.slug not in when.agent):
-        return f"agent is {agent.slug if agent is not None else 'unknown'}"
-    if when.category and (agent is None or when.category.isdisjoint(agent.categories)):
-        return f"category is {', '.join(agent.categories) if agent is not None else 'unknown'}"
-    if when.tier and subject.tier not in when.tier:
-        return f"tier is {subject.tier or 'unknown'}"
-    if when.principal and not matches_any(subject.facts.principal, when.principal):
-        return f"principal is {subject.facts.principal or 'unknown'}"
-    return None
+def _unmet_class(when: When, subject: Subject) -> str | None:
+    asked = subject.facts.request_class
+    return None if asked in when.request_class else f"request_class is {asked}"
 
 
-def _unmet_request(when: When, facts: RequestFacts) -> str | None:
-    """Look at what is around the body."""
-    if when.project and (facts.project is None or not matches_any(facts.project, when.project)):
-        return f"project is {facts.project or 'unknown'}"
-    asked = facts.requested_model.casefold()
-    if when.requested_model and not matches_any(asked, when.requested_model):
-        return "requested_model is another"
+def _unmet_agent(when: When, subject: Subject) -> str | None:
+    slug = subject.agent.slug if subject.agent is not None else "unknown"
+    return None if subject.agent is not None and slug in when.agent else f"agent is {slug}"
+
+
+def _unmet_category(when: When, subject: Subject) -> str | None:
+    if subject.agent is None:
+        return "category is unknown"
+    categories = subject.agent.categories
+    return f"category is {', '.join(categories)}" if when.category.isdisjoint(categories) else None
+
+
+def _unmet_tier(when: When, subject: Subject) -> str | None:
+    return None if subject.tier in when.tier else f"tier is {subject.tier or 'unknown'}"
+
+
+def _unmet_principal(when: When, subject: Subject) -> str | None:
+    principal = subject.facts.principal
+    met = matches_any(principal, when.principal)
+    return None if met else f"principal is {principal or 'unknown'}"
+
+
+def _unmet_project(when: When, subject: Subject) -> str | None:
+    project = subject.facts.project
+    met = project is not None and matches_any(project, when.project)
+    return None if met else f"project is {project or 'unknown'}"
+
+
+def _unmet_requested_model(when: When, subject: Subject) -> str | None:
+    met = matches_any(subject.facts.requested_model.casefold(), when.requested_model)
+    return None if met else "requested_model is another"
+
+
+def _unmet_header(when: When, subject: Subject) -> str | None:
     for name, patterns in when.header.items():
-        value = facts.headers.get(name)
+        value = subject.facts.headers.get(name)
         if value is None or not matches_any(value, patterns):
             return f"header {name} {'is absent' if value is None else 'does not match'}"
+    return None
+
+
+def _unmet_time(when: When, subject: Subject) -> str | None:
     if when.time is None:
         return None
-    if facts.local_minute is None:
+    if subject.facts.local_minute is None:
         return "time is unknown"
-    weekday, minute = facts.local_minute
-    if not when.time.holds(weekday, minute):
-        return f"time is {DAYS[weekday]} {_clock(minute)}"
-    return None
+    weekday, minute = subject.facts.local_minute
+    met = when.time.holds(weekday, minute)
+    return None if met else f"time is {DAYS[weekday]} {_clock(minute)}"
 
 
-def _unmet_content(when: When, facts: RequestFacts) -> str | None:
-    """Look at the body, but not at its length."""
-    content = facts.content
-    for key, attribute in (
-        ("has_images", "has_images"),
-        ("has_documents", "has_documents"),
-        ("has_server_tools", "has_server_tools"),
-        ("thinking", "wants_thinking"),
-    ):
-        wanted: bool | None = getattr(when, key)
-        if wanted is None:
-            continue
+def _unmet_flag(key: str, attribute: str) -> Check:
+    """Return the check of a condition that is true or false; `attribute` is of the content."""
+    wanted_of, answer_of = attrgetter(key), attrgetter(attribute)
+
+    def unmet(when: When, subject: Subject) -> str | None:
+        content, wanted = subject.facts.content, wanted_of(when)
         if content is None:
             return f"{key} is unknown"
-        if getattr(content, attribute) is not wanted:
-            return f"{key} is {'false' if wanted else 'true'}"
-    if when.tool_names:
-        offered = content.tool_names if content is not None else ()
-        if not any(matches_any(name, when.tool_names) for name in offered):
-            return "tool_names: no such tool is offered"
-    return None
+        met = answer_of(content) is wanted
+        return None if met else f"{key} is {'false' if wanted else 'true'}"
+
+    return unmet
 
 
-def _unmet_length(when: When, facts: RequestFacts) -> str | None:
-    """Look at the estimate of the prompt's length, where the rule asks for it."""
-    if when.min_input_tokens is None and when.max_input_tokens is None:
-        return None
-    if facts.content is None:
+def _unmet_tools(when: When, subject: Subject) -> str | None:
+    content = subject.facts.content
+    offered = content.tool_names if content is not None else ()
+    met = any(matches_any(name, when.tool_names) for name in offered)
+    return None if met else "tool_names: no such tool is offered"
+
+
+def _unmet_length(when: When, subject: Subject) -> str | None:
+    """Look at the estimate of the prompt's length, where no bound decides."""
+    content = subject.facts.content
+    if content is None:
         return "the number of input tokens is unknown"
-    at_most = facts.content.input_tokens_at_most
+    at_most = content.input_tokens_at_most
     if at_most is not None and at_most < (when.min_input_tokens or 0):
         return f"at most {at_most} input tokens, fewer than {when.min_input_tokens}"
-    tokens = facts.content.input_tokens
+    tokens = content.input_tokens
     if when.min_input_tokens is not None and tokens < when.min_input_tokens:
         return f"about {tokens} input tokens, fewer than {when.min_input_tokens}"
     if when.max_input_tokens is not None and tokens > when.max_input_tokens:
         return f"about {tokens} input tokens, more than {when.max_input_tokens}"
     return None
+
+
+_CHECKS: Final[tuple[tuple[tuple[str, ...], Check], ...]] = (
+    (("request_class",), _unmet_class),
+    (("agent",), _unmet_agent),
+    (("category",), _unmet_category),
+    (("tier",), _unmet_tier),
+    (("principal",), _unmet_principal),
+    (("project",), _unmet_project),
+    (("requested_model",), _unmet_requested_model),
+    (("header",), _unmet_header),
+    (("time",), _unmet_time),
+    (("has_images",), _unmet_flag("has_images", "has_images")),
+    (("has_documents",), _unmet_flag("has_documents", "has_documents")),
+    (("has_server_tools",), _unmet_flag("has_server_tools", "has_server_tools")),
+    (("thinking",), _unmet_flag("thinking", "wants_thinking")),
+    (("tool_names",), _unmet_tools),
+    (("min_input_tokens", "max_input_tokens"), _unmet_length),
+)
+"""The keys of a `when` and who looks at them, in the order in which they are looked at: who is
+calling, what is around the body, the body, and its length last."""
+
+
+_NOT_THERE: Final = (None, (), frozenset[str](), dict[str, str]())
+
+
+def _checks_of(when: When) -> tuple[Check, ...]:
+    """Return the checks of those keys that are there."""
+    return tuple(
+        check
+        for keys, check in _CHECKS
+        if any(getattr(when, key) not in _NOT_THERE for key in keys)
+    )
 
 
 def _clock(minute: int) -> str:

@@ -34,11 +34,13 @@ def beyond_training(deployment: Deployment, seen: SeenModel | None) -> str | Non
     Ollama shortens such a context with no more than a line in its log (conformance 233), so what
     we believe fits would not.
     """
+    pinned = deployment.num_ctx
+    if pinned is None:
+        return None
     trained = deployment.trained_context_tokens
     if trained is None and seen is not None:
         trained = seen.trained_context_tokens
-    pinned = deployment.num_ctx
-    if pinned is None or trained is None or pinned <= trained:
+    if trained is None or pinned <= trained:
         return None
     return f"num_ctx {pinned} is above what the model was trained for ({trained})"
 

@@ -25,7 +25,7 @@ from routing.requested_model import classify_requested_model
 from routing.types import AgentMatch, AgentSource, SignalConflict
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterator, Mapping
+    from collections.abc import Container, Iterable, Iterator, Mapping
 
     from routing.types import RequestFacts, Roster
 
@@ -41,9 +41,9 @@ CONFIDENCE: Final[Mapping[AgentSource, float]] = {
     AgentSource.BINDING: 0.9,
     AgentSource.TYPE: 0.7,
 }
-"""1 for what was said explicitly. A judgement, not a measured rate: a whole prompt might be quoted
-by another agent's system prompt, an id might be used again, and a built-in agent only shares its
-name with one of the roster's."""
+"""The signals in the order of trust. 1 for what was said explicitly. A judgement, not a measured
+rate: a whole prompt might be quoted by another agent's system prompt, an id might be used again,
+and a built-in agent only shares its name with one of the roster's."""
 
 CONTESTED_PROMPT: Final = 0.6
 """Confidence of a prompt next to another agent's whole prompt."""
@@ -67,39 +67,49 @@ def identify(facts: RequestFacts, roster: Roster, deployments: Container[str] = 
     named = [
         (source, slug)
         for source, slug in _signals(facts, roster, deployments)
-        if slug in roster.agents
+        if slug and slug in roster.agents
     ]
     if not named:
         return UNKNOWN
     source, slug = named[0]
-    conflicts = [SignalConflict(*signal) for signal in named[1:] if signal[1] != slug]
-    confidence = CONFIDENCE[source]
     if source is AgentSource.PROMPT and facts.prompt_rivals:
         confidence = CONTESTED_PROMPT
+    else:
+        confidence = CONFIDENCE[source]
+    conflicts = [SignalConflict(*signal) for signal in named[1:] if signal[1] != slug]
     return AgentMatch(slug, source, confidence, tuple(conflicts))
 
 
 def _signals(
     facts: RequestFacts, roster: Roster, deployments: Container[str]
-) -> Iterator[tuple[AgentSource, str]]:
-    """Yield what each signal names, the most trusted first."""
+) -> Iterable[tuple[AgentSource, str | None]]:
+    """Return what each signal names, the most trusted first."""
     requested = classify_requested_model(facts.requested_model, roster, deployments)
     for said in (facts.path_agent, facts.header_agent or None):
         if said is not None and said not in roster.agents:
             raise UnknownAgent(said, nearest(said, roster.agents))
     token_agent = facts.token_agents[0] if len(facts.token_agents) == 1 else None
-    for source, slug in (
-        (AgentSource.PATH, facts.path_agent),
-        (AgentSource.TOKEN, token_agent),
-        (AgentSource.HEADER, facts.header_agent),
-        (AgentSource.MODEL, requested.agent),
-        (AgentSource.PROMPT, facts.prompt_agent),
-        *((AgentSource.PROMPT, rival) for rival in facts.prompt_rivals),
-        (AgentSource.BINDING, facts.bound_agent),
-        (AgentSource.TYPE, _type_slug(facts.client_agent_type)),
-    ):
-        if slug:
-            yield source, slug
+    slugs = (
+        facts.path_agent,
+        token_agent,
+        facts.header_agent,
+        requested.agent,
+        facts.prompt_agent,
+        facts.bound_agent,
+        _type_slug(facts.client_agent_type),
+    )
+    signals = zip(CONFIDENCE, slugs, strict=True)
+    return _with_rivals(signals, facts.prompt_rivals) if facts.prompt_rivals else signals
+
+
+def _with_rivals(
+    signals: Iterable[tuple[AgentSource, str | None]], rivals: Iterable[str]
+) -> Iterator[tuple[AgentSource, str | None]]:
+    """Yield signals, and behind that of the prompt the other agents whose prompt was found."""
+    for source, slug in signals:
+        yield source, slug
+        if source is AgentSource.PROMPT:
+            yield from ((source, rival) for rival in rivals)
 
 
 def _type_slug(client_type: str | None) -> str | None:

@@ -32,7 +32,7 @@ Rules:
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from routing.candidates import SafetyCall, Terms, in_order, judge_all, loop_entry, refusal
 from routing.capabilities import NOTHING_KNOWN
@@ -46,14 +46,23 @@ from routing.route import decide, privacy_without_content
 from routing.types import Plan, Privacy, RequestClass, RequestFacts
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from routing.candidates import Verdict
     from routing.capabilities import FleetSnapshot
     from routing.requested_model import RequestedModel
     from routing.roster_fallback import RosterFallback
     from routing.route import Decision
-    from routing.types import Agent, AgentMatch, Roster, RoutingTable, Side, TraceEntry
+    from routing.types import (
+        Agent,
+        AgentMatch,
+        Deployment,
+        Roster,
+        RoutingTable,
+        Side,
+        Tier,
+        TraceEntry,
+    )
 
 
 def build_plan(
@@ -78,40 +87,19 @@ def build_plan(
         UnknownModel: Nothing in the table has a route for it (404).
         NoAttempt: Every candidate was skipped (400, or 529 if one of them is merely unavailable).
     """
-    requested = classify_requested_model(facts.requested_model, roster, table.deployments)
-    agent = roster.agents.get(match.slug) if match.slug is not None else None
-    tier = agent.tier if agent is not None else requested.tier
-    decision = decide(table.active, Subject(facts, agent, tier), requested)
-    safety = _safety_call(facts, requested, decision)
-    if decision.route is None and safety is None:
-        raise UnknownModel(facts.requested_model, decision.trace())
-    policies = decision.policies
-    terms = Terms(
-        privacy=decision.privacy,
-        content=facts.content,
-        on_overflow=policies.on_overflow or OnOverflow.REROUTE,
-        deployments=table.deployments,
-        fleet=fleet,
-        safety=safety,
-        counting=facts.request_class is RequestClass.COUNT,
-        requested_model=facts.requested_model,
-        max_cost_microusd=policies.max_cost_microusd,
-        prices=table.prices,
-        limit_s=min(CLIENT_LIMIT_S, policies.deadline_s or CLIENT_LIMIT_S),
-        read_tokens=facts.read_tokens,
-        loop_side=_loop_side(facts),
-    )
-    if safety is None and requested.deployment is None:
-        terms = terms._replace(fallback=_fallback(agent, table, decision.route or (), requested))
+    asked = _ask(facts, match, table, roster)
+    decision, safety = asked.decision, asked.safety
+    terms = _terms(facts, asked, table, fleet)
     verdicts = judge_all(decision.route or (), terms)
-    tell = partial(_told, decision, verdicts, loop_entry(verdicts, terms))
+    tell = partial(_told, decision, verdicts, terms.loop_side, table.deployments)
     attempts = in_order(verdicts, terms)
     if not attempts:
         raise refusal(verdicts, terms, tell())
+    policies = decision.policies
     kept = [verdict for verdict in verdicts if verdict.skipped is None]
     return Plan(
         match=match,
-        tier=tier,
+        tier=asked.tier,
         privacy=decision.privacy,
         attempts=attempts,
         tell=tell,
@@ -123,7 +111,7 @@ def build_plan(
         rule=decision.rule.name if decision.rule is not None else None,
         only_after={each.name: each.only_after for each in kept if each.only_after},
         asks={each.name: each.asks for each in kept if each.asks is not None},
-        late=tuple(each.name for each in kept if each.late),
+        late=tuple([each.name for each in kept if each.late]),
     )
 
 
@@ -136,13 +124,7 @@ def privacy_asked(
         UnknownAgent: As `build_plan`.
         UnknownModel: Likewise.
     """
-    requested = classify_requested_model(facts.requested_model, roster, table.deployments)
-    agent = roster.agents.get(match.slug) if match.slug is not None else None
-    tier = agent.tier if agent is not None else requested.tier
-    decision = decide(table.active, Subject(facts, agent, tier), requested)
-    if decision.route is None and _safety_call(facts, requested, decision) is None:
-        raise UnknownModel(facts.requested_model, decision.trace())
-    return decision.privacy
+    return _ask(facts, match, table, roster).decision.privacy
 
 
 def privacy_of(
@@ -160,14 +142,63 @@ def privacy_of(
     return privacy_without_content(table.active, subject)
 
 
-def _fallback(
-    agent: Agent | None, table: RoutingTable, route: Sequence[str], requested: RequestedModel
-) -> RosterFallback | None:
-    """Return what the agent's block in the roster adds to a route, or None where it has none."""
-    block = agent.fallback if agent is not None else None
-    if block is None:
+class _Asked(NamedTuple):
+    """What is asked for, and what the table says of it."""
+
+    requested: RequestedModel
+    agent: Agent | None
+    tier: Tier | None
+    decision: Decision
+    safety: SafetyCall | None
+
+
+def _ask(facts: RequestFacts, match: AgentMatch, table: RoutingTable, roster: Roster) -> _Asked:
+    """Hold a request against the table.
+
+    Raises:
+        UnknownAgent: As `build_plan`.
+        UnknownModel: Likewise.
+    """
+    requested = classify_requested_model(facts.requested_model, roster, table.deployments)
+    agent = roster.agents.get(match.slug) if match.slug is not None else None
+    tier = agent.tier if agent is not None else requested.tier
+    decision = decide(table.active, Subject(facts, agent, tier), requested)
+    safety = _safety_call(facts, requested, decision)
+    if decision.route is None and safety is None:
+        raise UnknownModel(facts.requested_model, decision.trace())
+    return _Asked(requested, agent, tier, decision, safety)
+
+
+def _terms(facts: RequestFacts, asked: _Asked, table: RoutingTable, fleet: FleetSnapshot) -> Terms:
+    """Return what the candidates of a request are held against."""
+    policies = asked.decision.policies
+    return Terms(
+        privacy=asked.decision.privacy,
+        content=facts.content,
+        on_overflow=policies.on_overflow or OnOverflow.REROUTE,
+        deployments=table.deployments,
+        fleet=fleet,
+        safety=asked.safety,
+        counting=facts.request_class is RequestClass.COUNT,
+        requested_model=facts.requested_model,
+        max_cost_microusd=policies.max_cost_microusd,
+        prices=table.prices,
+        limit_s=min(CLIENT_LIMIT_S, policies.deadline_s or CLIENT_LIMIT_S),
+        read_tokens=facts.read_tokens,
+        fallback=_fallback(asked, table),
+        loop_side=_loop_side(facts),
+    )
+
+
+def _fallback(asked: _Asked, table: RoutingTable) -> RosterFallback | None:
+    """Return what the agent's block in the roster adds to its route, or None where nothing."""
+    agent, requested = asked.agent, asked.requested
+    if agent is None or agent.fallback is None:
         return None
-    return roster_fallback(block, table.active, route, requested.tier, table.deployments)
+    if asked.safety is not None or requested.deployment is not None:
+        return None
+    route = asked.decision.route or ()
+    return roster_fallback(agent.fallback, table.active, route, requested.tier, table.deployments)
 
 
 def _loop_side(facts: RequestFacts) -> Side | None:
@@ -178,9 +209,13 @@ def _loop_side(facts: RequestFacts) -> Side | None:
 
 
 def _told(
-    decision: Decision, verdicts: Sequence[Verdict], loop: TraceEntry | None
+    decision: Decision,
+    verdicts: Sequence[Verdict],
+    loop_side: Side | None,
+    deployments: Mapping[str, Deployment],
 ) -> tuple[TraceEntry, ...]:
     """Return how a decision came about, in the order in which its parts were looked at."""
+    loop = loop_entry(verdicts, loop_side, deployments)
     steps = decision.trace() if loop is None else (*decision.trace(), loop)
     return (*steps, *(verdict.entry() for verdict in verdicts))
 

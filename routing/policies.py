@@ -60,6 +60,10 @@ class Policies:
 
     def over(self, other: Policies) -> Policies:
         """Return these policies, and the other's where these say nothing."""
+        if other is NO_POLICIES:
+            return self
+        if self is NO_POLICIES:
+            return other
         return Policies(
             *(
                 getattr(other, each.name)
@@ -95,6 +99,5 @@ def combine(policies: Iterable[Policies]) -> Policies:
     """Return what holds of policies that are given from the most to the least specific."""
     combined = NO_POLICIES
     for each in policies:
-        if each is not NO_POLICIES:
-            combined = combined.over(each)
+        combined = combined.over(each)
     return combined

@@ -58,6 +58,11 @@ class RequestedModel(NamedTuple):
     tier: Tier | None = None
 
 
+_TIERS: Final = {tier: RequestedModel(RequestedKind.TIER, tier=tier) for tier in Tier}
+_OTHER: Final = RequestedModel(RequestedKind.OTHER)
+_CLAUDES: Final = frozenset({RequestedKind.TIER, RequestedKind.OTHER})
+
+
 def classify_requested_model(
     requested: str, roster: Roster, deployments: Container[str] = ()
 ) -> RequestedModel:
@@ -78,15 +83,16 @@ def classify_requested_model(
     if alias is not None and alias in roster.agents:
         return RequestedModel(RequestedKind.AGENT, agent=alias)
     tier = tier_in(requested)
-    if tier is not None:
-        return RequestedModel(RequestedKind.TIER, tier=tier)
-    return RequestedModel(RequestedKind.OTHER)
+    return _TIERS[tier] if tier is not None else _OTHER
 
 
 def tier_in(model: str) -> Tier | None:
     """Return the tier that a model id says, or None; case does not count."""
     folded = model.casefold()
-    return next((tier for word, tier in TIER_WORDS if word in folded), None)
+    for word, tier in TIER_WORDS:
+        if word in folded:
+            return tier
+    return None
 
 
 def is_claude_model(requested: str, roster: Roster, deployments: Container[str] = ()) -> bool:
@@ -96,4 +102,4 @@ def is_claude_model(requested: str, roster: Roster, deployments: Container[str] 
         UnknownAgent: As `classify_requested_model`.
     """
     kind = classify_requested_model(requested, roster, deployments).kind
-    return kind in {RequestedKind.TIER, RequestedKind.OTHER} and requested.startswith("claude")
+    return kind in _CLAUDES and requested.startswith("claude")

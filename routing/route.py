@@ -1,6 +1,8 @@
 """Which part of a profile speaks for a request, and what it says.
 
-Called by: `routing.plan`, whose rules it carries out.
+Called by: `routing.plan`, whose rules it carries out. Every request is decided, and few decisions
+are ever told: so `decide` only looks up what is in force, and keeps what `Decision.trace` needs to
+put it into words.
 """
 
 from __future__ import annotations
@@ -9,10 +11,11 @@ from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
 from routing.conditions import could_hold, first_unmet
 from routing.policies import combine
+from routing.records import record
 from routing.types import Privacy, RouteRule, TraceEntry
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from routing.conditions import Subject
     from routing.policies import Policies
@@ -36,7 +39,8 @@ Step: TypeAlias = tuple[str, bool, str]
 """Of a rule or level: its name, whether it is kept, and why."""
 
 
-class Decision(NamedTuple):
+@record(frozen=True, slots=True)
+class Decision:
     """What the profile says of one request."""
 
     route: tuple[str, ...] | None
@@ -45,53 +49,160 @@ class Decision(NamedTuple):
     """The rule that gave the route, if one did."""
     privacy: Privacy
     policies: Policies
-    steps: Sequence[Step]
-    """What became of each rule and level, in the order in which they were looked at."""
-    speaking: Sequence[Level]
-    """The levels whose privacy and policies apply, most specific first, the profile last."""
+    profile: Profile
+    subject: Subject
+    named: bool
+    """The requested model is a deployment's name, and the route."""
+    tried: Sequence[str | None]
+    """Of the profile's rules, as far as they were tried: why not, or None where one applies."""
 
     def trace(self) -> tuple[TraceEntry, ...]:
-        """Return how this came about, in words."""
+        """Return how this came about, in words, in the order in which it was looked at."""
+        speaking = tuple(self._speaking())
         return (
-            *(TraceEntry("rule", *step) for step in self.steps),
-            _privacy_entry(self.speaking),
-            *_policy_trace(self.speaking, self.policies),
+            *(TraceEntry("rule", *step) for step in self._steps()),
+            _privacy_entry(speaking),
+            *_policy_trace(speaking, self.policies),
         )
+
+    def _steps(self) -> Iterator[Step]:
+        """Yield what became of each rule and level."""
+        if self.named:
+            yield REQUESTED_MODEL, True, "it names this deployment"
+        yield from self._rule_steps()
+        decided_by = self._decided_by
+        is_decided = self.named or self.rule is not None
+        for level in levels_for(self.profile, self.subject):
+            if is_decided:
+                yield level.name, False, f"{decided_by} decided"
+            elif level.entry is None:
+                yield level.name, False, "the profile has no such entry"
+            elif level.entry.route is None:
+                yield level.name, False, "the entry names no route"
+            else:
+                is_decided = True
+                yield level.name, True, "most specific entry with a route"
+
+    def _rule_steps(self) -> Iterator[Step]:
+        rules = self.profile.rules
+        for rule, unmet in zip(rules, self.tried, strict=False):
+            if unmet is not None:
+                yield _path_of(rule), False, unmet
+            elif rule.entry.route is None:
+                yield _path_of(rule), True, "it applies and names no route: the next is tried"
+            elif self.named:
+                reason = f"it applies, but {REQUESTED_MODEL} gives the route"
+                yield _path_of(rule), True, reason
+            else:
+                yield _path_of(rule), True, "first rule that applies and has a route"
+        for rule in rules[len(self.tried) :]:
+            yield _path_of(rule), False, f"{_path_of(rules[len(self.tried) - 1])} decided"
+
+    @property
+    def _decided_by(self) -> str | None:
+        """What gave the route, if anything did."""
+        if self.named:
+            return REQUESTED_MODEL
+        if self.rule is not None:
+            return _path_of(self.rule)
+        levels = levels_for(self.profile, self.subject)
+        return next(
+            (
+                each.name
+                for each in levels
+                if each.entry is not None and each.entry.route is not None
+            ),
+            None,
+        )
+
+    def _speaking(self) -> Iterator[Level]:
+        """Yield the levels whose privacy and policies apply, the most specific first."""
+        for rule, unmet in zip(self.profile.rules, self.tried, strict=False):
+            if unmet is None:
+                yield Level(_path_of(rule), rule.entry)
+        for level in levels_for(self.profile, self.subject):
+            if level.name != DEFAULT or self._decided_by == DEFAULT:
+                yield level
+        profile = self.profile
+        yield Level("profile", RouteRule(None, profile.privacy, profile.policies))
+        yield from _privacy_levels(profile, self.subject)
 
 
 def decide(profile: Profile, subject: Subject, requested: RequestedModel) -> Decision:
-    """Return the route, privacy and policies of a request, and how they came about."""
-    walk = _Walk()
+    """Return the route, privacy and policies of a request."""
+    tried, speaking = _try_rules(profile.rules, subject)
+    named = requested.deployment is not None
+    route: tuple[str, ...] | None = None
+    rule: ConditionalRule | None = None
     if requested.deployment is not None:
-        walk.route = (requested.deployment,)
-        walk.decided_by = REQUESTED_MODEL
-        walk.note(REQUESTED_MODEL, "it names this deployment", kept=True)
-    walk.try_rules(profile.rules, subject)
-    walk.try_levels(levels_for(profile, subject))
-    speaking = [
-        *walk.speaking,
-        Level("profile", RouteRule(None, profile.privacy, profile.policies)),
-        *_privacy_levels(profile, subject),
-    ]
-    policies = combine(level.entry.policies for level in speaking if level.entry is not None)
-    privacy = combine_privacy(speaking)
-    return Decision(walk.route, walk.rule, privacy, policies, walk.steps, speaking)
+        route = (requested.deployment,)
+    elif speaking and speaking[-1].route is not None:
+        rule = profile.rules[len(tried) - 1]
+        route = rule.entry.route
+    for entry in _entries(profile, subject):
+        if entry is not None:
+            speaking.append(entry)
+            route = entry.route if route is None else route
+    default = profile.default
+    if route is None and default is not None and default.route is not None:
+        speaking.append(default)
+        route = default.route
+    policies = combine(entry.policies for entry in speaking).over(profile.policies)
+    privacy = _privacy(profile, subject, speaking)
+    return Decision(route, rule, privacy, policies, profile, subject, named, tried)
+
+
+def _try_rules(
+    rules: Sequence[ConditionalRule], subject: Subject
+) -> tuple[list[str | None], list[RouteRule]]:
+    """Try rules in order, up to the first that applies and has a route.
+
+    Returns:
+        Why each that was tried does not apply, or None; and the entries of those that do.
+    """
+    tried: list[str | None] = []
+    applying: list[RouteRule] = []
+    for rule in rules:
+        unmet = first_unmet(rule.when, subject)
+        tried.append(unmet)
+        if unmet is None:
+            applying.append(rule.entry)
+            if rule.entry.route is not None:
+                break
+    return tried, applying
+
+
+def _entries(profile: Profile, subject: Subject) -> tuple[RouteRule | None, ...]:
+    """Return the entries below the rules that apply, most specific first, without the default."""
+    agent, tier = subject.agent, subject.tier
+    of_tier = profile.tiers.get(tier) if tier is not None else None
+    if agent is None:
+        return profile.unknown, of_tier
+    return profile.agents.get(agent.slug), profile.categories.get(agent.category), of_tier
+
+
+def _privacy(profile: Profile, subject: Subject, speaking: Iterable[RouteRule]) -> Privacy:
+    """Return the tightest privacy of what speaks for a request, its profile and its token."""
+    local_only = Privacy.LOCAL_ONLY
+    if profile.privacy is local_only or subject.facts.token_privacy is local_only:
+        return local_only
+    for entry in speaking:
+        if entry.privacy is local_only:
+            return local_only
+    agent = subject.agent
+    if agent is not None and agent.further_categories:
+        return combine_privacy(tuple(_privacy_levels(profile, subject)))
+    return Privacy.ANY
 
 
 def levels_for(profile: Profile, subject: Subject) -> tuple[Level, ...]:
     """Return the levels below the rules that apply, most specific first, the default last."""
-    levels = []
-    agent = subject.agent
-    if agent is not None:
-        levels.append(Level(f"agents.{agent.slug}", profile.agents.get(agent.slug)))
-        category = profile.categories.get(agent.category)
-        levels.append(Level(f"categories.{agent.category}", category))
-    else:
-        levels.append(Level("unknown", profile.unknown))
+    names = ["unknown"]
+    if subject.agent is not None:
+        names = [f"agents.{subject.agent.slug}", f"categories.{subject.agent.category}"]
     if subject.tier is not None:
-        levels.append(Level(f"tiers.{subject.tier}", profile.tiers.get(subject.tier)))
-    levels.append(Level(DEFAULT, profile.default))
-    return tuple(levels)
+        names.append(f"tiers.{subject.tier}")
+    return (*map(Level, names, _entries(profile, subject)), Level(DEFAULT, profile.default))
 
 
 def privacy_without_content(profile: Profile, subject: Subject) -> Privacy:
@@ -153,56 +264,5 @@ def _policy_trace(levels: Sequence[Level], combined: Policies) -> Iterator[Trace
         yield TraceEntry("rule", key, kept=True, reason=f"{combined.told(key)}, from {source}")
 
 
-class _Walk:
-    """The way through a profile, for one request."""
-
-    def __init__(self) -> None:
-        """Nothing is decided yet."""
-        self.route: tuple[str, ...] | None = None
-        self.decided_by: str | None = None
-        self.rule: ConditionalRule | None = None
-        self.speaking: list[Level] = []
-        """Levels whose privacy and policies apply, most specific first."""
-        self.steps: list[Step] = []
-
-    def note(self, name: str, reason: str, *, kept: bool = False) -> None:
-        """Add a step."""
-        self.steps.append((name, kept, reason))
-
-    def try_rules(self, rules: Sequence[ConditionalRule], subject: Subject) -> None:
-        """Try the rules in order, up to the first that applies and has a route."""
-        stopped_by: str | None = None
-        for rule in rules:
-            name = f"rules.{rule.name}"
-            if stopped_by is not None:
-                self.note(name, f"{stopped_by} decided")
-                continue
-            unmet = first_unmet(rule.when, subject)
-            if unmet is not None:
-                self.note(name, unmet)
-                continue
-            self.speaking.append(Level(name, rule.entry))
-            if rule.entry.route is None:
-                self.note(name, "it applies and names no route: the next is tried", kept=True)
-                continue
-            stopped_by = name
-            if self.decided_by is not None:
-                self.note(name, f"it applies, but {self.decided_by} gives the route", kept=True)
-            else:
-                self.route, self.decided_by, self.rule = rule.entry.route, name, rule
-                self.note(name, "first rule that applies and has a route", kept=True)
-
-    def try_levels(self, levels: Sequence[Level]) -> None:
-        """Take the route of the first level that has one, if there is none yet."""
-        for level in levels:
-            if self.decided_by is not None:
-                self.note(level.name, f"{self.decided_by} decided")
-            elif level.entry is None:
-                self.note(level.name, "the profile has no such entry")
-            elif level.entry.route is None:
-                self.note(level.name, "the entry names no route")
-            else:
-                self.route, self.decided_by = level.entry.route, level.name
-                self.note(level.name, "most specific entry with a route", kept=True)
-            if level.name != DEFAULT or self.decided_by == DEFAULT:
-                self.speaking.append(level)
+def _path_of(rule: ConditionalRule) -> str:
+    return f"rules.{rule.name}"

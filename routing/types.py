@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 from routing.capabilities import UNKNOWN_CAPABILITIES, Capabilities
 from routing.policies import KEEP_THINKING, NO_POLICIES, OnOverflow, Policies, ThinkingPolicy
 from routing.pricing import NO_PRICES, PriceList
+from routing.records import record
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -221,7 +222,7 @@ class Deployment:
     """Models that the roster wishes and that this one is used instead of, e.g. a smaller one."""
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class RequestFacts:
     """What a decision may depend on; never the content itself."""
 
@@ -269,7 +270,7 @@ class SignalConflict:
     slug: str
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class AgentMatch:
     """Who is calling, and how we know."""
 
@@ -355,7 +356,7 @@ class TraceEntry(NamedTuple):
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Plan:
     """Ordered attempts, and how they came about. `attempts` is never empty."""
 
