@@ -6,16 +6,17 @@ it is never 0 for that reason.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from routing.pricing import TokenCounts
+from routing.records import record
 
 TEXT_LIMIT = 128
 """Characters of what a client chose: a model's name, a project."""
 NO_TOKENS = TokenCounts()
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Dimensions:
     """What requests are told apart by in reports; empty where there is none of it."""
 
@@ -39,7 +40,7 @@ class Dimensions:
     """What the answer says it is of."""
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Spent:
     """Tokens, seconds and money of one answer."""
 
@@ -55,7 +56,7 @@ class Spent:
     cost_microusd: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class AttemptRow:
     """One attempt; `Dimensions` of its request, with its own deployment and models."""
 
@@ -69,7 +70,7 @@ class AttemptRow:
     spent: Spent
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class WouldCost:
     """What a request would have cost at Claude, in microdollars, from the least to the most."""
 
@@ -78,7 +79,7 @@ class WouldCost:
     high_microusd: int
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class RequestRow:
     """One finished request."""
 
@@ -104,7 +105,7 @@ class RequestRow:
     attempts: tuple[AttemptRow, ...] = field(default=())
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class SpentSum:
     """What somebody has spent in a while."""
 

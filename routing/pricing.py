@@ -18,6 +18,8 @@ from dataclasses import dataclass, field
 from math import prod
 from typing import TYPE_CHECKING, Final
 
+from routing.records import record
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -30,7 +32,7 @@ _SNAPSHOT: Final = re.compile(r"-\d{8}$")
 """End of a dated id of Claude's, e.g. `claude-haiku-4-5-20251001`."""
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class TokenCounts:
     """Tokens of one request, each counted in one place only."""
 
@@ -129,7 +131,7 @@ NO_PRICES: Final = PriceList("", {})
 """Nothing has a known price."""
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Bill:
     """What an answer is charged for."""
 

@@ -14,7 +14,6 @@ Rules:
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Final, Protocol
 
 from ccproxy.outcome import ANSWERED, UNFINISHED, Ending
@@ -34,7 +33,7 @@ from routing.pricing import bill_microusd, local_microusd
 from routing.types import Side
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from ccproxy.outcome import AttemptRecord, Outcome, Usage
     from routing.pricing import PriceList
@@ -46,6 +45,7 @@ MAYBE_BILLED: Final = frozenset({ANSWERED, UNFINISHED, FailureClass.TIMEOUT_FIRS
 """Results of attempts at Claude that may cost something although nothing was said of it."""
 GOT_CONTENT: Final = frozenset({Ending.COMPLETED, Ending.CLIENT_GONE})
 """Endings of requests whose client got an answer, or as much of it as it waited for."""
+NOTHING_SPENT: Final = Spent()
 
 
 class InForce(Protocol):
@@ -85,32 +85,29 @@ def request_row(outcome: Outcome, prices: PriceList, category: str) -> RequestRo
         prices: In force when it ended.
         category: Of its agent, or empty.
     """
-    dimensions = _dimensions(outcome, category)
     attempts = tuple(
-        _attempt_row(outcome, record, number, dimensions, prices)
-        for number, record in enumerate(outcome.attempt_records)
+        [
+            _attempt_row(outcome, record, number, category, prices)
+            for number, record in enumerate(outcome.attempt_records)
+        ]
     )
     last = attempts[-1] if attempts else None
-    failures = [row.result for row in attempts if row.result != ANSWERED]
+    failed = [row for row in attempts if row.result != ANSWERED]
     routed = outcome.routed
     return RequestRow(
         request_id=outcome.request_id,
         at_ms=round(outcome.started_at * 1000),
-        dimensions=last.dimensions if last else dimensions,
+        dimensions=last.dimensions if last else _dimensions(outcome, category),
         status=outcome.status,
         ending=outcome.ending,
-        failure=failures[-1] if failures else "",
+        failure=failed[-1].result if failed else "",
         stream=outcome.stream,
         table_version=routed.table_version if routed else "",
         ttft_s=outcome.ttft_s,
-        spent=replace(
-            last.spent if last else Spent(),
-            total_s=outcome.total_s,
-            cost_microusd=_sum([row.spent.cost_microusd for row in attempts]),
+        spent=_spent_in_all(
+            last.spent if last else NOTHING_SPENT, outcome.total_s, _sum_of_costs(attempts)
         ),
-        wasted_microusd=_sum(
-            [row.spent.cost_microusd for row in attempts if row.result != ANSWERED]
-        ),
+        wasted_microusd=_sum_of_costs(failed),
         would_cost=_would_cost(outcome, last, prices) if last else None,
         attempts=attempts,
     )
@@ -132,7 +129,23 @@ def _would_cost(outcome: Outcome, answer: AttemptRow, prices: PriceList) -> Woul
     return None if would is None else WouldCost(*would)
 
 
-def _dimensions(outcome: Outcome, category: str) -> Dimensions:
+def _spent_in_all(answer: Spent, total_s: float, cost_microusd: int | None) -> Spent:
+    return Spent(
+        answer.tokens,
+        answer.thinking_tokens,
+        answer.estimated,
+        answer.queue_s,
+        answer.load_s,
+        answer.prefill_s,
+        total_s,
+        cost_microusd,
+    )
+
+
+def _dimensions(
+    outcome: Outcome, category: str, attempt: AttemptRecord | None = None
+) -> Dimensions:
+    """Return what tells a request apart, or one attempt of it."""
     routed = outcome.routed
     plan = routed.plan if routed else None
     return Dimensions(
@@ -145,8 +158,10 @@ def _dimensions(outcome: Outcome, category: str) -> Dimensions:
         request_class=outcome.request_class,
         tier=(plan.tier if plan else None) or "",
         requested_model=outcome.requested_model[:TEXT_LIMIT],
-        deployment=outcome.deployment,
-        route=outcome.route,
+        deployment=attempt.deployment if attempt else outcome.deployment,
+        route=attempt.route if attempt else outcome.route,
+        upstream_model=attempt.upstream_model[:TEXT_LIMIT] if attempt else "",
+        response_model=((attempt.usage.response_model if attempt else None) or "")[:TEXT_LIMIT],
     )
 
 
@@ -154,20 +169,14 @@ def _attempt_row(
     outcome: Outcome,
     record: AttemptRecord,
     number: int,
-    dimensions: Dimensions,
+    category: str,
     prices: PriceList,
 ) -> AttemptRow:
     usage = record.usage
     billed = outcome.endpoint == MESSAGES
     took_s = _took_s(outcome, record)
     return AttemptRow(
-        dimensions=replace(
-            dimensions,
-            deployment=record.deployment,
-            route=record.route,
-            upstream_model=record.upstream_model[:TEXT_LIMIT],
-            response_model=(usage.response_model or "")[:TEXT_LIMIT],
-        ),
+        dimensions=_dimensions(outcome, category, record),
         number=number,
         result=record.result,
         after_s=max(0.0, record.began_at - outcome.arrived_at) if record.began_at else 0.0,
@@ -218,6 +227,11 @@ def _thinking_tokens(usage: Usage) -> int | None:
     return count_in(details, "thinking_tokens") if known else None
 
 
-def _sum(costs: list[int | None]) -> int | None:
-    known = [cost for cost in costs if cost is not None]
-    return sum(known) if len(known) == len(costs) else None
+def _sum_of_costs(attempts: Iterable[AttemptRow]) -> int | None:
+    total = 0
+    for each in attempts:
+        cost = each.spent.cost_microusd
+        if cost is None:
+            return None
+        total += cost
+    return total

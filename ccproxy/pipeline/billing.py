@@ -53,7 +53,7 @@ def bill_of(usage: Usage) -> Bill | None:
 
 def token_counts(usage: Usage) -> TokenCounts:
     """Return all tokens of an answer, each in one place; what was not said counts as none."""
-    first, *more = _samplings(usage) or (_counts(_top_level(usage)),)
+    first, *more = _samplings(usage) or (_top_level(usage),)
     for each in more:
         first = first.plus(each)
     return first
@@ -61,8 +61,7 @@ def token_counts(usage: Usage) -> TokenCounts:
 
 def count_in(said: object, name: str) -> int:
     """Return a count in a part of `usage`; what is no count is none."""
-    value = said.get(name) if isinstance(said, dict) else None
-    return value if is_count(value) and isinstance(value, int) else 0
+    return _count(said.get(name)) if isinstance(said, dict) else 0
 
 
 def is_count(value: object) -> bool:
@@ -74,12 +73,12 @@ def _samplings(usage: Usage) -> tuple[TokenCounts, ...] | None:
     """Return the tokens of each sampling; None where not all of them are the model's own."""
     iterations = usage.extra.get("iterations")
     if not iterations:
-        return (_counts(_top_level(usage)),)
+        return (_top_level(usage),)
     if not isinstance(iterations, list) or not all(
         _is_own(each, usage.response_model) for each in iterations
     ):
         return None
-    return tuple(map(_counts, iterations))
+    return tuple(map(_of_iteration, iterations))
 
 
 def _is_own(iteration: object, model: str | None) -> bool:
@@ -90,24 +89,37 @@ def _is_own(iteration: object, model: str | None) -> bool:
     )
 
 
-def _top_level(usage: Usage) -> Mapping[str, Any]:
-    return {
-        "input_tokens": usage.input_tokens,
-        "output_tokens": usage.output_tokens,
-        "cache_creation_input_tokens": usage.cache_creation_input_tokens,
-        "cache_read_input_tokens": usage.cache_read_input_tokens,
-        "cache_creation": usage.extra.get("cache_creation"),
-    }
-
-
-def _counts(said: Mapping[str, Any]) -> TokenCounts:
-    details = said.get("cache_creation")
-    written = count_in(said, "cache_creation_input_tokens")
-    one_hour = min(count_in(details, _ONE_HOUR), written)
-    return TokenCounts(
-        input_tokens=count_in(said, "input_tokens"),
-        output_tokens=count_in(said, "output_tokens"),
-        cache_write_5m_tokens=written - one_hour,
-        cache_write_1h_tokens=one_hour,
-        cache_read_tokens=count_in(said, "cache_read_input_tokens"),
+def _top_level(usage: Usage) -> TokenCounts:
+    return _counts(
+        usage.input_tokens,
+        usage.output_tokens,
+        usage.cache_creation_input_tokens,
+        usage.cache_read_input_tokens,
+        usage.extra.get("cache_creation"),
     )
+
+
+def _of_iteration(said: Mapping[str, Any]) -> TokenCounts:
+    return _counts(
+        said.get("input_tokens"),
+        said.get("output_tokens"),
+        said.get("cache_creation_input_tokens"),
+        said.get("cache_read_input_tokens"),
+        said.get("cache_creation"),
+    )
+
+
+def _counts(
+    fresh: object, output: object, written: object, read: object, details: object
+) -> TokenCounts:
+    """Return what the fields of `usage` say; `details` is its `cache_creation`."""
+    written_tokens = _count(written)
+    one_hour = min(count_in(details, _ONE_HOUR), written_tokens) if details else 0
+    return TokenCounts(
+        _count(fresh), _count(output), written_tokens - one_hour, one_hour, _count(read)
+    )
+
+
+def _count(value: object) -> int:
+    """Return a count; what is none counts as nothing."""
+    return value if is_count(value) and isinstance(value, int) else 0
