@@ -83,7 +83,7 @@ class SqlDatabase:
         self._name = name
         self._file = file
         self._file_id = _identity(file)
-        self._requests = RequestWriter()
+        self._requests = RequestWriter(engine.dialect.name)
 
     def prepare(self) -> None:
         """Bring the schema up to date.
@@ -164,6 +164,8 @@ class SqlDatabase:
             raise LedgerDownError(f"{self._name} cannot be used: {error.orig}") from error
         except StatementError as error:
             raise ValueError(str(error.orig)) from error
+        except OverflowError as error:  # of SQLite's driver, and SQLAlchemy does not wrap it
+            raise ValueError(str(error)) from error
         except sqlite3.Error as error:  # of `_set_up_sqlite`, which SQLAlchemy does not wrap
             raise LedgerDownError(f"{self._name} cannot be used: {error}") from error
 

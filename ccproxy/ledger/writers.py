@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from operator import attrgetter
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from operator import add, attrgetter
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
-from sqlalchemy import bindparam, delete, insert, select
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import delete, insert, select
 
 from ccproxy.ledger.tables import (
     DIMENSIONS,
@@ -26,23 +25,21 @@ from ccproxy.ledger.tables import (
 from ccproxy.outcome import ANSWERED, LearnedRatio
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
     from sqlalchemy import Connection, Table
 
-    from ccproxy.rows import AttemptRow, Dimensions, RequestRow, Spent
+    from ccproxy.rows import AttemptRow, Dimensions, RequestRow
 
-    Values: TypeAlias = dict[str, Any]
+    Values: TypeAlias = tuple[Any, ...]
+    Key: TypeAlias = tuple[Any, ...]
 
 KNOWN_DIMENSIONS: Final = 20_000
 """Ids that are kept in memory, about 1 KiB each."""
 
 
-_INSERT_REQUESTS: Final = insert(requests)
-_INSERT_ATTEMPTS: Final = insert(attempts)
-_FIND_DIMENSION: Final = select(dimensions.c.id).where(
-    *(dimensions.c[name] == bindparam(name) for name in DIMENSIONS)
-)
+REQUEST_COLUMNS: Final = tuple(each.name for each in requests.columns if each.name != "id")
+ATTEMPT_COLUMNS: Final = tuple(each.name for each in attempts.columns if each.name != "id")
 # The library's `astuple` copies deeply: ten times the time of all else that a row takes.
 _dimension_values: Final = attrgetter(*DIMENSIONS)
 _token_values: Final = attrgetter(*TOKENS)
@@ -76,11 +73,18 @@ def load_ratios(connection: Connection) -> list[LearnedRatio]:
 
 
 class RequestWriter:
-    """Writes requests, their attempts and the sums; knows ids of dimensions by heart."""
+    """Writes requests, their attempts and the sums; knows ids of dimensions by heart.
 
-    def __init__(self) -> None:
-        """Know no id yet."""
-        self._ids: dict[Dimensions, int] = {}
+    Rows go to the driver as tuples in the order of the columns: building a statement's parameters
+    by name takes SQLAlchemy five times what all else of a row takes, and holds the event loop up.
+    """
+
+    def __init__(self, dialect: str) -> None:
+        """Know no id yet. `dialect` is SQLAlchemy's name of the database's kind."""
+        self._ids: dict[tuple[str, ...], int] = {}
+        self._sql = _statements("?" if dialect == "sqlite" else "%s")
+        # SQLite's driver looks up an adapter for what is no plain int; PostgreSQL wants booleans.
+        self._flag: Callable[[bool], int] = int if dialect == "sqlite" else bool
 
     def forget(self) -> None:
         """Forget every id: the transaction that made some of them was taken back."""
@@ -90,139 +94,155 @@ class RequestWriter:
         """Insert rows and add them up."""
         if len(self._ids) > KNOWN_DIMENSIONS:
             self._ids.clear()
-        connection.execute(
-            _INSERT_REQUESTS,
-            [_request_values(row, self._id(connection, row.dimensions)) for row in rows],
-        )
-        made = [
-            _attempt_values(row, attempt, self._id(connection, attempt.dimensions))
-            for row in rows
-            for attempt in row.attempts
-        ]
+        whole: list[Values] = []
+        made: list[Values] = []
+        hours: dict[Key, Values] = {}
+        for row in rows:
+            dimension_id = self._id(connection, row.dimensions)
+            whole.append(_request_values(row, dimension_id, self._flag))
+            made += [
+                _attempt_values(row, attempt, self._id(connection, attempt.dimensions))
+                for attempt in row.attempts
+            ]
+            key = (row.at_ms // MS_PER_HOUR, dimension_id, str(row.ending))
+            _add(hours, key, _sum_values(row))
+        days: dict[Key, Values] = {}
+        for (hour, *rest), values in hours.items():
+            _add(days, (hour // HOURS_PER_DAY, *rest), values)
+        sql = self._sql
+        connection.exec_driver_sql(sql.insert_requests, whole)
         if made:
-            connection.execute(_INSERT_ATTEMPTS, made)
-        values = [_sum_values(row, self._ids[row.dimensions]) for row in rows]
-        hours = _add_up(connection, hourly, KEYS_OF_HOURLY, values)
-        _add_up(connection, daily, KEYS_OF_DAILY, hours)
+            connection.exec_driver_sql(sql.insert_attempts, made)
+        connection.exec_driver_sql(sql.add_to_hourly, _in_order(hours))
+        connection.exec_driver_sql(sql.add_to_daily, _in_order(days))
 
     def _id(self, connection: Connection, row: Dimensions) -> int:
-        known = self._ids.get(row)
+        values: tuple[str, ...] = _dimension_values(row)
+        known = self._ids.get(values)
         if known is None:
-            known = self._ids[row] = _dimension_id(connection, row)
+            known = self._ids[values] = self._id_in(connection, values)
         return known
 
-
-def _dimension_id(connection: Connection, row: Dimensions) -> int:
-    values = dict(zip(DIMENSIONS, _dimension_values(row), strict=True))
-    found = connection.execute(_FIND_DIMENSION, values).scalar()
-    if found is None:
-        # Another proxy may share the database and be faster.
-        connection.execute(_upsert(connection, dimensions).on_conflict_do_nothing(), values)
-        found = connection.execute(_FIND_DIMENSION, values).scalar_one()
-    return int(found)
-
-
-def _upsert(connection: Connection, table: Any) -> Any:  # noqa: ANN401 - both dialects' own
-    is_sqlite = connection.dialect.name == "sqlite"
-    return sqlite.insert(table) if is_sqlite else postgresql.insert(table)
+    def _id_in(self, connection: Connection, values: tuple[str, ...]) -> int:
+        values = tuple(map(str, values))
+        found = connection.exec_driver_sql(self._sql.find_dimension, values).scalar()
+        if found is None:
+            # Another proxy may share the database and be faster.
+            connection.exec_driver_sql(self._sql.make_dimension, values)
+            found = connection.exec_driver_sql(self._sql.find_dimension, values).scalar_one()
+        return int(found)
 
 
-def _tokens_of(spent: Spent) -> Values:
-    return dict(zip(TOKENS, _token_values(spent.tokens), strict=True))
+class _Statements(NamedTuple):
+    """SQL that SQLite and PostgreSQL both take, but for how a parameter is marked."""
+
+    find_dimension: str
+    make_dimension: str
+    insert_requests: str
+    insert_attempts: str
+    add_to_hourly: str
+    add_to_daily: str
 
 
-def _request_values(row: RequestRow, dimension_id: int) -> Values:
+def _statements(mark: str) -> _Statements:
+    named = " AND ".join(f"{name} = {mark}" for name in DIMENSIONS)
+    return _Statements(
+        find_dimension=f"SELECT id FROM dimensions WHERE {named}",  # noqa: S608 - our own names
+        make_dimension=f"{_insert(dimensions, DIMENSIONS, mark)} ON CONFLICT DO NOTHING",
+        insert_requests=_insert(requests, REQUEST_COLUMNS, mark),
+        insert_attempts=_insert(attempts, ATTEMPT_COLUMNS, mark),
+        add_to_hourly=_add_to(hourly, KEYS_OF_HOURLY, mark),
+        add_to_daily=_add_to(daily, KEYS_OF_DAILY, mark),
+    )
+
+
+def _insert(table: Table, columns: Sequence[str], mark: str) -> str:
+    marks = ", ".join([mark] * len(columns))
+    return f"INSERT INTO {table.name} ({', '.join(columns)}) VALUES ({marks})"  # noqa: S608 - likewise
+
+
+def _add_to(table: Table, keys: Sequence[str], mark: str) -> str:
+    sums = ", ".join(f"{name} = {table.name}.{name} + excluded.{name}" for name in SUMS)
+    insert = _insert(table, (*keys, *SUMS), mark)
+    return f"{insert} ON CONFLICT ({', '.join(keys)}) DO UPDATE SET {sums}"
+
+
+def _request_values(row: RequestRow, dimension_id: int, flag: Callable[[bool], int]) -> Values:
+    """Return a request in the order of `REQUEST_COLUMNS`."""
     spent, would = row.spent, row.would_cost
-    return {
-        "request_id": row.request_id,
-        "at_ms": row.at_ms,
-        "dimension_id": dimension_id,
-        "status": row.status,
-        "ending": row.ending,
-        "failure": row.failure,
-        "stream": row.stream,
-        "table_version": row.table_version,
-        **_tokens_of(spent),
-        "thinking_tokens": spent.thinking_tokens,
-        "estimated": spent.estimated,
-        "queue_s": spent.queue_s,
-        "load_s": spent.load_s,
-        "prefill_s": spent.prefill_s,
-        "ttft_s": row.ttft_s,
-        "total_s": spent.total_s,
-        "tokens_per_s": _tokens_per_s(row),
-        "cost_microusd": spent.cost_microusd,
-        "wasted_microusd": row.wasted_microusd,
-        "would_cost_low_microusd": would and would.low_microusd,
-        "would_cost_microusd": would and would.expected_microusd,
-        "would_cost_high_microusd": would and would.high_microusd,
-    }
+    return (
+        row.request_id,
+        row.at_ms,
+        dimension_id,
+        row.status,
+        str(row.ending),
+        str(row.failure),
+        flag(row.stream),
+        row.table_version,
+        *_token_values(spent.tokens),
+        spent.thinking_tokens,
+        flag(spent.estimated),
+        spent.queue_s,
+        spent.load_s,
+        spent.prefill_s,
+        row.ttft_s,
+        spent.total_s,
+        _tokens_per_s(row),
+        spent.cost_microusd,
+        row.wasted_microusd,
+        would and would.low_microusd,
+        would and would.expected_microusd,
+        would and would.high_microusd,
+    )
 
 
 def _attempt_values(row: RequestRow, attempt: AttemptRow, dimension_id: int) -> Values:
-    return {
-        "request_id": row.request_id,
-        "at_ms": row.at_ms,
-        "dimension_id": dimension_id,
-        "number": attempt.number,
-        "result": attempt.result,
-        **_tokens_of(attempt.spent),
-        "after_s": attempt.after_s,
-        "total_s": attempt.spent.total_s,
-        "cost_microusd": attempt.spent.cost_microusd,
-    }
-
-
-def _sum_values(row: RequestRow, dimension_id: int) -> Values:
-    spent, would = row.spent, row.would_cost
-    answered = row.ttft_s is not None
-    fell_back = len(row.attempts) > 1 and row.attempts[-1].result == ANSWERED
-    hour = row.at_ms // MS_PER_HOUR
-    return {
-        "hour": hour,
-        "day": hour // HOURS_PER_DAY,
-        "dimension_id": dimension_id,
-        "ending": row.ending,
-        "requests": 1,
-        "fallbacks": int(fell_back),
-        "unpriced": int(spent.cost_microusd is None),
-        **_tokens_of(spent),
-        "thinking_tokens": spent.thinking_tokens or 0,
-        "cost_microusd": spent.cost_microusd or 0,
-        "wasted_microusd": row.wasted_microusd or 0,
-        "compared": int(would is not None),
-        "would_cost_low_microusd": would.low_microusd if would else 0,
-        "would_cost_microusd": would.expected_microusd if would else 0,
-        "would_cost_high_microusd": would.high_microusd if would else 0,
-        "answers": int(answered),
-        "ttft_s": row.ttft_s or 0.0,
-        "answer_s": _answer_s(row),
-        "total_s": spent.total_s,
-    }
-
-
-def _add_up(
-    connection: Connection, table: Table, keys: Sequence[str], rows: Iterable[Values]
-) -> list[Values]:
-    """Add values to the sums in a table; rows of the same keys are added up first, and returned."""
-    sums: dict[tuple[Any, ...], Values] = {}
-    for values in rows:
-        key = tuple([values[name] for name in keys])
-        known = sums.get(key)
-        if known is None:
-            sums[key] = values.copy()
-            continue
-        for name in SUMS:
-            known[name] += values[name]
-    statement = _upsert(connection, table)
-    added: Mapping[str, Any] = {name: table.c[name] + statement.excluded[name] for name in SUMS}
-    # In the same order everywhere: two proxies that share a database would wait for each other.
-    found = [sums[key] for key in sorted(sums)]
-    connection.execute(
-        statement.on_conflict_do_update(index_elements=list(keys), set_=added),
-        [{name: values[name] for name in (*keys, *SUMS)} for values in found],
+    """Return an attempt in the order of `ATTEMPT_COLUMNS`."""
+    spent = attempt.spent
+    return (
+        row.request_id,
+        row.at_ms,
+        dimension_id,
+        attempt.number,
+        str(attempt.result),
+        *_token_values(spent.tokens),
+        attempt.after_s,
+        spent.total_s,
+        spent.cost_microusd,
     )
-    return found
+
+
+def _sum_values(row: RequestRow) -> Values:
+    """Return what a request adds to the sums, in the order of `SUMS`."""
+    spent, would = row.spent, row.would_cost
+    fell_back = len(row.attempts) > 1 and row.attempts[-1].result == ANSWERED
+    return (
+        1,
+        int(fell_back),
+        int(spent.cost_microusd is None),
+        *_token_values(spent.tokens),
+        spent.thinking_tokens or 0,
+        spent.cost_microusd or 0,
+        row.wasted_microusd or 0,
+        int(would is not None),
+        would.low_microusd if would else 0,
+        would.expected_microusd if would else 0,
+        would.high_microusd if would else 0,
+        int(row.ttft_s is not None),
+        row.ttft_s or 0.0,
+        _answer_s(row),
+        spent.total_s,
+    )
+
+
+def _add(sums: dict[Key, Values], key: Key, values: Values) -> None:
+    known = sums.get(key)
+    sums[key] = values if known is None else tuple(map(add, known, values))
+
+
+def _in_order(sums: dict[Key, Values]) -> list[Values]:
+    """Return keys and sums; two proxies that share a database would else wait for each other."""
+    return [(*key, *sums[key]) for key in sorted(sums)]
 
 
 def _answer_s(row: RequestRow) -> float:

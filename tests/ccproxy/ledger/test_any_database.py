@@ -14,9 +14,10 @@ from sqlalchemy import create_engine, text
 
 from ccproxy.ledger.database import open_database
 from ccproxy.ledger.ledger import Ledger, LedgerDownError
-from ccproxy.ledger.tables import SCHEMA_VERSION, metadata
-from ccproxy.outcome import LearnedRatio
+from ccproxy.ledger.tables import SCHEMA_VERSION, TOKENS, metadata
+from ccproxy.outcome import Ending, LearnedRatio
 from ccproxy.rows import AttemptRow, Dimensions, RequestRow, Spent, WouldCost
+from routing.failures import FailureClass
 from routing.pricing import TokenCounts
 from tests.support.postgres import running_postgres
 
@@ -178,6 +179,82 @@ def test_a_request_with_its_attempts(opened, url):
         ("req_2", 1, "claude", "ok", 700),
     ]
     assert dimensions == [("claude",), ("qwen",)]
+
+
+def test_each_number_stands_under_its_name(opened, url):
+    """Of a request, of its attempts and of both kinds of sums."""
+    spent = Spent(
+        TokenCounts(11, 12, 13, 14, 15), 16, True, 1.5, 2.5, 3.5, total_s=10.0, cost_microusd=17
+    )
+    attempts = (
+        AttemptRow(CLAUDE, 0, FailureClass.OVERLOADED, 0.5, Spent(cost_microusd=None)),
+        AttemptRow(QWEN, 1, "ok", 0.75, spent),
+    )
+    written = row(
+        status=201,
+        ending=Ending.CLIENT_GONE,
+        failure=FailureClass.OVERLOADED,
+        ttft_s=4.0,
+        spent=spent,
+        wasted_microusd=18,
+        would_cost=WouldCost(19, 20, 21),
+        attempts=attempts,
+    )
+    opened().write([written])
+    tokens = {name: 11 + number for number, name in enumerate(TOKENS)}
+    costs = {
+        "cost_microusd": 17,
+        "wasted_microusd": 18,
+        "would_cost_low_microusd": 19,
+        "would_cost_microusd": 20,
+        "would_cost_high_microusd": 21,
+    }
+    told = {"request_id": "req_1", "at_ms": HOUR_MS}
+    durations = {"queue_s": 1.5, "load_s": 2.5, "prefill_s": 3.5, "ttft_s": 4.0, "total_s": 10.0}
+    words = {"ending": "client_gone", "failure": "overloaded", "table_version": "v"}
+    flags = {"stream": True, "estimated": True}
+    rest = {"status": 201, "thinking_tokens": 16, "tokens_per_s": 2.0}
+    none = {"cost_microusd": None, "total_s": 0.0, **dict.fromkeys(TOKENS, 0)}
+    served = {**tokens, "number": 1, "result": "ok", "after_s": 0.75, "total_s": 10.0}
+    counts = {"requests": 1, "fallbacks": 1, "unpriced": 0, "compared": 1, "answers": 1}
+    seconds = {"ttft_s": 4.0, "answer_s": 6.0, "total_s": 10.0}
+    sums = {"ending": "client_gone", "thinking_tokens": 16} | counts | seconds
+
+    assert named(url, "requests") == [
+        told | tokens | costs | durations | words | flags | rest,
+    ]
+    assert named(url, "attempts") == [
+        told | none | {"number": 0, "result": "overloaded", "after_s": 0.5},
+        told | served | {"cost_microusd": 17},
+    ]
+    assert named(url, "hourly") == [{"hour": 1} | tokens | costs | sums]
+    assert named(url, "daily") == [{"day": 0} | tokens | costs | sums]
+
+
+def named(url, table):
+    """Return every row by the names of its columns, but for the numbers the database gave out."""
+    engine = create_engine(url)
+    try:
+        with engine.connect() as connection:
+            found = connection.execute(metadata.tables[table].select()).mappings()
+            return [
+                {name: each[name] for name in each if name not in ("id", "dimension_id")}
+                for each in found
+            ]
+    finally:
+        engine.dispose()
+
+
+@pytest.mark.parametrize("tokens", [2**63, 10**30])
+def test_a_number_that_no_column_takes_is_the_rows_fault(tokens, opened, url):
+    """An upstream may say that it used so many tokens; the next row is written as ever."""
+    database = opened()
+    absurd = replace(row().spent, tokens=TokenCounts(tokens))
+    with pytest.raises(ValueError, match=r"(?i)too large|out of range|overflow"):
+        database.write([row("req_1", spent=absurd)])
+    database.write([row("req_2")])
+
+    assert sql(url, "SELECT request_id FROM requests") == [[("req_2",)]]
 
 
 def test_the_hours_are_the_sums(opened, url):
