@@ -18,6 +18,7 @@ from prometheus_client import (
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
 from ccproxy import __version__
+from ccproxy.observability.attempt_metrics import AttemptMetrics
 from ccproxy.observability.handling_metrics import HandlingMetrics
 from ccproxy.observability.money_metrics import MoneyMetrics
 from ccproxy.observability.traffic_metrics import TrafficMetrics
@@ -48,6 +49,7 @@ class Metrics:
         ProcessCollector(registry=self.registry)
         self._handling = HandlingMetrics(self.registry)
         self._traffic = TrafficMetrics(self.registry)
+        self._attempts = AttemptMetrics(self.registry)
         self._money = MoneyMetrics(self.registry, deployments)
 
     def record(self, outcome: Outcome) -> None:
@@ -57,6 +59,7 @@ class Metrics:
     def put(self, row: RequestRow) -> None:
         """Count one finished request by its row."""
         self._traffic.put(row)
+        self._attempts.put(row)
         self._money.put(row)
 
     def exposition(self) -> tuple[bytes, str]:

@@ -1,19 +1,16 @@
-"""Requests, attempts, tokens and durations, from the rows that the ledger gets."""
+"""Requests and how long they took, from the rows that the ledger gets."""
 
 from __future__ import annotations
 
-from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
 from ccproxy.observability.tallies import CounterTally, HistogramTally
-from ccproxy.outcome import ANSWERED
 from ccproxy.wire.errors import ERROR_TYPES
 
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
 
     from ccproxy.rows import RequestRow
-    from routing.pricing import TokenCounts
 
 NONE: Final = "none"
 """Label of what a request has not got: a deployment, a category."""
@@ -29,18 +26,12 @@ INTER_TOKEN_BOUNDS_S: Final = (
     0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.5, 1, 2.5, 10,
 )  # fmt: skip
 """From 200 tokens per second to one that cannot be worked with."""
-_TOKEN_KINDS: Final = (
-    ("input", "input_tokens"),
-    ("output", "output_tokens"),
-    ("cache_write_5m", "cache_write_5m_tokens"),
-    ("cache_write_1h", "cache_write_1h_tokens"),
-    ("cache_read", "cache_read_tokens"),
-)
-_BY_OUTCOME: Final = ("category", "deployment", "ending")
+BY_OUTCOME: Final = ("category", "deployment", "ending")
+"""Labels of what is told by how the request ended."""
 
 
 class TrafficMetrics:
-    """Counts rows."""
+    """Counts finished requests; `AttemptMetrics` has what each was made of."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         """Register everything."""
@@ -56,64 +47,26 @@ class TrafficMetrics:
             "Requests by how their agent was found; source `none` means unknown.",
             ("source",),
         )
-        self._attempts = CounterTally(
-            registry,
-            "ccproxy_attempts",
-            "Attempts: `ok`, `unfinished`, `left_alone`, `over_budget` or a failure class.",
-            ("deployment", "result"),
-        )
-        self._fallbacks = CounterTally(
-            registry,
-            "ccproxy_fallbacks",
-            "Times that the next deployment was asked, by the result of the attempt before.",
-            ("from_deployment", "to_deployment", "result"),
-        )
-        self._retries = CounterTally(
-            registry,
-            "ccproxy_retries",
-            "Times that the same deployment was asked again, by the result of the attempt before.",
-            ("deployment", "result"),
-        )
-        self._tokens = CounterTally(
-            registry,
-            "ccproxy_tokens",
-            "Tokens by where they were counted, each in one kind; attempts that failed included.",
-            ("category", "deployment", "kind"),
-        )
         self._durations = HistogramTally(
             registry,
             "ccproxy_request_duration_seconds",
             "From a request's arrival to the end of its response.",
-            _BY_OUTCOME,
+            BY_OUTCOME,
             LATENCY_BOUNDS_S,
         )
         self._ttfts = HistogramTally(
             registry,
             "ccproxy_ttft_seconds",
             "From a request's arrival to the first piece of the model's answer relayed.",
-            _BY_OUTCOME,
+            BY_OUTCOME,
             LATENCY_BOUNDS_S,
         )
         self._inter_tokens = HistogramTally(
             registry,
             "ccproxy_inter_token_seconds",
             "Mean time between two tokens of a streamed answer, once for each answer.",
-            _BY_OUTCOME,
+            BY_OUTCOME,
             INTER_TOKEN_BOUNDS_S,
-        )
-        self._queues = HistogramTally(
-            registry,
-            "ccproxy_queue_seconds",
-            "Wait of an attempt for a slot of its deployment.",
-            _BY_OUTCOME,
-            LATENCY_BOUNDS_S,
-        )
-        self._loads = HistogramTally(
-            registry,
-            "ccproxy_model_load_seconds",
-            "Time that a local model took to be in memory, as its server says.",
-            ("deployment",),
-            LATENCY_BOUNDS_S,
         )
 
     def put(self, row: RequestRow) -> None:
@@ -131,7 +84,6 @@ class TrafficMetrics:
             )
         )
         self._agents.add((dimensions.agent_source,))
-        self._count_attempts(row, category)
         by_outcome = (category, deployment, row.ending)
         total_s = row.spent.total_s
         self._durations.observe(by_outcome, total_s)
@@ -142,27 +94,6 @@ class TrafficMetrics:
         gaps = row.spent.tokens.output_tokens - 1
         if row.stream and gaps > 0:
             self._inter_tokens.observe(by_outcome, max(0.0, total_s - ttft_s) / gaps)
-
-    def _count_attempts(self, row: RequestRow, category: str) -> None:
-        for attempt in row.attempts:
-            deployment, spent = attempt.dimensions.deployment, attempt.spent
-            self._attempts.add((deployment, attempt.result))
-            self._count_tokens(category, deployment, spent.tokens)
-            if spent.queue_s is not None:
-                self._queues.observe((category, deployment, row.ending), spent.queue_s)
-            if spent.load_s is not None:
-                self._loads.observe((deployment,), spent.load_s)
-        for before, after in pairwise(row.attempts):
-            left, taken = before.dimensions.deployment, after.dimensions.deployment
-            if left == taken:
-                self._retries.add((left, before.result))
-            elif before.result != ANSWERED:
-                self._fallbacks.add((left, taken, before.result))
-
-    def _count_tokens(self, category: str, deployment: str, tokens: TokenCounts) -> None:
-        for kind, name in _TOKEN_KINDS:
-            if count := getattr(tokens, name):
-                self._tokens.add((category, deployment, kind), count)
 
 
 def status_label(status: int) -> str:
