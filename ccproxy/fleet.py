@@ -31,7 +31,7 @@ from routing import breaker, health
 from routing.capabilities import Capabilities, FleetSnapshot
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+    from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 
     from ccproxy.config.deployments import DeploymentSettings
     from ccproxy.config.settings import Settings
@@ -166,12 +166,27 @@ class Fleet:
 
 
 @dataclass(frozen=True, slots=True)
-class _Learners:
-    """What learns from the answers of the translated deployments."""
+class _Watched:
+    """Whoever knows how the backends are, and what asks them."""
 
+    board: HealthBoard
+    monitor: OllamaMonitor
+    watchers: Mapping[str, Watcher]
+    controls: Sequence[OllamaControl]
+
+
+@dataclass(frozen=True, slots=True)
+class _Shared:
+    """What the translated deployments share."""
+
+    monitor: OllamaMonitor
     token_ratios: TokenRatios
     prefixes: PrefixWatch
     paces: Paces
+    slots: Mapping[str, Slots]
+    """By deployment name."""
+    patience_s: float
+    strict: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,20 +214,55 @@ def build_fleet(
         options: Of the deployments' health.
     """
     usable = [d for d in settings.deployments if d.unavailable is None]
-    ollama = {d.name: d for d in settings.deployments if d.is_ollama}
-    models: dict[str, list[str]] = {}
-    for deployment in ollama.values():
-        models.setdefault(deployment.api_base or "", []).append(deployment.upstream_model)
-    controls: dict[str, OllamaControl] = {}
-    if models:
-        # 10 MB and 0.1 s (the ollama package and httpx) that a Claude-only proxy does not pay.
-        from ccproxy.upstreams.ollama import OllamaControl  # noqa: PLC0415
+    local = [d for d in usable if not d.is_claude]
+    watched = _watched(settings.deployments, options)
+    runtime = LiteLLMRuntime() if local else None
+    claude = _claude_pools([d for d in usable if d.is_claude])
+    paces = Paces()
+    shared = _Shared(
+        watched.monitor,
+        token_ratios,
+        PrefixWatch({d.name: d.max_parallel_requests or 1 for d in local}),
+        paces,
+        {
+            d.name: Slots(d.max_parallel_requests, on_release=partial(paces.held, d.name))
+            for d in local
+        },
+        patience_s,
+        settings.strict,
+    )
+    served: dict[str, Served] = {}
+    for deployment in usable:
+        if deployment.is_claude:
+            served[deployment.name] = _passthrough(deployment, claude[deployment.name])
+        elif runtime is not None:
+            served[deployment.name] = _translated(deployment, runtime, shared)
+    return Fleet(
+        served,
+        claude,
+        watched.board,
+        watched.monitor,
+        watched.watchers,
+        {d.name: d for d in settings.deployments if d.is_ollama},
+        token_ratios,
+        shared.prefixes,
+        paces,
+        shared.slots,
+        runtime,
+        watched.controls,
+    )
 
-        controls.update((api_base, OllamaControl(api_base)) for api_base in models)
-    backends = _backends(settings.deployments)
+
+def _watched(deployments: Sequence[DeploymentSettings], options: HealthOptions) -> _Watched:
+    models: dict[str, list[str]] = {}
+    for each in deployments:
+        if each.is_ollama:
+            models.setdefault(each.api_base or "", []).append(each.upstream_model)
+    controls = _controls(models)
+    backends = _backends(deployments)
     board = HealthBoard(
         backends.values(),
-        {d.name: _address(d) for d in settings.deployments},
+        {d.name: _address(d) for d in deployments},
         health_rules=options.backend,
         breaker_rules=options.breaker,
         changes=options.changes,
@@ -223,44 +273,17 @@ def build_fleet(
         for address in backends
         if address not in models
     }
-    runtime = None if all(d.is_claude for d in usable) else LiteLLMRuntime()
-    claude = _claude_pools([d for d in usable if d.is_claude])
-    served: dict[str, Served] = {}
-    local = [d for d in usable if not d.is_claude]
-    prefixes = PrefixWatch({d.name: d.max_parallel_requests or 1 for d in local})
-    paces = Paces()
-    learners = _Learners(token_ratios, prefixes, paces)
-    slots = {
-        d.name: Slots(d.max_parallel_requests, on_release=partial(paces.held, d.name))
-        for d in local
-    }
-    for deployment in usable:
-        if deployment.is_claude:
-            served[deployment.name] = _passthrough(deployment, claude[deployment.name])
-        elif runtime is not None:
-            served[deployment.name] = _translated(
-                deployment,
-                runtime,
-                monitor,
-                slots=slots[deployment.name],
-                learners=learners,
-                patience_s=patience_s,
-                strict=settings.strict,
-            )
-    return Fleet(
-        served,
-        claude,
-        board,
-        monitor,
-        watchers,
-        ollama,
-        token_ratios,
-        prefixes,
-        paces,
-        slots,
-        runtime,
-        tuple(controls.values()),
-    )
+    return _Watched(board, monitor, watchers, tuple(controls.values()))
+
+
+def _controls(addresses: Collection[str]) -> dict[str, OllamaControl]:
+    """Return what asks each Ollama, by its address."""
+    if not addresses:
+        return {}
+    # 10 MB and 0.1 s (the ollama package and httpx) that a Claude-only proxy does not pay.
+    from ccproxy.upstreams.ollama import OllamaControl  # noqa: PLC0415
+
+    return {address: OllamaControl(address) for address in addresses}
 
 
 def _backends(deployments: Sequence[DeploymentSettings]) -> dict[str, Backend]:
@@ -315,14 +338,7 @@ def _passthrough(
 
 
 def _translated(
-    deployment: DeploymentSettings,
-    runtime: LiteLLMRuntime,
-    monitor: OllamaMonitor,
-    *,
-    slots: Slots,
-    learners: _Learners,
-    patience_s: float,
-    strict: bool,
+    deployment: DeploymentSettings, runtime: LiteLLMRuntime, shared: _Shared
 ) -> TranslatedDeployment:
     target = Target(
         model=deployment.model,
@@ -335,24 +351,24 @@ def _translated(
         first_byte_timeout_s=deployment.stream_timeout_s,
     )
     upstream = LiteLLMUpstream(runtime, target)
-    is_ollama = deployment.is_ollama
+    monitor = shared.monitor
     known = to_routing_deployment(deployment)
     return TranslatedDeployment(
         deployment.name,
         known.side,
         upstream,
         model=known.upstream_model,
-        facts=_facts_source(deployment, monitor if is_ollama else None),
+        facts=_facts_source(deployment, monitor if deployment.is_ollama else None),
         limits=ModelLimits(
             deployment.num_ctx, deployment.max_output_tokens, deployment.max_input_tokens
         ),
-        slots=slots,
-        token_ratios=learners.token_ratios,
-        prefixes=learners.prefixes,
-        paces=learners.paces,
+        slots=shared.slots[deployment.name],
+        token_ratios=shared.token_ratios,
+        prefixes=shared.prefixes,
+        paces=shared.paces,
         on_answer=partial(monitor.answered, deployment.api_base or "", deployment.upstream_model),
-        patience_s=patience_s,
-        strict=strict,
+        patience_s=shared.patience_s,
+        strict=shared.strict,
     )
 
 
