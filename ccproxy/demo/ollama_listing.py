@@ -1,7 +1,7 @@
-"""What the simulated Ollama says of its models: the shapes of tags, show, ps and pull.
+"""What the simulated Ollama says of its models: the shapes of tags, show and ps.
 
-Source: Ollama api/types.go (`ListModelResponse`, `ShowResponse`, `ProcessModelResponse`,
-`ProgressResponse`), v0.33; conformance 238, 239, 241.
+Source: Ollama api/types.go (`ListModelResponse`, `ShowResponse`, `ProcessModelResponse`),
+v0.33; conformance 238, 239, 241.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ def show(model: SimModel) -> JsonObject:
     """Return the answer of `/api/show`."""
     return {
         "modelfile": f"FROM {model.name}",
-        "parameters": 'stop                           "<|im_end|>"',
+        "parameters": _parameters(model),
         "template": "{{ .Prompt }}",
         "details": _details(model),
         "model_info": {
@@ -84,17 +84,6 @@ def show(model: SimModel) -> JsonObject:
     }
 
 
-def pull_lines(model: SimModel) -> list[JsonObject]:
-    """Return the progress records of a successful pull."""
-    digest, total = f"sha256:{model.digest}", model.weights_bytes
-    parts = [
-        {
-            "status": f"pulling {model.digest[:12]}",
-            "digest": digest,
-            "total": total,
-            "completed": total * done // 4,
-        }
-        for done in range(5)
-    ]
-    ends = ("verifying sha256 digest", "writing manifest", "success")
-    return [{"status": "pulling manifest"}, *parts, *({"status": end} for end in ends)]
+def _parameters(model: SimModel) -> str:
+    made_with = [f"{name:<30} {value}" for name, value in model.made_with]
+    return "\n".join([*made_with, 'stop                           "<|im_end|>"'])

@@ -38,6 +38,8 @@ class SimModel:
     remote_host: str = ""
     """Not empty for a stub whose inference runs elsewhere."""
     remote_model: str = ""
+    made_with: tuple[tuple[str, object], ...] = ()
+    """Parameters of the recipe that made it of another model."""
 
     @property
     def digest(self) -> str:

@@ -1,8 +1,8 @@
 """A simulated Ollama: the real wire protocol on a real socket, without a model behind it.
 
 Endpoints as in Ollama v0.33: `GET /`, `/api/version`, `/api/tags`, `/api/ps`; `POST /api/chat`,
-`/api/generate`, `/api/show`, `/api/pull`; `DELETE /api/delete`. Every answer carries the header
-`x-simulated`, and every generated text says that it is simulated.
+`/api/generate`, `/api/show`, `/api/pull`, `/api/create`; `DELETE /api/delete`. Every answer carries
+the header `x-simulated`, and every generated text says that it is simulated.
 
 It behaves like one machine: a memory budget with loading and eviction (`ollama_memory`), prompt
 and token rates, slots with a bounded queue, contexts that overflow (`ollama_prompt`), a KV prefix
@@ -37,12 +37,13 @@ from ccproxy.demo.ollama_faults import (
 )
 from ccproxy.demo.ollama_generate import Generator, Step
 from ccproxy.demo.ollama_habits import Habit, Habits, habits_from_json
-from ccproxy.demo.ollama_listing import process, pull_lines, show, tag
+from ccproxy.demo.ollama_listing import process, show, tag
 from ccproxy.demo.ollama_memory import Memory
 from ccproxy.demo.ollama_models import SimModel, default_fleet, normalised
+from ccproxy.demo.ollama_pull import Downloads
 from ccproxy.demo.ollama_requests import JsonObject, OllamaError
 from ccproxy.demo.ollama_trouble import answer_with_fault
-from ccproxy.demo.ollama_wire import DELIVERY_S, NDJSON, Exchange, SimRequest
+from ccproxy.demo.ollama_wire import DELIVERY_S, Exchange, SimRequest
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable
@@ -88,6 +89,7 @@ class SimulatedOllama:
         fleet = default_fleet() if models is None else tuple(models)
         self._catalogue = {normalised(model.name): model for model in fleet}
         self.models = dict(self._catalogue)
+        self.downloads = Downloads(dict(self._catalogue), self.models, self.pause)
         self.speed = speed
         self.default_num_ctx = default_num_ctx
         self.requests: list[SimRequest] = []
@@ -152,6 +154,10 @@ class SimulatedOllama:
         """
         self.scripts.append(steps)
 
+    def offer(self, *models: SimModel) -> None:
+        """Put models into the registry, to be pulled."""
+        self.downloads.registry.update((normalised(model.name), model) for model in models)
+
     async def refuse(self) -> None:
         """Stop: open connections are reset, new ones refused, until `resume`."""
         await self._running.refuse()
@@ -187,7 +193,9 @@ class SimulatedOllama:
         self.scripts.clear()
         self.habits.clear()
         self._numbers = 0
-        self.models = dict(self._catalogue)
+        self.models.clear()
+        self.models.update(self._catalogue)
+        self.downloads.kept_quarters.clear()
         for name in list(self.memory.residents):
             self.memory.unload(name)
         self.memory.loads = self.memory.evictions = 0
@@ -273,8 +281,8 @@ class SimulatedOllama:
                 await exchange.json(200, {"models": self._resident()})
             case ("POST", "/api/show"):
                 await exchange.json(200, show(self.find(_model_name(request.body))))
-            case ("POST", "/api/pull"):
-                await self._pull(exchange)
+            case ("POST", "/api/pull" | "/api/create"):
+                await self.downloads.serve(exchange, _model_name(request.body))
             case ("DELETE", "/api/delete"):
                 model = self.find(_model_name(request.body))
                 del self.models[normalised(model.name)]
@@ -366,27 +374,6 @@ class SimulatedOllama:
         clock_s = asyncio.get_running_loop().time()
         residents = self.memory.residents.values()
         return [process(resident, clock_s) for resident in residents if resident.ready]
-
-    async def _pull(self, exchange: Exchange) -> None:
-        body = exchange.request.body
-        name = _model_name(body)
-        model = self._catalogue.get(normalised(name))
-        if model is None:
-            lines: list[JsonObject] = [
-                {"status": "pulling manifest"},
-                {"error": "pull model manifest: file does not exist"},
-            ]
-        else:
-            lines = pull_lines(model)
-            self.models[normalised(name)] = model
-        if body.get("stream") is False:
-            await exchange.json(200 if model else 500, lines[-1])
-            return
-        await exchange.start(200, NDJSON)
-        for line in lines:
-            await exchange.write(orjson.dumps(line) + b"\n")
-            await self.pause(0.2)
-        await exchange.end()
 
 
 def _is_object(value: Any) -> bool:  # noqa: ANN401 - JSON
