@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import orjson
 from fastapi import APIRouter, Request, Response
 
+from ccproxy.api.openapi import whole_schema
 from ccproxy.auth import require_scope
 from ccproxy.wire.ids import mint_request_id
 
@@ -72,9 +73,9 @@ def ops_router(
 
     @router.get("/openapi.json", include_in_schema=False)
     async def schema(request: Request) -> Response:
-        """Return the OpenAPI schema of what FastAPI serves, which is all but `/v1/messages`."""
+        """Return the OpenAPI schema of everything but the pass-through to Claude."""
         require_ops(request)
-        return _json(request.app.openapi())
+        return _json(whole_schema(request.app.openapi()))
 
     @router.get("/metrics")
     async def metrics(request: Request) -> Response:

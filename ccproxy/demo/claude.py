@@ -21,7 +21,7 @@ import orjson
 
 from ccproxy.demo.asgi_server import LoopbackServer
 from ccproxy.demo.claude_answers import answer, input_usage
-from ccproxy.demo.claude_checks import check_headers, check_request
+from ccproxy.demo.claude_checks import check_headers, check_request, what_breaks_is_refused
 from ccproxy.demo.claude_exchange import Exchange
 from ccproxy.demo.claude_faults import Fault, FaultKind, fault_from_json, take_fault
 from ccproxy.demo.claude_frames import frames, message_json
@@ -171,8 +171,9 @@ class SimulatedClaude:
         check_headers(record.headers)
         body = _parsed(record.body)
         check_request(body, record.headers)
-        usage = input_usage(body, self._cached_prefixes)
-        said = answer(body, self._number, usage)
+        with what_breaks_is_refused():
+            usage = input_usage(body, self._cached_prefixes)
+            said = answer(body, self._number, usage)
         message_id = f"msg_sim{self._number:021d}"
         await self._pause(FIRST_BYTE_S)
         if body.get("stream") is not True:
@@ -200,7 +201,8 @@ class SimulatedClaude:
         check_headers(record.headers)
         body = _parsed(record.body)
         check_request(body, record.headers, counting=True)
-        counted = {"input_tokens": input_usage(body, set())["input_tokens"]}
+        with what_breaks_is_refused():
+            counted = {"input_tokens": input_usage(body, set())["input_tokens"]}
         await self._json(exchange, 200, counted, request_id)
 
     async def _models(self, exchange: Exchange, record: RecordedRequest, request_id: str) -> None:

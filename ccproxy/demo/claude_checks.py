@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 from ccproxy.demo.claude_models import is_served
@@ -41,6 +42,15 @@ def check_headers(headers: Sequence[tuple[bytes, bytes]]) -> None:
         raise _bad("anthropic-version: header is required")
     if versions[-1] not in _VERSIONS:
         raise _bad(f"anthropic-version: {versions[-1]!r} is not a valid version")
+
+
+@contextmanager
+def what_breaks_is_refused() -> Iterator[None]:
+    """Turn what an unchecked value breaks while the block runs into a 400, as Claude would."""
+    try:
+        yield
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        raise _bad(f"[simulated] the request cannot be used: {error}") from error
 
 
 def check_request(

@@ -294,6 +294,12 @@ async def test_the_schema_is_for_operators(proxy):
     assert len(names) == len(set(names))
     assert {"get", "post"} == {method for path in schema["paths"].values() for method in path}
     assert {"/health", "/metrics", "/v1/models"} <= set(schema["paths"])
+    for prefix in ("", "/agents/{slug}"):
+        for path in ("/v1/messages", "/v1/messages/count_tokens"):
+            described = schema["paths"][prefix + path]["post"]
+            assert {"anthropic-version"} <= {each["name"] for each in described["parameters"]}
+            assert described["requestBody"]["content"]["application/json"]["schema"]
+    assert not any("422" in operation["responses"] for operation in operations)
 
 
 @pytest.mark.parametrize("path", ["/", "/api/hello", "/health/live", "/health/ready", "/health"])
