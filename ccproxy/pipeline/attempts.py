@@ -98,8 +98,6 @@ class Attempts:
         reply = await self.next_reply()
         if isinstance(reply, StreamReply):
             return LateFallback(reply, self, self._request.request_id)
-        if reply.failure is None:
-            self.content_begins()
         return reply
 
     async def next_reply(self) -> Reply:
@@ -137,10 +135,6 @@ class Attempts:
         if not records or records[-1].result != UNFINISHED:
             outcome.attempt_begins()
         outcome.attempt_ended(FailureClass.TIMEOUT_FIRST_BYTE)
-
-    def content_begins(self) -> None:
-        """Nothing further is tried from here on."""
-        self._leave.answering()
 
     def refusal(self) -> ApiError:
         """Return what the client is told after the failures so far."""

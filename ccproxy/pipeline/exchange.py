@@ -108,7 +108,15 @@ class Exchange:
                     del raw_body, request, plan
                     outcome.status = reply.status
                     headers = reply_headers(reply, outcome)
-                    await relay(reply, client, headers, outcome, self._ping_after_s, deadline)
+                    await relay(
+                        reply,
+                        client,
+                        headers,
+                        outcome,
+                        self._ping_after_s,
+                        deadline,
+                        leave.answering,
+                    )
 
     def _admit(self, incoming: Incoming, outcome: Outcome) -> Principal:
         principal = self._authenticate(incoming.headers)

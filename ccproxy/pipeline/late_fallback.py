@@ -70,12 +70,13 @@ class LateFallback:
             try:
                 async for piece in pieces:
                     if self._attempts is not None and self.content_started:
-                        self._attempts.content_begins()
                         self._attempts = None  # They hold the conversation.
                     yield piece
             except AttemptFailed as failed:
                 failure = failed
             else:
+                if self._answering is not None:
+                    self.failure = self._answering.failure
                 return
             try:
                 pieces = await self._next_answer(failure)
@@ -145,6 +146,10 @@ class _ClaudesRest:
     @property
     def usage(self) -> Usage:
         return self._reply.usage
+
+    @property
+    def failure(self) -> FailureClass | None:
+        return self._reply.failure
 
     async def chunks(self) -> AsyncIterator[bytes]:
         """Yield whole frames; raises `AttemptFailed` for an error answer, and where it breaks."""

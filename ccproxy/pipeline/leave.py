@@ -5,7 +5,8 @@ Rules:
    are asked last: what they refuse says nothing of the deployment.
 2. A trial is told of as soon as an answer's content begins, so that a long answer does not keep a
    deployment on trial; what breaks later is then no news.
-3. A client that leaves, a deadline of the table's, a queue of our own and a bug say nothing.
+3. A client that leaves, a deadline of the table's, a queue of our own and a bug say nothing; an
+   answer that had failed before has failed all the same.
 """
 
 from __future__ import annotations
@@ -51,10 +52,11 @@ class Leave:
         _traceback: TracebackType | None,
     ) -> None:
         """Tell how the relay ended."""
-        if exc is None:
-            self.ended(None if self.reply is None else self.reply.failure)
-        elif isinstance(exc, AttemptFailed) and not isinstance(exc.__cause__, DeadlineMissed):
+        failure = None if self.reply is None else self.reply.failure
+        if isinstance(exc, AttemptFailed) and not isinstance(exc.__cause__, DeadlineMissed):
             self.failed(exc)
+        elif exc is None or failure is not None:
+            self.ended(failure)
         else:
             self._withdraw()
 

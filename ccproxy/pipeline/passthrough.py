@@ -139,8 +139,6 @@ class PassthroughReply:
     """Claude's own answer, relayed chunk by chunk while a copy is read for its usage."""
 
     needs_pings = False
-
-    content_started = True
     tells_of_deployment = True
 
     def __init__(self, reply: BytesReply, release: Callable[[], None] = lambda: None) -> None:
@@ -167,6 +165,11 @@ class PassthroughReply:
         """What follows it; None where nothing was read."""
         self._usage: Usage | None = None
         self._tail = FrameTail()
+
+    @property
+    def content_started(self) -> bool:
+        """True once a piece of Claude's own answer was relayed, or where that cannot be told."""
+        return self._tap.content_began
 
     @property
     def usage(self) -> Usage:
@@ -206,16 +209,22 @@ class PassthroughReply:
         async for chunk in rest:
             yield chunk
 
+    def _look_at(self, chunk: bytes) -> None:
+        """Read the copy of a chunk; an error event says that the answer failed after all."""
+        self._tap.feed(chunk)
+        if self._tap.error is not None and self.failure is None:
+            self.failure = claudes_error(self._tap.error).failure
+
     async def chunks(self) -> AsyncIterator[bytes]:
         """Yield the body unchanged; an event stream that breaks off ends in an error event.
 
         Raises:
             AttemptFailed: A body broke off to which no error event can be appended.
         """
-        tap, tail = self._tap, self._tail
+        tail = self._tail
         try:
             async for chunk in self._body():
-                tap.feed(chunk)
+                self._look_at(chunk)
                 tail.feed(chunk)
                 yield chunk
         except AttemptFailed as failed:
@@ -236,7 +245,7 @@ class PassthroughReply:
         if decoder is None and not is_plain:
             raise _unreadable()
         async for chunk in self._body():
-            self._tap.feed(chunk)
+            self._look_at(chunk)
             try:
                 plain = chunk if decoder is None else decoder.decode(chunk)
             except DecodingFailed as exc:

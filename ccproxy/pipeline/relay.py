@@ -16,7 +16,7 @@ from ccproxy.wire.events import PING
 from routing.failures import FailureClass
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import AsyncIterator, Callable, Sequence
 
     from ccproxy.outcome import Outcome
     from ccproxy.pipeline.request import Reply
@@ -39,8 +39,11 @@ async def relay(
     outcome: Outcome,
     ping_after_s: float = PING_AFTER_S,
     deadline: Deadline = NO_DEADLINE,
+    on_content: Callable[[], object] = bool,
 ) -> None:
     """Send a reply to the client; the reply is released whatever happens, before any farewell.
+
+    `on_content` hears once that a piece of the model's own answer has come, before it is sent.
 
     Raises:
         ClientGone: The client left.
@@ -52,9 +55,9 @@ async def relay(
         async with deadline.running():
             if reply.needs_pings:
                 async with _pinging(client, ping_after_s):
-                    await _copy(reply, client, outcome)
+                    await _copy(reply, client, outcome, on_content)
             else:
-                await _copy(reply, client, outcome)
+                await _copy(reply, client, outcome, on_content)
     except AttemptFailed:
         outcome.ending = Ending.BROKEN
         raise
@@ -97,12 +100,15 @@ async def _say_farewell(client: Client, ending: bytes) -> None:
                 await client.finish(ending)
 
 
-async def _copy(reply: Reply, client: Client, outcome: Outcome) -> None:
+async def _copy(
+    reply: Reply, client: Client, outcome: Outcome, on_content: Callable[[], object]
+) -> None:
     waiting = reply.status < 400
     async for chunk in reply.chunks():
         if waiting and reply.content_started:
             outcome.ttft_s = monotonic() - outcome.arrived_at
             waiting = False
+            on_content()
         await client.send(chunk)
     await client.finish()
 

@@ -1,10 +1,12 @@
-"""Reads token counts from a copy of Claude's answer, while the original is relayed untouched.
+"""Reads a copy of Claude's answer, while the original is relayed untouched.
+
+Its token counts, whether its content has begun, and what error event it ended in.
 
 Rules:
 1. A `UsageTap` never raises and never holds more than a stated number of bytes; an answer it cannot
    follow (broken, unknown coding, too large) simply has no usage.
-2. Streams cost about a microsecond per chunk: only `message_start` and `message_delta` frames are
-   parsed, every other frame is passed over by substring search.
+2. Streams cost about a microsecond per chunk: only `message_start`, `message_delta` and `error`
+   frames are parsed, every other frame is passed over by substring search.
 
 Called by: the relay.
 Source: shapes as in Anthropic's streaming reference (2026-08), conformance 133, 145, 146.
@@ -45,6 +47,8 @@ class UsageTap:
             content_type: The answer's header value; anything but SSE and JSON is ignored.
             content_encoding: The answer's header value; gzip, deflate, br and zstd are decoded.
         """
+        self.error: bytes | None = None
+        """The envelope of a stream's `error` event, once there was one."""
         self._usage = Usage()
         self._decoder: Decoder | None = None
         kind = content_type.partition(b";")[0].strip().lower()
@@ -72,6 +76,13 @@ class UsageTap:
                 return
         if not reader.feed(chunk):
             self._reader = None
+        elif reader.error is not None:
+            self.error = reader.error
+
+    @property
+    def content_began(self) -> bool:
+        """False as long as a stream has told of nothing but itself."""
+        return self._reader is None or self._reader.content_began
 
     def finish(self) -> Usage:
         """Return what the answer said so far; fields it never said are None."""
@@ -83,6 +94,9 @@ class UsageTap:
 
 class _JsonReader:
     """Collects a JSON body and parses it once, at the end."""
+
+    error: bytes | None = None
+    content_began = True
 
     def __init__(self, usage: Usage) -> None:
         self._usage = usage
@@ -111,6 +125,8 @@ class _SseReader:
         self._usage = usage
         self._rest = b""
         self._skipping = False
+        self.error: bytes | None = None
+        self.content_began = False
 
     def feed(self, chunk: bytes) -> bool:
         data = self._rest + chunk if self._rest else chunk
@@ -128,9 +144,11 @@ class _SseReader:
         if self._skipping:
             self._skipping = False
             data = data[data.index(b"\n\n") + 2 :]
-        if b"message_" in data:
+        if not self.content_began:
+            self.content_began = b"content_block" in data or b"message_delta" in data
+        if b"message_" in data or b"error" in data:
             for frame in data.split(b"\n\n"):
-                if b"message_" in frame:
+                if b"message_" in frame or b"error" in frame:
                     self._take_frame(frame)
         return True
 
@@ -169,6 +187,8 @@ class _SseReader:
             if isinstance(delta, dict) and isinstance(delta.get("stop_reason"), str):
                 self._usage.stop_reason = delta["stop_reason"]
             _take_usage(self._usage, event.get("usage"))
+        elif name == b"error":
+            self.error = payload
 
 
 def _json_object(data: bytes) -> Mapping[str, Any]:

@@ -14,6 +14,7 @@ from ccproxy.demo.claude import SimulatedClaude
 from ccproxy.demo.claude_faults import Fault, FaultKind
 from tests.support.http_wire import ask, wire
 from tests.support.messages import CLAUDE, MIXED, WEATHER, turn
+from tests.support.outcomes import outcome_of
 from tests.support.proxy import UPSTREAM_KEY, running_proxy
 from tests.support.sizes import count
 from tests.support.waiting import settled, until
@@ -212,6 +213,24 @@ async def test_an_error_event_of_claudes_own(proxy):
 
     assert proxy.claude.requests[0].response_sha256 == sha256(answer.body)
     assert 1 == answer.body.count(b"event: error")
+
+
+@pytest.mark.parametrize("after_bytes", [1, 1000], ids=["before its content", "after it began"])
+async def test_an_error_event_is_a_failure(after_bytes, proxy):
+    """The outcome and the breaker hear of it, although the status was 200 (conformance 155)."""
+    proxy.claude.faults.append(fault("error_event", after_bytes=after_bytes))
+    before = proxy.proxy.health.breakers["claude-opus"].failures
+
+    answer = await ask(
+        proxy.base_url,
+        "/v1/messages",
+        headers=proxy.headers,
+        body=turn("Give me 90 words.", model=CLAUDE, stream=True),
+    )
+    outcome = await outcome_of(proxy, answer.header("x-ccproxy-request-id"))
+
+    assert (["claude-opus:overloaded"], "broken") == (outcome["attempts"], outcome["ending"])
+    assert before + 1 == proxy.proxy.health.breakers["claude-opus"].failures
 
 
 async def test_bytes_flow_while_claude_pauses(proxy):

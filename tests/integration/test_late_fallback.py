@@ -13,10 +13,11 @@ from ccproxy.demo.claude_faults import Fault, FaultKind
 from tests.support.grammar import check_stream
 from tests.support.http_wire import wire
 from tests.support.messages import WEATHER, turn
+from tests.support.outcomes import outcome_of
 from tests.support.proxy import running_proxy
 from tests.support.raw_upstream import raw_upstream
 from tests.support.sdk_stream import accumulated
-from tests.support.waiting import until, until_found
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -117,19 +118,6 @@ class _Committing:
     async def __aexit__(self, *exc):
         self.gate.set()
         await self.wire.__aexit__(*exc)
-
-
-async def outcome_of(proxy, request_id):
-    """Return what was recorded of a request, which must be one outcome."""
-    file = proxy.tokens_file.parent / "decisions.jsonl"
-
-    async def look():
-        lines = file.read_bytes().splitlines() if file.exists() else []
-        found = [line for line in map(json.loads, lines) if line["request_id"] == request_id]
-        assert len(found) < 2
-        return found[0]["outcome"] if found else None
-
-    return await until_found(look)
 
 
 def text_of(message):

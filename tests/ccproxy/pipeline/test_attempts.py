@@ -365,15 +365,6 @@ async def test_every_failed_attempt_is_told():
     assert 0 == health.running
 
 
-async def test_a_trial_ends_when_the_answer_begins():
-    """A relayed answer of minutes does not keep a deployment from everybody else."""
-    health = NotedHealth(on_trial={"d0"})
-    await run(None, health=health)
-
-    assert [("d0", None)] == health.heard
-    assert 0 == health.running
-
-
 @pytest.mark.parametrize("side", list(Side))
 @pytest.mark.parametrize("does", [None, FailureClass.RATE_LIMIT], ids=["counted", "limited"])
 async def test_counting_is_no_news_of_a_deployment(does, side):

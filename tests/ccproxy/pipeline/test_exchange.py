@@ -225,3 +225,28 @@ async def test_an_answer_is_let_go_of_where_the_look_beside_it_ends_the_request(
     _, outcomes = await run(Closing(200, (), b"{}", Usage()), compare=leave)
 
     assert (Closing.closed, outcomes[0].ending) == (True, Ending.CLIENT_GONE)
+
+
+class Long(WholeReply):
+    """A reply that goes on after its first content, and notes what was told by then."""
+
+    async def chunks(self):
+        for told in self.usage.extra["told"]:
+            yield b"piece"
+            told.extend(self.usage.extra["health"].heard)
+
+
+@pytest.mark.parametrize(("began", "told"), [(True, [("d", None)]), (False, [])])
+async def test_a_trial_ends_when_the_content_begins(began, told):
+    """A relayed answer of minutes does not keep a deployment from everybody else.
+
+    What comes before its content is no answer yet: a stream may still end in an error event.
+    """
+    health, seen = NotedHealth(on_trial={"d"}), []
+    extra = {"told": [seen], "health": health}
+
+    await run(Long(200, (), b"", Usage(extra=extra), content_started=began), health=health)
+
+    assert told == seen
+    assert [("d", None)] == health.heard
+    assert 0 == health.running

@@ -31,7 +31,7 @@ def by_deadline():
         (None, AttemptFailed(BROKEN, "broke off"), BROKEN),
         (None, by_deadline(), "withdrawn"),
         (None, ClientGone(), "withdrawn"),
-        (BROKEN, ClientGone(), "withdrawn"),
+        (BROKEN, ClientGone(), BROKEN),
         (None, asyncio.CancelledError(), "withdrawn"),
         (None, ApiError(504, "deadline"), "withdrawn"),
         (None, KeyError("a bug"), "withdrawn"),

@@ -87,6 +87,34 @@ async def test_a_whole_copy():
     assert outcome.ttft_s is not None
 
 
+@pytest.mark.parametrize(
+    ("status", "content_at", "expected"), [(200, 2, 1), (200, 9, 0), (529, 0, 0)]
+)
+async def test_the_first_content_is_told_once(status, content_at, expected):
+    """With the chunk that it came in; what comes before, and an error, is none."""
+
+    class Slowly(Reply):
+        given = 0
+
+        @property
+        def content_started(self):
+            return self.given >= content_at
+
+        async def chunks(self):
+            async for chunk in super().chunks():
+                self.given += 1
+                yield chunk
+
+    told, outcome, reply = [], new_outcome(), Slowly(b"a", b"b", b"c")
+    reply.status = status
+    client = Client()
+
+    await relay(reply, client, [], outcome, on_content=lambda: told.append(len(client.sent)))
+
+    assert [content_at] * expected == told
+    assert (outcome.ttft_s is not None) == bool(expected)
+
+
 @pytest.mark.parametrize("needs_pings", [False, True])
 async def test_pings_are_for_streams_of_ours(needs_pings):
     """Only a reply that asks for pings gets them, as many as the silence is long (conformance 151)."""

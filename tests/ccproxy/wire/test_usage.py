@@ -153,6 +153,33 @@ def test_a_stream_that_breaks_keeps_what_it_said() -> None:
     assert (10, 1, None) == (usage.input_tokens, usage.output_tokens, usage.stop_reason)
 
 
+ERROR = b'{"type":"error","error":{"type":"overloaded_error","message":"Full up."}}'
+START, CONTENT = STREAM[: STREAM.index(b"\n\n") + 2], _frame("content_block_delta", error="none")
+
+
+@pytest.mark.parametrize(("coding", "encode"), CODINGS)
+@pytest.mark.parametrize("size", [1, 7, 1000])
+def test_an_error_event_and_the_first_content_are_noticed(
+    coding: bytes, encode: Callable[[bytes], bytes], size: int
+) -> None:
+    """However the bytes are coded and cut; what only speaks of errors is none (155)."""
+    for before in (b"", START, START + CONTENT):
+        began = CONTENT in before
+        failed = before + b"event: error\ndata: " + ERROR + b"\n\n"
+        for body, error in ((before, None), (failed, ERROR)):
+            tap, data = UsageTap(SSE, coding), encode(body)
+            for at in range(0, len(data), size):
+                tap.feed(data[at : at + size])
+
+            assert (error, began) == (tap.error and tap.error.strip(), tap.content_began)
+
+
+def test_an_answer_that_is_no_stream_is_content_from_its_first_byte() -> None:
+    """So is one that cannot be read."""
+    for kind, coding in ((b"application/json", b""), (SSE, b"unheard-of"), (b"text/html", b"")):
+        assert UsageTap(kind, coding).content_began
+
+
 def test_a_huge_frame_is_passed_over() -> None:
     """A frame larger than the bound is skipped without being held, and the next one is read."""
     start, rest = STREAM.split(b"\n\n", 1)
