@@ -8,8 +8,6 @@ import pytest
 from ccproxy.app import build_proxy
 from ccproxy.config.problems import ConfigError
 from ccproxy.config.settings import load_settings
-from ccproxy.outcome import Outcome
-from ccproxy.pipeline.sinks import Sinks
 from tests.support.http_wire import ask
 from tests.support.messages import CLAUDE, turn
 from tests.support.proxy import REPOSITORY, running_proxy, settings_document
@@ -92,22 +90,3 @@ async def test_deployments_with_one_key_share_their_connections():
             )
             assert (200, deployment) == (answer.status, answer.header("x-ccproxy-deployment"))
         assert 1 == len(proxy.claude._server._state.connections)
-
-
-def test_a_sink_with_a_bug_keeps_nobody_from_knowing(caplog):
-    """The other sinks hear of the request, and the log says which one failed."""
-    heard = []
-
-    class Broken:
-        def record(self, _outcome):
-            raise KeyError("bug")
-
-    class Noted:
-        def record(self, outcome):
-            heard.append(outcome)
-
-    outcome = Outcome("req_1", "messages", 0.0)
-    Sinks([Broken(), Noted()]).record(outcome)
-
-    assert heard == [outcome]
-    assert "Broken failed" in caplog.text
