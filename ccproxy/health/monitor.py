@@ -8,7 +8,6 @@ a model or generates a token. What is learned is read synchronously by whoever p
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from ccproxy.health.board import Backend
@@ -108,7 +107,8 @@ class OllamaMonitor:
         """Return the facts of a model, waiting for the first look at it if there was none yet.
 
         A model that was not there is looked for again, if that may be done at once: it may have
-        been pulled meanwhile. Gives up when a look brought nothing, or after `timeout_s`.
+        been pulled meanwhile. Gives up when a look brought nothing, or after `timeout_s`; from then
+        on nobody waits for that look.
         """
         ollama = self._ollamas.get(_key(api_base))
         known = self._known(api_base, model)
@@ -117,9 +117,11 @@ class OllamaMonitor:
         is_absent = known.facts is not None and known.facts.present is False
         if is_absent and ollama.watcher.ask_soon():
             ollama.looked_at.clear()
-        with suppress(TimeoutError):
+        try:
             async with asyncio.timeout(timeout_s):
                 await ollama.looked_at.wait()
+        except TimeoutError:
+            ollama.looked_at.set()  # Not every request is to pay for a listing that hangs.
         return self.facts(api_base, model)
 
     def next_probe_s(self, api_base: str) -> float | None:
@@ -189,7 +191,7 @@ class _Ollama:
         self.warning: str | None = None
         """What people should know about this version."""
         self.looked_at = asyncio.Event()
-        """Whether the look that is waited for is over, also if it brought nothing."""
+        """Whether nobody is to wait for a look: it is over, or somebody has waited in vain."""
         self._control = control
         self._report = report
         self.watcher = Watcher(board, api_base, self._ask, then=self._look, jitter=jitter)

@@ -50,6 +50,7 @@ class Backend:
     release: str = "0.33.0"
     asked: list[str] = field(default_factory=list)
     gate: asyncio.Event | None = None
+    listing: asyncio.Event | None = None
     ask: Callable[[], None] = print
     """Has it asked at once, as a request that finds its model missing does."""
 
@@ -63,6 +64,8 @@ class Backend:
 
     async def models(self) -> tuple[OllamaModel, ...]:
         self.asked.append("models")
+        if self.listing is not None:
+            await self.listing.wait()
         return self.pulled
 
     async def resident(self) -> tuple[ResidentModel, ...]:
@@ -295,6 +298,21 @@ async def test_waiting_for_facts_ends_at_its_timeout() -> None:
     async with monitored(backend) as monitor:
         async with asyncio.timeout(2):
             assert await monitor.wait_facts(BASE, "qwen3:8b", timeout_s=0.02) is None
+
+
+async def test_only_the_first_waits_for_a_listing_that_hangs() -> None:
+    """Before any look has succeeded; what it says in the end is known at once."""
+    backend = Backend(listing=asyncio.Event())
+    async with monitored(backend) as monitor, asyncio.timeout(2):
+        await until(lambda: "models" in backend.asked)
+        together = [monitor.wait_facts(BASE, "qwen3:8b", timeout_s) for timeout_s in (0.02, 60)]
+        first = await asyncio.gather(*together)
+        later = await monitor.wait_facts(BASE, "qwen3:8b", timeout_s=60)
+        backend.listing.set()
+        await until(lambda: monitor.facts(BASE, "qwen3:8b") is not None)
+
+        assert (first, later) == ([None, None], None)
+        assert await monitor.wait_facts(BASE, "qwen3:8b", timeout_s=60) == backend.facts
 
 
 async def test_unwatched_names_are_unknown_without_waiting() -> None:
