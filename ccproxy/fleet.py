@@ -5,33 +5,30 @@ from __future__ import annotations
 import asyncio
 import logging
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from random import random
 from time import monotonic
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
-from ccproxy.config.settings import to_routing_deployment
+from ccproxy.deployed import Shared, claude_pools, passthrough, translated
 from ccproxy.health.board import UNTOLD, Backend, HealthBoard
 from ccproxy.health.monitor import OllamaMonitor, ollama_backend
 from ccproxy.health.seen import seen_model
 from ccproxy.health.watcher import Watcher
 from ccproxy.pipeline.paces import Paces
-from ccproxy.pipeline.passthrough import PassthroughDeployment
 from ccproxy.pipeline.prefix_watch import PrefixWatch
 from ccproxy.pipeline.slots import Occupancies, Slots
-from ccproxy.pipeline.translated import ModelLimits, TranslatedDeployment
-from ccproxy.ports import ModelFacts
-from ccproxy.upstreams.anthropic import AnthropicUpstream
-from ccproxy.upstreams.litellm import LiteLLMRuntime, LiteLLMUpstream, Target
+from ccproxy.pipeline.translated import TranslatedDeployment
+from ccproxy.upstreams.litellm import LiteLLMRuntime
 from ccproxy.upstreams.reachable import ConnectProbe
 from ccproxy.wire.schema_check import prepare_checks
 from routing import breaker, health
 from routing.capabilities import Capabilities, FleetSnapshot
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
+    from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 
     from ccproxy.config.deployments import DeploymentSettings
     from ccproxy.config.settings import Settings
@@ -176,20 +173,6 @@ class _Watched:
 
 
 @dataclass(frozen=True, slots=True)
-class _Shared:
-    """What the translated deployments share."""
-
-    monitor: OllamaMonitor
-    token_ratios: TokenRatios
-    prefixes: PrefixWatch
-    paces: Paces
-    slots: Mapping[str, Slots]
-    """By deployment name."""
-    patience_s: float
-    strict: bool
-
-
-@dataclass(frozen=True, slots=True)
 class HealthOptions:
     """How opinions of backends and deployments are formed, and who hears of them."""
 
@@ -217,9 +200,9 @@ def build_fleet(
     local = [d for d in usable if not d.is_claude]
     watched = _watched(settings.deployments, options)
     runtime = LiteLLMRuntime() if local else None
-    claude = _claude_pools([d for d in usable if d.is_claude])
+    claude = claude_pools([d for d in usable if d.is_claude])
     paces = Paces()
-    shared = _Shared(
+    shared = Shared(
         watched.monitor,
         token_ratios,
         PrefixWatch({d.name: d.max_parallel_requests or 1 for d in local}),
@@ -234,9 +217,9 @@ def build_fleet(
     served: dict[str, Served] = {}
     for deployment in usable:
         if deployment.is_claude:
-            served[deployment.name] = _passthrough(deployment, claude[deployment.name])
+            served[deployment.name] = passthrough(deployment, claude[deployment.name])
         elif runtime is not None:
-            served[deployment.name] = _translated(deployment, runtime, shared)
+            served[deployment.name] = translated(deployment, runtime, shared)
     return Fleet(
         served,
         claude,
@@ -309,85 +292,3 @@ def _address(deployment: DeploymentSettings) -> str | None:
         return deployment.api_base
     parts = urlsplit(deployment.api_base)
     return f"{parts.scheme}://{parts.netloc}"
-
-
-def _claude_pools(deployments: Sequence[DeploymentSettings]) -> dict[str, MessagesUpstream]:
-    """Return each deployment's pool; deployments with one address and key share theirs."""
-    pools: dict[tuple[object, ...], MessagesUpstream] = {}
-    for deployment in deployments:
-        key = (deployment.api_base, deployment.api_key, deployment.timeout_s)
-        if key not in pools:
-            pools[key] = AnthropicUpstream(
-                deployment.api_base or "",
-                deployment.api_key or "",
-                read_timeout_s=deployment.timeout_s,
-            )
-    return {d.name: pools[d.api_base, d.api_key, d.timeout_s] for d in deployments}
-
-
-def _passthrough(
-    deployment: DeploymentSettings, upstream: MessagesUpstream
-) -> PassthroughDeployment:
-    return PassthroughDeployment(
-        deployment.name,
-        upstream,
-        deployment.upstream_model,
-        base_model=deployment.base_model,
-        slots=Slots(deployment.max_parallel_requests),
-    )
-
-
-def _translated(
-    deployment: DeploymentSettings, runtime: LiteLLMRuntime, shared: _Shared
-) -> TranslatedDeployment:
-    target = Target(
-        model=deployment.model,
-        name=deployment.name,
-        api_base=deployment.api_base,
-        api_key=deployment.api_key,
-        num_ctx=deployment.num_ctx,
-        keep_alive=deployment.keep_alive,
-        timeout_s=deployment.timeout_s,
-        first_byte_timeout_s=deployment.stream_timeout_s,
-    )
-    upstream = LiteLLMUpstream(runtime, target)
-    monitor = shared.monitor
-    known = to_routing_deployment(deployment)
-    return TranslatedDeployment(
-        deployment.name,
-        known.side,
-        upstream,
-        model=known.upstream_model,
-        facts=_facts_source(deployment, monitor if deployment.is_ollama else None),
-        limits=ModelLimits(
-            deployment.num_ctx, deployment.max_output_tokens, deployment.max_input_tokens
-        ),
-        slots=shared.slots[deployment.name],
-        token_ratios=shared.token_ratios,
-        prefixes=shared.prefixes,
-        paces=shared.paces,
-        on_answer=partial(monitor.answered, deployment.api_base or "", deployment.upstream_model),
-        patience_s=shared.patience_s,
-        strict=shared.strict,
-    )
-
-
-def _facts_source(
-    deployment: DeploymentSettings, monitor: OllamaMonitor | None
-) -> Callable[[], Awaitable[ModelFacts]]:
-    """Return what is known of a model: the config file's word first, then what Ollama says."""
-    said = {
-        "supports_tools": deployment.supports_tools,
-        "supports_vision": deployment.supports_vision,
-        "supports_thinking": deployment.supports_reasoning,
-    }
-    stated: dict[str, Any] = {name: value for name, value in said.items() if value is not None}
-    unseen = ModelFacts(remote=not deployment.on_premises if monitor is None else None)
-
-    async def facts() -> ModelFacts:
-        seen = None
-        if monitor is not None:
-            seen = await monitor.wait_facts(deployment.api_base or "", deployment.upstream_model)
-        return replace(seen or unseen, **stated)
-
-    return facts

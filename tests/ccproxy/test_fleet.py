@@ -8,7 +8,8 @@ import pytest
 
 from ccproxy.config.settings import load_settings
 from ccproxy.demo.ollama_server import SimulatedOllama
-from ccproxy.fleet import _facts_source, build_fleet
+from ccproxy.deployed import facts_source
+from ccproxy.fleet import build_fleet
 from ccproxy.health.board import HealthBoard
 from ccproxy.health.monitor import OllamaMonitor
 from ccproxy.pipeline.request import MessagesRequest
@@ -34,7 +35,7 @@ def deployment(folder, params):
 )
 async def test_an_upstream_that_nobody_watches_is_where_its_address_is(params, expected, tmp_path):
     """Without a monitor the config decides whether inference runs on another host."""
-    facts = await _facts_source(deployment(tmp_path, params), None)()
+    facts = await facts_source(deployment(tmp_path, params), None)()
 
     assert expected is facts.remote
 
@@ -42,7 +43,7 @@ async def test_an_upstream_that_nobody_watches_is_where_its_address_is(params, e
 async def test_an_ollama_that_has_not_answered_may_forward_to_its_cloud(tmp_path):
     """Nothing is assumed of a model of which Ollama has said nothing yet."""
     monitor = OllamaMonitor({}, {}, HealthBoard((), {}))
-    facts = await _facts_source(deployment(tmp_path, "{model: ollama_chat/a}"), monitor)()
+    facts = await facts_source(deployment(tmp_path, "{model: ollama_chat/a}"), monitor)()
 
     assert None is facts.remote
 
