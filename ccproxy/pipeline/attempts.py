@@ -6,7 +6,8 @@ Rules:
 3. A deployment that its health wants left alone is passed over, and so is one whose budget was
    reached since the plan was made.
 4. An upstream's own error is relayed as it came when nothing further is tried.
-5. Otherwise a failure that will pass decides what the client is told.
+5. Otherwise a failure that will pass decides what the client is told; that somebody was not asked
+   only where nobody failed so.
 6. What only the roster's fallback adds to a route waits for its triggers (`Plan.only_after`).
 7. A committed local stream goes on by the same rules (`late_fallback`); its headers are out, so
    that an upstream's own error becomes an error event with its type and words.
@@ -86,6 +87,8 @@ class Attempts:
         self._retries = 0
         self._pause_s = 0.0
         self._failures: list[AttemptFailed] = []
+        self._unasked: list[AttemptFailed] = []
+        """Those of `_failures` that stand for a deployment which was passed over."""
         self.last_failure: FailureClass | None = None
         """Why the latest attempt failed; None if it did not."""
 
@@ -138,7 +141,7 @@ class Attempts:
 
     def refusal(self) -> ApiError:
         """Return what the client is told after the failures so far."""
-        return refusal_after(_most_telling(self._failures))
+        return refusal_after(_most_telling(self._failures, self._unasked))
 
     async def _reply_of(self, name: str) -> Reply | None:
         """Return what a deployment answers, or None where it is another's turn."""
@@ -186,6 +189,7 @@ class Attempts:
         outcome = self._outcome
         outcome.attempt_records.append(AttemptRecord(outcome.deployment, outcome.route, word))
         self._failures.append(failed)
+        self._unasked.append(failed)
 
     def _goes_on_after(self, failed: AttemptFailed) -> bool:
         """Decide what follows a failure; return whether there is anything left to try."""
@@ -258,15 +262,32 @@ def _failure_of(name: str, reply: Reply, failure: FailureClass) -> AttemptFailed
     )
 
 
-def _most_telling(failures: Sequence[AttemptFailed]) -> AttemptFailed:
+def _most_telling(
+    failures: Sequence[AttemptFailed], unasked: Sequence[AttemptFailed]
+) -> AttemptFailed:
     """Return the failure that decides what the client does next.
 
     One that ended the plan decides, and so does an upstream's own error that is the last one.
     Otherwise an outage that will pass outweighs what no retry cures: told of the latter, a client
-    would give up, or compact its history for nothing. Among equals the last one counts.
+    would give up, or compact its history for nothing. What really failed outweighs that somebody
+    was not asked. Among equals the last one counts.
     """
     last = failures[-1]
     if last.error_type is not None or not CONSEQUENCES[last.failure].fall_back:
         return last
     passing = [failed for failed in failures if CONSEQUENCES[failed.failure].should_retry]
+    asked = [failed for failed in failures if failed not in unasked]
+    if real := [failed for failed in passing if failed in asked]:
+        return real[-1]
+    if passing and asked:
+        return _beside(passing[-1], asked[-1].failure)
     return passing[-1] if passing else last
+
+
+def _beside(unasked: AttemptFailed, failure: FailureClass) -> AttemptFailed:
+    """Return the failure of one that was not asked, which names what befell another.
+
+    Only the class of it: Claude Code compacts its history at the words of some.
+    """
+    message = f"{unasked.message} Another deployment was asked, and failed: {failure}."
+    return AttemptFailed(unasked.failure, message, retry_after_s=unasked.retry_after_s)

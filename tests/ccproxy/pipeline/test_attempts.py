@@ -343,6 +343,33 @@ async def test_all_are_to_be_left_alone():
     assert ["d0:left_alone", "d1:left_alone"] == outcome.attempts
 
 
+@pytest.mark.parametrize("left_alone", ["d0", "d1"])
+async def test_what_really_failed_is_told_rather_than_who_was_not_asked(left_alone):
+    """With its own status, words and pause, whichever of the two came last."""
+    failures = [fails(FailureClass.TIMEOUT_FIRST_BYTE)] * 2
+    refusal, outcome, _ = await run(*failures, health=NotedHealth(left_alone={left_alone}))
+
+    assert (504, "words of timeout_first_byte", 30) == (
+        refusal.status,
+        refusal.message,
+        refusal.retry_after_s,
+    )
+    assert f"{left_alone}:left_alone" in outcome.attempts
+
+
+@pytest.mark.parametrize("failure", CURED_BY_NO_RETRY)
+@pytest.mark.parametrize("left_alone", ["d0", "d1"])
+async def test_who_may_serve_in_a_moment_outweighs_what_no_retry_cures(left_alone, failure):
+    """The client comes again, and is told of the failure by its class, without its words (064)."""
+    failures = [fails(failure)] * 2
+    refusal, _, _ = await run(*failures, health=NotedHealth(left_alone={left_alone}))
+
+    assert (529, True) == (refusal.status, refusal.should_retry)
+    assert f"{left_alone} is left alone" in refusal.message
+    assert refusal.message.endswith(f"failed: {failure}.")
+    assert "words of" not in refusal.message
+
+
 async def test_every_failed_attempt_is_told():
     """With what the upstream asks for; a queue of ours says nothing of the deployment."""
     health = NotedHealth()
