@@ -6,9 +6,9 @@ malformed, so a wrong shape merely counts as absent. Nothing keeps or copies con
 
 from __future__ import annotations
 
-from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
+from ccproxy.wire.computed_once import computed_once
 from ccproxy.wire.estimate import estimate_input_tokens, most_input_tokens, units_of_text
 from ccproxy.wire.tool_loop import tool_loop_side
 from routing.request_class import OPENING_CHARS, CallFeatures
@@ -57,7 +57,7 @@ class BodyFacts:
         self._body_bytes = body_bytes
         self._released: dict[str, object] | None = None
 
-    @cached_property
+    @computed_once
     def input_tokens(self) -> int:
         """The estimate of the prompt, in tokens."""
         return estimate_input_tokens(self._body, self._units_of)
@@ -79,14 +79,14 @@ class BodyFacts:
         """A document that is not plain text (PDF, URL, file)."""
         return self._traits[1]
 
-    @cached_property
+    @computed_once
     def has_server_tools(self) -> bool:
         """A tool that Anthropic runs is offered. One in the history is text to a local model."""
         return any(map(_is_server_tool, _dicts(self._body.get("tools")))) or bool(
             _dicts(self._body.get("mcp_servers"))
         )
 
-    @cached_property
+    @computed_once
     def tool_names(self) -> frozenset[str]:
         """Names of the client's tools that are offered."""
         return frozenset(
@@ -111,7 +111,7 @@ class BodyFacts:
         most = self._body.get("max_tokens")
         return most if isinstance(most, int) and most > 0 else 0
 
-    @cached_property
+    @computed_once
     def tool_loop_side(self) -> Side | None:
         """The side that made the tool calls whose results this brings; None if none, or unknown."""
         return tool_loop_side(self._body.get("messages"))
@@ -139,16 +139,23 @@ class BodyFacts:
             known["has_images"], known["has_documents"] = self._traits
         return known
 
-    @cached_property
+    @computed_once
     def _traits(self) -> tuple[bool, bool]:
-        """Images and documents in the conversation, found in one walk."""
+        """Images and documents in the conversation, also inside tool results and documents."""
         images = documents = False
-        for block in _blocks(self._body):
-            kind = block.get("type")
-            if kind == "image":
-                images = True
-            elif kind == "document":
-                documents |= _member(block, "source").get("type") not in _PLAIN_DOCUMENTS
+        waiting = [self._body.get("system")]
+        waiting += [message.get("content") for message in _dicts(self._body.get("messages"))]
+        while waiting:
+            for block in _dicts(waiting.pop()):
+                kind = block.get("type")
+                if kind == "image":
+                    images = True
+                elif kind == "tool_result":
+                    waiting.append(block.get("content"))
+                elif kind == "document":
+                    source = _member(block, "source")
+                    documents |= source.get("type") not in _PLAIN_DOCUMENTS
+                    waiting.append(source.get("content"))
         return images, documents
 
 
@@ -236,20 +243,6 @@ def _texts(content: object) -> Iterator[str]:
     for block in _dicts(content):
         if block.get("type") == "text" and isinstance(block.get("text"), str):
             yield block["text"]
-
-
-def _blocks(body: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    """Yield all content blocks, also those inside tool results and documents."""
-    waiting = [body.get("system")]
-    waiting += [message.get("content") for message in _dicts(body.get("messages"))]
-    while waiting:
-        for block in _dicts(waiting.pop()):
-            yield block
-            kind = block.get("type")
-            if kind == "tool_result":
-                waiting.append(block.get("content"))
-            elif kind == "document":
-                waiting.append(_member(block, "source").get("content"))
 
 
 def _is_server_tool(tool: Mapping[str, Any]) -> bool:

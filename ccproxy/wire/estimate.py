@@ -93,6 +93,7 @@ def _byte_weights() -> bytes:
 
 
 _WEIGHTS: Final = _byte_weights()
+_LINE_END: Final = _WEIGHTS[ord("\n")]
 _CHUNK_BYTES: Final = 65_520 // max(_WEIGHTS)
 """Longest run whose weights cannot sum to more than Adler-32's modulus, 65521, less one."""
 
@@ -101,27 +102,27 @@ _CHUNK_BYTES: Final = 65_520 // max(_WEIGHTS)
 class _LongRun:
     """Characters that lines are ruled or indented with, known by their weight."""
 
-    full: bytes
-    """The weights of a run that counts in full."""
+    longer: bytes
+    """The weights of a run that is one longer than what counts in full."""
     divisor: int
     """Of the rest every so manieth counts. Qwen has tokens for up to 64 of the characters that
     lines are ruled with, and for 128 spaces."""
 
     def shortened(self, weights: bytes) -> bytes:
         """Return weights in which the runs are as long as they count."""
-        longer = self.full + self.full[:1]
-        if weights.rfind(longer) < 0:  # with a needle of equal bytes twice as fast as `in`
+        if weights.rfind(self.longer) < 0:  # with a needle of equal bytes twice as fast as `in`
             return weights
         # The pattern begins with a literal, which is searched for at C speed.
-        return re.sub(re.escape(longer) + re.escape(self.full[:1]) + b"*", self._shorter, weights)
+        pattern = re.escape(self.longer) + re.escape(self.longer[:1]) + b"*"
+        return re.sub(pattern, self._shorter, weights)
 
     def _shorter(self, run: re.Match[bytes]) -> bytes:
-        full = len(self.full)
+        full = len(self.longer) - 1
         return run[0][: full + (len(run[0]) - full) // self.divisor]
 
 
-_RULED: Final = _LongRun(bytes((_WEIGHTS[ord("-")],)) * 8, 32)
-_INDENTED: Final = _LongRun(bytes((_WEIGHTS[ord(" ")],)) * 24, 8)
+_RULED: Final = _LongRun(bytes((_WEIGHTS[ord("-")],)) * (8 + 1), 32)
+_INDENTED: Final = _LongRun(bytes((_WEIGHTS[ord(" ")],)) * (24 + 1), 8)
 
 
 def text_units(data: bytes) -> int:
@@ -129,10 +130,10 @@ def text_units(data: bytes) -> int:
     weights = _INDENTED.shortened(_RULED.shortened(data.translate(_WEIGHTS)))
     # The low half of Adler-32, started at 0, is the plain sum of the bytes modulo 65521: the one
     # sum over bytes that the standard library does at C speed.
-    return sum(
-        zlib.adler32(weights[start : start + _CHUNK_BYTES], 0) & 0xFFFF
-        for start in range(0, len(weights), _CHUNK_BYTES)
-    )
+    units = 0
+    for start in range(0, len(weights), _CHUNK_BYTES):
+        units += zlib.adler32(weights[start : start + _CHUNK_BYTES], 0) & 0xFFFF
+    return units
 
 
 def units_of_text(text: str) -> int:
@@ -161,13 +162,19 @@ class _Tally:
 
     def total(self, units_of: Callable[[str], int]) -> PromptEstimate:
         """Return the fixed amounts plus the weight of all text, rounded up."""
-        long = [text for text in self.texts if len(text) >= LONG_CHARS]
-        short = [text for text in self.texts if len(text) < LONG_CHARS]
         # Texts count as lines. No run that counts for less reaches across the end of a line.
-        line_ends = max(0, len(self.texts) - 1) - max(0, len(short) - 1)
-        units = units_of_text("\n".join(short)) + sum(map(units_of, long))
+        short: list[str] = []
+        units = long = 0
+        for text in self.texts:
+            if len(text) < LONG_CHARS:
+                short.append(text)
+            else:
+                units += units_of(text)
+                long += 1
+        line_ends = long if short else max(0, long - 1)
+        units += units_of_text("\n".join(short)) + line_ends * _LINE_END
         json_units = sum(map(text_units, self.blobs))
-        units += line_ends * _WEIGHTS[ord("\n")] - (-json_units * _COMPACT_JSON_PERCENT // 100)
+        units -= -json_units * _COMPACT_JSON_PERCENT // 100
         tokens = self.tokens - (-units // _UNITS_PER_TOKEN)
         return PromptEstimate(tokens + self.image_tokens, self.image_tokens)
 
