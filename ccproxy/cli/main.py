@@ -15,7 +15,7 @@ from typing import Annotated, Final
 import typer
 
 from ccproxy import __version__
-from ccproxy.cli import agents, alerts, config, ledger, routes, secret, token, usage
+from ccproxy.cli import agents, alerts, config, ledger, routes, secret, service, token, usage
 from ccproxy.cli.bench import bench
 from ccproxy.cli.budgets import budgets
 from ccproxy.cli.demo import demo
@@ -71,6 +71,7 @@ app.add_typer(agents.app, name="agents")
 app.add_typer(alerts.app, name="alerts")
 app.add_typer(config.app, name="config")
 app.add_typer(routes.app, name="routes")
+app.add_typer(service.app, name="service")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -95,9 +96,12 @@ def _explain(error: Exception) -> str | None:
     from ccproxy.config.problems import ConfigError
     from ccproxy.config.secrets import SecretError
     from ccproxy.ledger.ledger import LedgerDownError
+    from ccproxy.service.problems import ServiceError
 
     if isinstance(error, ConfigError):
         return "\n".join(f"error: {problem}" for problem in error.problems)
+    if isinstance(error, ServiceError):
+        return "\n".join([f"error: {error}", *getattr(error, "__notes__", ())])
     if isinstance(error, TokenError | SecretError | LedgerDownError):
         return f"error: {error}"
     if isinstance(error, OSError) and error.strerror:
