@@ -162,6 +162,12 @@ def known_tools() -> Mapping[str, Tool]:
             _program("promtool"),
         ),
         Tool(
+            "systemd-analyze",
+            "reads the units of `ccproxy service` as systemd does",
+            "make ci-tools",
+            _program("systemd-analyze"),
+        ),
+        Tool(
             "nginx", "is the floor that benchmarks compare with", "make ci-tools", _program("nginx")
         ),
     )

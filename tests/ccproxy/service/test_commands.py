@@ -1,0 +1,400 @@
+"""`ccproxy service` against programs that behave as launchctl and systemctl do."""
+
+import json
+import os
+import plistlib
+import socket
+import stat
+import time
+
+import pytest
+
+from ccproxy.service.spec import DEFAULT_LABEL
+from tests.support.services import LABEL, machine
+
+BOTH = ("launchctl", "systemctl")
+
+
+@pytest.fixture(params=BOTH)
+def mac_or_linux(request, tmp_path, monkeypatch, capfd):
+    """A machine with launchd, and one with systemd."""
+    with machine(tmp_path, monkeypatch, capfd, request.param, "journalctl") as found:
+        yield found
+
+
+@pytest.fixture
+def mac(tmp_path, monkeypatch, capfd):
+    with machine(tmp_path, monkeypatch, capfd, "launchctl") as found:
+        yield found
+
+
+@pytest.fixture
+def linux(tmp_path, monkeypatch, capfd):
+    with machine(tmp_path, monkeypatch, capfd, "systemctl", "journalctl") as found:
+        yield found
+
+
+def definition_of(box):
+    return box.plist if (box.folder / "Library").exists() else box.unit
+
+
+def present(box):
+    """What is loaded, whichever tool has it."""
+    return box.service(LABEL) or box.service("ccproxy.service")
+
+
+# --- install, and what follows ------------------------------------------------------------------
+
+
+def test_install_starts_it_and_says_where_it_answers(mac_or_linux):
+    """`install` returns when the proxy answers; `status` then exits 0 and tells all of it."""
+    done = mac_or_linux("install")
+
+    assert (0, True) == (done.code, f"http://127.0.0.1:{mac_or_linux.port} answers" in done.out)
+    status = mac_or_linux("status", "--json")
+    facts = status.json()
+    assert 0 == status.code
+    assert {"installed": True, "running": True, "live": True, "ready": True, "runs": 1} == {
+        key: facts[key] for key in ("installed", "running", "live", "ready", "runs")
+    }
+    assert present(mac_or_linux)["pid"] == facts["pid"]
+    assert str(mac_or_linux.config) == facts["config"]
+    assert str(facts["pid"]) in mac_or_linux("status").out
+
+
+def test_a_definition_is_nobody_elses_to_write(mac):
+    """The file has mode 0644, as launchd demands (launchctl(1)), whatever the umask is."""
+    before = os.umask(0)
+    try:
+        mac("install")
+    finally:
+        os.umask(before)
+
+    definition = mac.plist
+    assert 0o644 == stat.S_IMODE(definition.stat().st_mode)
+    assert [definition] == list(definition.parent.iterdir())
+
+
+def test_what_it_is_given(mac):
+    """The process has the definition's limits, umask and folder, and no variable of the shell."""
+    mac("install")
+
+    service = mac.service()
+    assert (0o077, 8192, str(mac.folder)) == (service["umask"], service["files"], service["folder"])
+    assert {"PATH", "HOME"} == set(service["environment"])
+    assert ["-P", "-m", "ccproxy", "serve", "--config", str(mac.config)] == service["arguments"][1:]
+
+
+def test_installing_twice_changes_nothing(mac):
+    """A second `install` of the same leaves the running process alone."""
+    mac("install")
+    pid, verbs = mac.service()["pid"], mac.verbs()
+
+    again = mac("install")
+
+    assert (0, True) == (again.code, "nothing to do" in again.out)
+    assert (pid, verbs) == (mac.service()["pid"], mac.verbs())
+
+
+def test_an_upgrade_waits_for_the_old_one_to_go(mac, monkeypatch):
+    """Another definition replaces the running one, also while launchd still refuses its label."""
+    mac("install")
+    pid = mac.service()["pid"]
+    mac.has_habits(settling=1)
+    monkeypatch.setenv("OTEL_SERVICE_NAME", "mini")
+
+    done = mac("install", "--env", "OTEL_SERVICE_NAME")
+
+    assert (0, True) == (done.code, "upgraded" in done.out)
+    assert pid != mac.service()["pid"]
+    assert "mini" == mac.service()["environment"]["OTEL_SERVICE_NAME"]
+
+
+def test_an_upgrade_that_does_not_start_is_taken_back(mac_or_linux, monkeypatch):
+    """The definition of before is in force and runs again; its last lines say what was wrong."""
+    mac_or_linux("install")
+    before = definition_of(mac_or_linux).read_bytes()
+    monkeypatch.setenv("STANDIN_PROGRAM", "dies")
+
+    done = mac_or_linux("install", "--env", "STANDIN_PROGRAM")
+
+    assert 1 == done.code
+    assert "ended with exit code 1" in done.err
+    assert f"error: {mac_or_linux.config}: this cannot be used" in done.err
+    assert "as it was is installed again and runs" in done.err
+    assert before == definition_of(mac_or_linux).read_bytes()
+    assert 0 == mac_or_linux("status").code
+
+
+@pytest.mark.parametrize(
+    ("program", "words"), [("dies", "exit code 1"), ("deaf", "did not answer within 0")]
+)
+def test_a_first_install_that_fails_leaves_nothing(mac, monkeypatch, program, words):
+    """Neither a definition nor a process is left of what never answered."""
+    monkeypatch.setenv("STANDIN_PROGRAM", program)
+
+    done = mac("install", "--env", "STANDIN_PROGRAM", "--wait", "0.4")
+
+    assert (1, True) == (done.code, words in done.err)
+    assert "Nothing is installed." in done.err
+    assert not mac.plist.exists()
+    assert not mac.unit.exists()
+    assert mac.service() is None
+
+
+def test_what_it_prints_does_not_reach_the_terminal_as_orders(mac, monkeypatch):
+    """Control characters in its last lines are replaced."""
+    monkeypatch.setenv("STANDIN_PROGRAM", "dies")
+
+    assert "\x1b" not in mac("install", "--env", "STANDIN_PROGRAM").err
+
+
+def test_a_proxy_started_by_hand_is_in_the_way(mac):
+    """Something at the port is not taken for the service: nothing is started."""
+    with socket.create_server(("127.0.0.1", mac.port)):
+        done = mac("install")
+
+    assert (1, True) == (done.code, "something else listens" in done.err)
+    assert "lsof" in done.err
+    assert {"bootstrap", "start"}.isdisjoint(mac.verbs())
+
+
+def test_uninstall_removes_it_and_may_be_repeated(mac_or_linux):
+    """Nothing is left but the user's own files; a second time there is nothing to do."""
+    mac_or_linux("install")
+
+    assert "removed" in mac_or_linux("uninstall").out
+    assert not definition_of(mac_or_linux).exists()
+    assert present(mac_or_linux) is None
+    assert mac_or_linux.config.exists()
+    again = mac_or_linux("uninstall")
+    assert (0, True) == (again.code, "nothing to do" in again.out)
+    gone = mac_or_linux("status")
+    assert (1, True) == (gone.code, "not installed" in gone.out)
+
+
+# --- start, stop, restart -------------------------------------------------------------------------
+
+
+def test_stop_and_start(mac_or_linux):
+    """A stopped service stays installed; each command may be repeated; `status` exits 1 meanwhile."""
+    mac_or_linux("install")
+
+    assert "stopped" in mac_or_linux("stop").out
+    assert "nothing to do" in mac_or_linux("stop").out
+    assert (1, None) == (mac_or_linux("status").code, present(mac_or_linux))
+    assert "started" in mac_or_linux("start").out
+    assert "nothing to do" in mac_or_linux("start").out
+    assert 0 == mac_or_linux("status").code
+
+
+def test_restart_lets_streams_end(mac_or_linux):
+    """A restart is a stop and a start: `kickstart -k` would kill without SIGTERM."""
+    mac_or_linux("install")
+    pid = present(mac_or_linux)["pid"]
+
+    assert "restarted" in mac_or_linux("restart").out
+    assert pid != present(mac_or_linux)["pid"]
+    assert not any("-k" in call for call in mac_or_linux.calls)
+
+
+def test_a_restart_into_broken_settings_is_refused(mac):
+    """The proxy that runs goes on running; the place of the mistake is told."""
+    mac("install")
+    pid = mac.service()["pid"]
+    mac.config.write_text(mac.config.read_text().replace("server", "sever"))
+
+    done = mac("restart")
+
+    assert (1, True) == (done.code, "ccproxy.yaml:1:1" in done.err)
+    assert pid == mac.service()["pid"]
+    assert "sever" in mac("status").out
+
+
+def test_start_does_not_wait_for_the_throttle(mac):
+    """What is loaded and pauses between two starts is started at once."""
+    mac("install")
+    os.kill(mac.service()["pid"], 9)
+    deadline = time.monotonic() + 5
+    while mac.service()["pid"] and time.monotonic() < deadline:
+        pass
+
+    assert "started" in mac("start").out
+    assert "kickstart" in mac.verbs()
+    assert "SIGKILL" == mac("status", "--json").json()["last_signal"]
+
+
+@pytest.mark.parametrize("verb", ["start", "restart"])
+def test_what_is_not_installed_cannot_start(mac, verb):
+    """The answer says what to run."""
+    done = mac(verb)
+
+    assert (1, True) == (done.code, "ccproxy service install" in done.err)
+
+
+# --- refusals -------------------------------------------------------------------------------------
+
+
+def test_nobody_at_the_screen(mac):
+    """Without a login at the screen there is no domain for an agent: code 125, and the way out."""
+    mac.has_habits(screen=False)
+
+    done = mac("install")
+
+    assert 1 == done.code
+    assert "125: Domain does not support specified action" in done.err
+    assert "--daemon" in done.err
+    assert not mac.plist.exists()
+
+
+def test_a_refusal_of_launchd_is_told_with_what_to_do(mac):
+    """Code 5 for good is given up after a while, with launchd's own words and where to look."""
+    mac.has_habits(refusal=122)
+
+    done = mac("install", "--wait", "0.2")
+
+    assert 1 == done.code
+    assert "Bootstrap failed: 5: Input/output error" in done.err
+    assert "plutil -lint" in done.err
+
+
+def test_a_disabled_service_is_enabled(mac):
+    """Someone's `launchctl disable` does not stand in the way of an install."""
+    (mac.state / "disabled").write_text(f"gui/501/{LABEL}")
+
+    assert 0 == mac("install").code
+
+
+def test_no_bus_for_a_users_units(linux):
+    """`su` has no session of that user: the answer says what has."""
+    linux.has_habits(bus=False)
+
+    done = linux("install")
+
+    assert (1, True) == (done.code, "Failed to connect to bus" in done.err)
+    assert "Log in as the user" in done.err
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("ANTHROPIC_API_KEY", "anything"),
+        ("UPSTREAM", "sk-ant-api03-secret"),
+        ("LEDGER", "postgresql://me:hunter2@db/ccproxy"),
+        ("OTEL_EXPORTER_OTLP_HEADERS", "authorization=x"),
+    ],
+)
+def test_secrets_do_not_get_into_a_definition(mac, monkeypatch, name, value):
+    """A variable that looks like a secret by name or value is refused, without showing it."""
+    monkeypatch.setenv(name, value)
+
+    done = mac("install", "--env", name)
+
+    assert (1, True) == (done.code, "looks like a secret" in done.err)
+    assert value not in done.err + done.out
+    assert not mac.plist.exists()
+
+
+def test_what_the_service_will_not_see_is_told(mac, monkeypatch):
+    """A variable of this shell does not make a deployment available to the service."""
+    monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-ant-from-my-shell")
+    mac.config.write_text(mac.config.read_text().replace("sk-test", "os.environ/ANTHROPIC_API_KEY"))
+
+    done = mac("install", "--dry-run")
+
+    assert (0, True) == (done.code, "ANTHROPIC_API_KEY is not set" in done.err)
+    assert "sk-ant" not in done.out + done.err
+
+
+def test_root_installs_no_agent(mac, monkeypatch):
+    """Under sudo an agent would be root's; the answer names both ways."""
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+
+    done = mac("install")
+
+    assert (1, True) == (done.code, "without sudo" in done.err)
+    assert [] == mac.calls
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--daemon", "--user", "daemon"], "run the same with sudo"),
+        (["--daemon"], "--user NAME"),
+        (["--daemon", "--user", "root"], "ordinary user"),
+        (["--daemon", "--user", "no-such-user"], "no user 'no-such-user'"),
+        (["--user", "daemon"], "--user goes with --daemon"),
+        (["--label", "../x"], "--label"),
+        (["--env", "NOT_SET_HERE"], "not set here"),
+    ],
+)
+def test_what_cannot_be_installed(mac, arguments, words):
+    """Each refusal says what is wrong, before anything is touched."""
+    done = mac("install", *arguments)
+
+    assert (1, True) == (done.code, words in done.err)
+    assert [] == mac.calls
+
+
+def test_a_service_needs_a_port_that_stays(mac):
+    """Port 0 takes another one at each start, and nobody would find it."""
+    mac.config.write_text(mac.config.read_text().replace(str(mac.port), "0"))
+
+    assert "server.port" in mac("install").err
+
+
+def test_neither_launchd_nor_systemd(tmp_path, monkeypatch, capfd):
+    """The answer says how to run it under another supervisor."""
+    with machine(tmp_path, monkeypatch, capfd) as bare:
+        done = bare("install")
+
+    assert (1, True) == (done.code, "ccproxy serve --config" in done.err)
+
+
+def test_a_dry_run_prints_and_does_nothing(mac):
+    """What `--dry-run` prints is a property list, for a daemon with its user and home folder."""
+    done = mac("install", "--daemon", "--user", "daemon", "--dry-run")
+    document = plistlib.loads(done.out.encode())
+
+    assert ("daemon", LABEL) == (document["UserName"], document["Label"])
+    assert {"HOME"} == set(document["EnvironmentVariables"])
+    assert ([], False) == (mac.calls, mac.plist.exists())
+
+
+def test_labels_are_services_of_their_own(mac):
+    """Another label is another service, which the first one's commands leave alone."""
+    mac("install")
+
+    assert 1 == mac("status", "--label", f"{DEFAULT_LABEL}-two").code
+    mac("uninstall", "--label", f"{DEFAULT_LABEL}-two")
+    assert 0 == mac("status").code
+
+
+# --- logs -----------------------------------------------------------------------------------------
+
+
+def test_logs(mac_or_linux):
+    """`logs` shows what the service printed, from launchd's file or systemd's journal."""
+    mac_or_linux("install")
+
+    assert "listening\n" == mac_or_linux("logs", "-n", "1").out
+
+
+def test_logs_go_on_with_what_is_written(mac, monkeypatch):
+    """`logs -f` shows lines as they come, of the settings' own log file too, until Ctrl-C."""
+    own = mac.folder / "own.jsonl"
+    own.write_text('{"n": 1}\n{"n": 2}\n')
+    mac.config.write_text(mac.config.read_text() + f"logging: {{file: {own}}}\n")
+    mac("install")
+
+    def time_passes(_):
+        if "3" in own.read_text():
+            raise KeyboardInterrupt
+        with own.open("a") as file:
+            file.write(json.dumps({"n": 3}) + "\n")
+
+    monkeypatch.setattr(time, "sleep", time_passes)
+    shown = mac("logs", "-f", "-n", "1")
+
+    assert ["listening", '{"n": 2}', '{"n": 3}'] == shown.out.splitlines()
+    assert str(own) in shown.err
