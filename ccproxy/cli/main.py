@@ -15,13 +15,25 @@ from typing import Annotated, Final
 import typer
 
 from ccproxy import __version__
-from ccproxy.cli import agents, alerts, config, ledger, routes, secret, service, token, usage
+from ccproxy.cli import (
+    agents,
+    alerts,
+    config,
+    ledger,
+    models,
+    routes,
+    secret,
+    service,
+    token,
+    usage,
+)
 from ccproxy.cli.bench import bench
 from ccproxy.cli.budgets import budgets
 from ccproxy.cli.demo import demo
 from ccproxy.cli.estimate import estimate
 from ccproxy.cli.explain import explain
 from ccproxy.cli.export import export
+from ccproxy.cli.init import init
 from ccproxy.cli.run import run
 from ccproxy.cli.serve import serve
 from ccproxy.cli.top import top
@@ -54,6 +66,7 @@ def root(
     """Take the options that stand before a command."""
 
 
+app.command()(init)
 app.command()(serve)
 app.command()(run)
 app.command()(demo)
@@ -70,6 +83,7 @@ app.add_typer(secret.app, name="secret")
 app.add_typer(agents.app, name="agents")
 app.add_typer(alerts.app, name="alerts")
 app.add_typer(config.app, name="config")
+app.add_typer(models.app, name="models")
 app.add_typer(routes.app, name="routes")
 app.add_typer(service.app, name="service")
 

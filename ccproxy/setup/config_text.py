@@ -66,7 +66,7 @@ def _local_models(plan: SetupPlan) -> Iterator[str]:
         return
     kv_cache = choice.runner.kv_cache
     yield "  # --- Local models, through Ollama. `ccproxy models pull` fetches what is missing."
-    yield f"  # Models can have {choice.memory_gib:.2f} GiB here, and these take "
+    yield f"  # Models can have {choice.memory_gib:.2f} GiB here, and these take"
     yield f"  # {choice.resident_gib:.2f} GiB together, so that all of them stay loaded. Each is"
     yield "  #   weights + KV cache per token x num_ctx x parallel + buffers,"
     yield f"  # with OLLAMA_FLASH_ATTENTION=1, OLLAMA_KV_CACHE_TYPE={kv_cache} and"

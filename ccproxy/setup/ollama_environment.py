@@ -73,10 +73,11 @@ class OllamaEnvironment:
         """Return how Ollama runs its models with these settings.
 
         Flash attention that is not said counts as off, as it is for qwen2 models (Ollama's
-        `GGML.FlashAttention`).
+        `GGML.FlashAttention`); where nothing can be seen at all, it counts as on, as `init` asks.
         """
         parallel = self.number(NUM_PARALLEL) or 1
-        return Runner(self.kv_cache, self.flash_attention is True, max(parallel, 1))
+        has_flash = not self.source or self.flash_attention is True
+        return Runner(self.kv_cache, has_flash, parallel)
 
 
 NOTHING_SEEN: Final = OllamaEnvironment()
