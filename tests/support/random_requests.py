@@ -8,6 +8,7 @@ from __future__ import annotations
 import gzip
 import json
 import random
+from copy import deepcopy
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -152,7 +153,7 @@ def _changed(value: Any, chance: random.Random, depth: int = 0) -> Any:
         for _ in range(chance.choice((3, 50, 1100))):
             value = [value] if chance.random() < 0.5 else {"a": value}
         return value
-    return chance.choice(JUNK)
+    return deepcopy(chance.choice(JUNK))
 
 
 def _bytes(body: Any, chance: random.Random) -> bytes:

