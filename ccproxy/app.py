@@ -128,7 +128,9 @@ def build_proxy(
     audit = RequestAudit(parts.records.audit, parts.authenticate)
     memory = BodyMemory()
     framework = framework_app(
-        build_lifespan(parts.fleet, parts.live, parts.records, parts.alarms, parts.budgets),
+        build_lifespan(
+            parts.fleet, parts.live, parts.records, parts.alarms, parts.budgets, parts.gate
+        ),
         _routers(parts, overview, feed),
         ForwardEndpoint(forwarder, body_timeout_s=body_timeout_s, memory=memory),
         on_refused=audit.refused,
@@ -175,6 +177,7 @@ def _pipeline(
         authenticate=parts.authenticate,
         router=router,
         claude=fleet.claude,
+        health=fleet.health,
         sink=sink,
         in_flight=exchange.in_flight,
     )

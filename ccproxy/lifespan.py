@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext, suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ccproxy.budgeting import reader
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
 
     from ccproxy.alerts.alarms import Alarms
+    from ccproxy.auth import Gate
     from ccproxy.config.live import LiveRouting
     from ccproxy.fleet import Fleet
     from ccproxy.pipeline.budgets import BudgetGuard
@@ -27,6 +28,7 @@ def build_lifespan(
     records: Records,
     alarms: Alarms,
     budgets: BudgetGuard,
+    gate: Gate | None = None,
 ) -> Callable[[Any], AbstractAsyncContextManager[None]]:
     """Return the ASGI lifespan: inside it everything runs, after it nothing is left.
 
@@ -36,12 +38,14 @@ def build_lifespan(
         records: Written until the last request has ended.
         alarms: Run around all else, so that what happens at the end is told too.
         budgets: Learn from the ledger what was spent before.
+        gate: Keeps up to date by whom requests may be signed.
     """
     logs = (records.decisions, records.audit)
 
     @asynccontextmanager
     async def lifespan(_app: object) -> AsyncIterator[None]:
-        async with alarms.running(), fleet.running():
+        watched = gate.running() if gate is not None else nullcontext()
+        async with alarms.running(), fleet.running(), watched:
             for log in logs:
                 log.start()
             records.ledger.start(

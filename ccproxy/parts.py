@@ -8,12 +8,12 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from ccproxy.alerting import build_alarms
-from ccproxy.auth import KeyRing, open_principal
 from ccproxy.budgeting import build_budgets
 from ccproxy.config.live import LiveRouting
 from ccproxy.config.loading import load_files, routing_files
 from ccproxy.config.versions import version_store
 from ccproxy.fleet import HealthOptions, build_fleet
+from ccproxy.gating import authenticator, build_gate
 from ccproxy.health.board import Changes
 from ccproxy.observability.alert_metrics import alert_counter
 from ccproxy.observability.health_metrics import (
@@ -29,20 +29,15 @@ from ccproxy.pipeline.token_ratios import TokenRatios
 from ccproxy.recording import build_records
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-    from typing import TypeAlias
-
     from ccproxy.alerts.alarms import Alarms
-    from ccproxy.auth import Principal
+    from ccproxy.auth import Gate
     from ccproxy.config.settings import Settings
     from ccproxy.fleet import Fleet
+    from ccproxy.gating import Authenticate
     from ccproxy.pipeline.budgets import BudgetGuard
     from ccproxy.recording import Records
     from routing.breaker import BreakerRules
     from routing.health import HealthRules
-
-    Authenticate: TypeAlias = Callable[[Sequence[tuple[bytes, bytes]]], Principal]
-    """Returns who sent these headers; raises `ApiError`."""
 
 _log = logging.getLogger(__name__)
 
@@ -52,6 +47,8 @@ class Parts:
     """Each knows of the others only what it was given."""
 
     settings: Settings
+    gate: Gate | None
+    """None where everybody may call."""
     authenticate: Authenticate
     records: Records
     live: LiveRouting
@@ -109,7 +106,8 @@ def build_parts(
     budgets = build_budgets(
         settings.budgets, lambda: live.loaded, registry, alarms.budget_threshold
     )
-    return Parts(settings, _authenticator(settings), records, live, alarms, fleet, budgets)
+    gate = build_gate(settings)
+    return Parts(settings, gate, authenticator(gate), records, live, alarms, fleet, budgets)
 
 
 def _token_ratios(settings: Settings, records: Records, alarms: Alarms) -> TokenRatios:
@@ -121,10 +119,3 @@ def _token_ratios(settings: Settings, records: Records, alarms: Alarms) -> Token
             truncation_counter(records.metrics.registry, models), alarms.prompt_truncated
         ),
     )
-
-
-def _authenticator(settings: Settings) -> Authenticate:
-    if settings.auth_required:
-        return KeyRing(settings.tokens_file, report=_log.warning).verify
-    principal = open_principal()
-    return lambda _headers: principal

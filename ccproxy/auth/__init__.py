@@ -1,4 +1,4 @@
-"""Who is calling: tokens on file, and the check of the two headers that carry one.
+"""Who is calling: tokens on file, JWTs, and the check of the headers that carry one.
 
 Rules:
 1. A presented token is never stored, logged or echoed, not even in part.
@@ -8,15 +8,10 @@ Rules:
    running service keeps the tokens it had and says what is wrong.
 """
 
-from ccproxy.auth.key_ring import (
-    CHECK_INTERVAL_S,
-    KeyRing,
-    Principal,
-    open_principal,
-    require_scope,
-)
+from ccproxy.auth.gate import Gate
+from ccproxy.auth.key_ring import CHECK_INTERVAL_S, KeyRing
+from ccproxy.auth.principal import KNOWN_SCOPES, Principal, open_principal, require_scope
 from ccproxy.auth.tokens_file import (
-    KNOWN_SCOPES,
     StoredToken,
     TokenError,
     create_token,
@@ -27,6 +22,7 @@ from ccproxy.auth.tokens_file import (
 __all__ = [
     "CHECK_INTERVAL_S",
     "KNOWN_SCOPES",
+    "Gate",
     "KeyRing",
     "Principal",
     "StoredToken",

@@ -5,12 +5,12 @@ from __future__ import annotations
 import hashlib
 import hmac
 import time
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from ccproxy.auth.tokens_file import KNOWN_SCOPES, TokenError, list_tokens
+from ccproxy.auth.presented import presented_tokens
+from ccproxy.auth.principal import Principal
+from ccproxy.auth.tokens_file import TokenError, list_tokens
 from ccproxy.wire.errors import ApiError
-from routing.types import Privacy
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -21,39 +21,6 @@ if TYPE_CHECKING:
 CHECK_INTERVAL_S: Final = 1.0
 """How often the file is looked at for revoked tokens. For one that is not known it is looked at
 at once, so that a new token works immediately."""
-
-
-@dataclass(frozen=True, slots=True)
-class Principal:
-    """Who authenticated, and what they may do."""
-
-    name: str
-    """The token's name, for logs and the ledger."""
-    scopes: frozenset[str] = frozenset()
-    agents: tuple[str, ...] = ()
-    """Slugs this caller may act as; empty means any."""
-    privacy: Privacy = Privacy.ANY
-    """Where its requests may be sent; the routing table can only tighten it."""
-
-
-def open_principal() -> Principal:
-    """Return who everybody is where `auth.mode` is off, which only a loopback bind allows."""
-    return Principal(name="open", scopes=KNOWN_SCOPES)
-
-
-def require_scope(principal: Principal, scope: str) -> None:
-    """Do nothing if the principal has the scope.
-
-    Raises:
-        ApiError: 403 `permission_error`, naming the scope and how to get it.
-    """
-    if scope in principal.scopes:
-        return
-    message = (
-        f"The token {principal.name!r} does not have the scope {scope!r}. "
-        f"Create one that has it: ccproxy token create NAME --scope {scope}"
-    )
-    raise ApiError(403, message, should_retry=False)
 
 
 class KeyRing:
@@ -99,7 +66,13 @@ class KeyRing:
         Raises:
             ApiError: 401 `authentication_error`, Anthropic's own words (conformance 024).
         """
-        presented = _presented_tokens(headers)
+        principal = self.find(presented_tokens(headers))
+        if principal is None:
+            raise ApiError(401, "invalid x-api-key")
+        return principal
+
+    def find(self, presented: Sequence[bytes]) -> Principal | None:
+        """Return whose the first of these tokens is that is on file, or None."""
         if self._clock() - self._checked_at >= CHECK_INTERVAL_S:
             self._refresh()
         principal = self._find_any(presented)
@@ -107,8 +80,6 @@ class KeyRing:
             # It may have been made a moment ago.
             self._refresh()
             principal = self._find_any(presented)
-        if principal is None:
-            raise ApiError(401, "invalid x-api-key")
         return principal
 
     def _find_any(self, presented: Sequence[bytes]) -> Principal | None:
@@ -143,21 +114,6 @@ class KeyRing:
         self.problem = problem
         if self._report is not None:
             self._report(problem)
-
-
-def _presented_tokens(headers: Sequence[tuple[bytes, bytes]]) -> list[bytes]:
-    keys: list[bytes] = []
-    bearers: list[bytes] = []
-    for name, value in headers:
-        lowered = name.lower()
-        if lowered == b"x-api-key":
-            keys.append(value.strip())
-        elif lowered == b"authorization":
-            scheme, _, credential = value.strip().partition(b" ")
-            if scheme.lower() == b"bearer":
-                bearers.append(credential.strip())
-    # Claude Code's apiKeyHelper sends the same token in both headers: hash it once.
-    return list(dict.fromkeys(token for token in (*keys, *bearers) if token))
 
 
 def _ring_entries(tokens: Sequence[StoredToken]) -> tuple[tuple[bytes, Principal], ...]:

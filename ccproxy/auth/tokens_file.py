@@ -18,6 +18,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
+from ccproxy.auth.principal import KNOWN_SCOPES
 from routing.types import Privacy
 
 if TYPE_CHECKING:
@@ -29,9 +30,6 @@ TOKEN_PREFIX: Final = "ccp_"  # noqa: S105 (a public prefix, not a secret)
 
 TOKEN_RANDOM_BYTES: Final = 32
 """256 bits: a plain sha256 of it needs no salt and no slow hash."""
-
-KNOWN_SCOPES: Final = frozenset({"ops"})
-"""Without a scope a token is good for `/v1` only; `ops` adds metrics and `/admin`."""
 
 NAME_MAX_CHARS: Final = 64
 _SHA256_HEX_CHARS: Final = 64

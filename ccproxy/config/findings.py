@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from ccproxy.config.alerts_block import AlertsBlock, EmailBlock, WebhookBlock
 from ccproxy.config.budgets_block import BudgetBlock
+from ccproxy.config.jwt_block import ClaimsBlock, JwtBlock
 from ccproxy.config.models import (
     AuthBlock,
     ConfigFile,
@@ -32,6 +33,8 @@ BLOCKS: Final[Mapping[tuple[str, ...], type[BaseModel]]] = {
     (): ConfigFile,
     ("server",): ServerBlock,
     ("auth",): AuthBlock,
+    ("auth", "jwt"): JwtBlock,
+    ("auth", "jwt", "claims"): ClaimsBlock,
     ("local",): LocalBlock,
     ("ledger",): LedgerBlock,
     ("logging",): LoggingBlock,
@@ -44,10 +47,6 @@ BLOCKS: Final[Mapping[tuple[str, ...], type[BaseModel]]] = {
     ("model_list", "model_info"): ModelInfo,
 }
 """The model behind each block, by key path without list indexes."""
-
-LATER_KEYS: Final = frozenset({("auth", "jwt")})
-"""Documented keys that this version does not read. Ignoring one would run otherwise than the file
-says, so the file is refused."""
 
 LITELLM_SETTINGS: Final = ("litellm_settings", "general_settings", "router_settings")
 
@@ -86,8 +85,6 @@ def _message(detail: ErrorDetails) -> str:
 def _unknown_key(path: KeyPath) -> str:
     """Return the message for a key that a block does not have."""
     names = tuple(str(part) for part in path if isinstance(part, str))
-    if names in LATER_KEYS:
-        return "is not supported yet; take it out"
     block = BLOCKS.get(names[:-1])
     known = block.model_fields if block is not None else {}
     return f"unknown key.{did_you_mean(names[-1], known)}"

@@ -24,6 +24,7 @@ from ccproxy.config.alerts_block import AlertsBlock
 from ccproxy.config.block import Block, NotBool, Port, PositiveInt, PositiveNumber, Text
 from ccproxy.config.budgets_block import BudgetBlock  # noqa: TC001 - pydantic reads annotations
 from ccproxy.config.hosts import normalise_host
+from ccproxy.config.jwt_block import JwtBlock  # noqa: TC001 - pydantic reads annotations
 from ccproxy.config.references import ENVIRONMENT_REFERENCE
 
 MODEL_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@+-]*")
@@ -106,6 +107,8 @@ class AuthBlock(Block):
     """`required`, or `off`, which is refused unless `server.host` is a loopback address."""
     tokens_file: Text = "tokens.json"
     """Hashes of tokens, written by `ccproxy token create`."""
+    jwt: JwtBlock | None = None
+    """JSON Web Tokens of an identity provider, accepted besides the tokens on file."""
 
 
 class LocalBlock(Block):

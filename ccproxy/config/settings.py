@@ -23,6 +23,7 @@ from ccproxy.config.deployments import (
 from ccproxy.config.environment import resolve_params
 from ccproxy.config.findings import unused_keys, validation_problems
 from ccproxy.config.hosts import is_loopback
+from ccproxy.config.jwt_block import read_jwt
 from ccproxy.config.literal_secrets import literal_secrets
 from ccproxy.config.locate import expand_path, find_config, resolve_ledger_url
 from ccproxy.config.models import ConfigFile, DeploymentBlock
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from ccproxy.config.jwt_block import JwtSettings
     from ccproxy.config.models import LoggingBlock
     from ccproxy.config.problems import KeyPath
     from ccproxy.config.yaml_marks import MarkedDocument
@@ -93,6 +95,8 @@ class Settings:
     """Who is told of trouble."""
     budgets: tuple[Budget, ...] = ()
     """In the order of the file; names are unique."""
+    jwt: JwtSettings | None = None
+    """Whose JSON Web Tokens are accepted; None: nobody's."""
     warnings: tuple[ConfigProblem, ...] = ()
 
 
@@ -160,6 +164,8 @@ class _SettingsReader:
         hosts = file.on_premises_hosts if file is not None else []
         complaints = Complaints(self._report, self._warn)
         alerts = read_alerts(file.alerts, self._secrets, complaints) if file else NO_ALERTS
+        block = file.auth.jwt if file is not None else None
+        jwt = read_jwt(block, self._secrets, self._report) if block is not None else None
         deployments = [
             deployment
             for index, (item, unavailable) in enumerate(resolved)
@@ -173,7 +179,11 @@ class _SettingsReader:
             raise ConfigError(_in_order(self._problems))
         settings = self._settings(path, file, ledger_url, agents_folder, tuple(deployments))
         return replace(
-            settings, alerts=alerts, budgets=budgets, warnings=tuple(_in_order(self._warnings))
+            settings,
+            alerts=alerts,
+            budgets=budgets,
+            jwt=jwt,
+            warnings=tuple(_in_order(self._warnings)),
         )
 
     def _report(self, key: KeyPath, message: str) -> None:

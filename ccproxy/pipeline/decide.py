@@ -55,6 +55,8 @@ class Circumstances:
     principal: str = ""
     token_agents: tuple[str, ...] = ()
     token_privacy: Privacy = Privacy.ANY
+    token_project: str | None = None
+    """What the token says; then no header can say otherwise."""
     bound_agent: str | None = None
     """What an earlier turn of the same client agent was recognised as."""
     local_minute: tuple[int, int] | None = None
@@ -103,7 +105,7 @@ def gather_facts(
         client_agent_type=_text(incoming, TYPE_HEADER),
         request_class=classify_call(call_features(body, incoming.headers, counting=counting)),
         principal=around.principal,
-        project=_text(incoming, PROJECT_HEADER),
+        project=around.token_project or _text(incoming, PROJECT_HEADER),
         headers=headers,
         content=BodyFacts(body, body_bytes, units_of),
         local_minute=around.local_minute,

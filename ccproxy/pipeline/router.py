@@ -142,6 +142,7 @@ class Router:
             principal=principal.name,
             token_agents=principal.agents,
             token_privacy=principal.privacy,
+            token_project=principal.project,
             bound_agent=self._bindings.find(key, now),
             local_minute=(clock.tm_wday, clock.tm_hour * 60 + clock.tm_min),
         )

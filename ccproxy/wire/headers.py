@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 
     RawHeaders = Iterable[tuple[bytes, bytes]]
 
+TOKEN_HEADER: Final = b"x-ccproxy-token"
+"""Carries a client's token for this proxy where `x-api-key` and `Authorization` are for Claude."""
+
 _HOP_BY_HOP: Final = frozenset(
     {b"connection", b"keep-alive", b"te", b"trailer", b"transfer-encoding", b"upgrade"}
 )

@@ -171,7 +171,6 @@ def test_auth_off_needs_loopback(folder: Path, host: str) -> None:
             f"auth: {{mode: on}}\n{LOCAL}",
             "1:8: auth.mode: Input should be 'required' or 'off'",
         ),
-        (f"auth: {{jwt: {{}}}}\n{LOCAL}", "1:8: auth.jwt: is not supported yet; take it out"),
         (
             f"on_premises_hosts: ['a:1']\n{LOCAL}",
             (

@@ -1,0 +1,73 @@
+"""Who may call, wired from a config file: tokens on file, JWTs and the keys that check them."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from ccproxy.auth import Gate, KeyRing, open_principal
+from ccproxy.auth.jwks import Jwks
+from ccproxy.auth.jwt_keys import secret_key
+from ccproxy.auth.jwt_tokens import ClaimNames, FixedKeys, JwtRules, JwtVerifier
+from ccproxy.upstreams.jwks import JwksFile, JwksUrl
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from typing import TypeAlias
+
+    from ccproxy.auth import Principal
+    from ccproxy.config.jwt_block import JwtSettings
+    from ccproxy.config.settings import Settings
+
+    Authenticate: TypeAlias = Callable[[Sequence[tuple[bytes, bytes]]], Principal]
+    """Returns who sent these headers; raises `ApiError`."""
+
+_log = logging.getLogger(__name__)
+
+
+def build_gate(settings: Settings) -> Gate | None:
+    """Return who decides about requests, or None where everybody may call (`auth.mode: off`).
+
+    Raises:
+        TokenError: The tokens file is unusable.
+    """
+    if not settings.auth_required:
+        return None
+    ring = KeyRing(settings.tokens_file, report=_log.warning)
+    if settings.jwt is None:
+        return Gate(ring)
+    rules = _rules(settings.jwt)
+    if settings.jwt.hs256_secret is not None:
+        return Gate(ring, JwtVerifier(rules, FixedKeys(secret_key(settings.jwt.hs256_secret))))
+    jwks = Jwks(
+        _source(settings.jwt).fetch,
+        rules.algorithms,
+        refresh_s=settings.jwt.refresh_s,
+        report=_log.warning,
+    )
+    return Gate(ring, JwtVerifier(rules, jwks), jwks)
+
+
+def authenticator(gate: Gate | None) -> Authenticate:
+    """Return what every endpoint asks."""
+    if gate is not None:
+        return gate.verify
+    principal = open_principal()
+    return lambda _headers: principal
+
+
+def _rules(jwt: JwtSettings) -> JwtRules:
+    names = jwt.claims
+    return JwtRules(
+        jwt.issuer,
+        jwt.audience,
+        jwt.algorithms,
+        jwt.leeway_s,
+        ClaimNames(names.principal, names.agents, names.scopes, names.project, names.privacy),
+    )
+
+
+def _source(jwt: JwtSettings) -> JwksUrl | JwksFile:
+    if jwt.jwks_file is not None:
+        return JwksFile(jwt.jwks_file)
+    return JwksUrl(jwt.jwks_url or "")
