@@ -331,6 +331,18 @@ class DeploymentHealth(Protocol):
         ...
 
 
+class BackendHealth(Protocol):
+    """Whoever keeps the health of what is behind the deployments; as `DeploymentHealth`."""
+
+    def why_not(self, deployment: str) -> str | None:
+        """Return why a deployment is to be left alone now, or None; in words for clients too."""
+        ...
+
+    def reached(self, deployment: str, failure: FailureClass | None, *, why: str = "") -> None:
+        """Take note of how a request ended that asked no model: it tells of the backend alone."""
+        ...
+
+
 class OutcomeSink(Protocol):
     """Whoever wants to hear of every finished request (log, metrics, later the ledger)."""
 

@@ -1,6 +1,7 @@
 """Keeps what is known of every backend and deployment.
 
-Implements `ports.DeploymentHealth`; `routing.health` and `routing.breaker` decide. Rules:
+Implements `ports.DeploymentHealth` and `ports.BackendHealth`; `routing.health` and
+`routing.breaker` decide. Rules:
 
 1. A backend is an address, with one `Health` for all deployments there. A deployment has a
    `Breaker` of its own.
@@ -138,7 +139,7 @@ class HealthBoard:
         if address is None:
             verdict = Verdict.FAILURE if ok is False else verdict
         elif ok is not None:
-            self._hear(address, ok=ok, why=why or str(failure or "it answered"))
+            self.reached(deployment, failure, why=why)
         elif failure is FailureClass.MODEL_MISSING and address in self._watching:
             self._watching[address].ask_soon()
         self._settle(deployment, lease, verdict, f"{failure}: {why}", wait_s)
@@ -146,6 +147,14 @@ class HealthBoard:
     def withdraw(self, deployment: str, lease: Lease) -> None:
         """Take a lease back whose attempt says nothing of the deployment."""
         self._settle(deployment, lease, Verdict.NOTHING, "", None)
+
+    # --- ports.BackendHealth --------------------------------------------------------------------
+
+    def reached(self, deployment: str, failure: FailureClass | None, *, why: str = "") -> None:
+        """Take note of how a request ended that asked no model; see `ports.BackendHealth`."""
+        address, ok = self._addresses[deployment], observation_of(failure)
+        if address is not None and ok is not None:
+            self._hear(address, ok=ok, why=why or str(failure or "it answered"))
 
     # --- for those who probe --------------------------------------------------------------------
 
@@ -181,7 +190,7 @@ class HealthBoard:
         return self._addresses.get(deployment)
 
     def why_not(self, deployment: str) -> str | None:
-        """Return why a deployment is to be left alone now, or None; in words for clients too."""
+        """Return why a deployment is to be left alone now; see `ports.BackendHealth`."""
         address = self._addresses.get(deployment)
         if address is not None and (health := self._health[address]).state is HealthState.DOWN:
             return self._backends[address].when_down.replace(SINCE, self._text(health.since_s))

@@ -8,6 +8,9 @@ what only a local route can have written (`wire.history`). What must stay on the
 2. What nobody looks into (an upload, a batch without items, an item without an object to look at),
    when its caller is `local_only` or a rule might make it so. The caller is known by the path, the
    token and the headers.
+
+Claude is asked only where it can be reached and is not left alone, and its health hears whether it
+could be. Breakers hear nothing: no model is asked, and these paths have rate limits of their own.
 """
 
 from __future__ import annotations
@@ -33,6 +36,7 @@ from ccproxy.wire.history import strip_batch
 from ccproxy.wire.ids import mint_request_id
 from ccproxy.wire.json_body import parse_json_object
 from routing.errors import RoutingError
+from routing.failures import CONSEQUENCES, FailureClass
 from routing.identify import authorise, identify
 from routing.plan import privacy_asked, privacy_of
 from routing.types import Privacy, RequestFacts, Side
@@ -43,7 +47,7 @@ if TYPE_CHECKING:
     from ccproxy.auth import Principal
     from ccproxy.pipeline.decide import Circumstances, RoutingState
     from ccproxy.pipeline.router import Router
-    from ccproxy.ports import Client, Incoming, MessagesUpstream, OutcomeSink
+    from ccproxy.ports import BackendHealth, Client, Incoming, MessagesUpstream, OutcomeSink
     from routing.types import AgentMatch
 
 BATCHES_PATH: Final = "/v1/messages/batches"
@@ -62,6 +66,7 @@ class ApiForwarder:
         authenticate: Callable[[Sequence[tuple[bytes, bytes]]], Principal],
         router: Router,
         claude: Mapping[str, MessagesUpstream],
+        health: BackendHealth,
         sink: OutcomeSink,
         in_flight: InFlight | None = None,
     ) -> None:
@@ -69,6 +74,7 @@ class ApiForwarder:
         self._authenticate = authenticate
         self._router = router
         self._claude = claude
+        self._health = health
         self._sink = sink
         self._in_flight = in_flight or InFlight()
 
@@ -79,38 +85,75 @@ class ApiForwarder:
             principal = self._authenticate(incoming.headers)
             outcome.principal = principal.name
             path = _plain_path(incoming.path)
-            upstream = self._find_claude(outcome)
+            account = self._find_account(outcome)
             self._keep_on_host(incoming, path, principal, outcome)
             _keep_to_own_batches(incoming, path, principal)
             if _is_new_batch(incoming, path):
-                said = incoming.header(PROJECT_HEADER) or b""
-                project = principal.project or said.decode("latin-1")
-                self._router.budgets.gate(outcome, project)
+                project = incoming.header(PROJECT_HEADER) or b""
+                self._router.budgets.gate(outcome, project.decode("latin-1"))
             incoming, body = await self._body(incoming, path, principal, client, outcome)
+            self._choose(account, outcome)
             async with client.watched():
-                outcome.attempt_begins()
-                try:
-                    reply = await _send(upstream, incoming, body)
-                except AttemptFailed as failed:
-                    outcome.attempt_ended(failed.failure)
-                    log_failure(outcome.deployment, failed, outcome)
-                    raise
-                outcome.attempt_ended(reply.failure or ANSWERED)
+                reply = await self._attempt(incoming, body, outcome)
                 outcome.status = reply.status
                 await relay(reply, client, reply_headers(reply, outcome), outcome)
 
-    def _find_claude(self, outcome: Outcome) -> MessagesUpstream:
-        table = self._router.state.table
-        for name, upstream in self._claude.items():
-            deployment = table.deployments.get(name)
-            if deployment is not None and deployment.unavailable is None:
-                outcome.deployment, outcome.route = name, Side.CLAUDE
-                return upstream
+    def _find_account(self, outcome: Outcome) -> list[str]:
+        """Return the deployments of the first Claude, by name: files and batches are an account's.
+
+        Raises:
+            ApiError: 404, there is none.
+        """
+        deployments = self._router.state.table.deployments
+        usable = [
+            name
+            for name in self._claude
+            if name in deployments and deployments[name].unavailable is None
+        ]
+        if not usable:
+            raise ApiError(
+                404,
+                "This path is served by Claude only, and no Claude deployment is available here.",
+                should_retry=False,
+            )
+        outcome.deployment, outcome.route = usable[0], Side.CLAUDE
+        return [name for name in usable if self._claude[name] is self._claude[usable[0]]]
+
+    def _choose(self, account: Sequence[str], outcome: Outcome) -> None:
+        """Say which of them is asked.
+
+        Raises:
+            ApiError: 529, all are to be left alone.
+        """
+        reasons = {name: self._health.why_not(name) for name in account}
+        for name, why in reasons.items():
+            if why is None:
+                outcome.deployment = name
+                return
         raise ApiError(
-            404,
-            "This path is served by Claude only, and no Claude deployment is available here.",
-            should_retry=False,
+            529,
+            "This path is served by Claude only: "
+            + "; ".join(f"{name} is unavailable: {why}" for name, why in reasons.items()),
+            should_retry=True,
+            retry_after_s=CONSEQUENCES[FailureClass.OVERLOADED].retry_after_s,
         )
+
+    async def _attempt(
+        self, incoming: Incoming, body: bytes | AsyncIterator[bytes], outcome: Outcome
+    ) -> PassthroughReply:
+        """Return Claude's answer; what failed is noted, and raised as `_send` says."""
+        name = outcome.deployment
+        outcome.attempt_begins()
+        try:
+            reply = await _send(self._claude[name], incoming, body)
+        except AttemptFailed as failed:
+            outcome.attempt_ended(failed.failure)
+            log_failure(name, failed, outcome)
+            self._health.reached(name, failed.failure, why=failed.message)
+            raise
+        self._health.reached(name, None)
+        outcome.attempt_ended(reply.failure or ANSWERED)
+        return reply
 
     def _keep_on_host(
         self, incoming: Incoming, path: str, principal: Principal, outcome: Outcome

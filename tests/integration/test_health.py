@@ -34,6 +34,8 @@ FAST = in_a_world_that_is(faster=40)
 OUTAGE_S = 1.5
 SLACK_S = 0.15
 """What it may take to look."""
+CLAUDES = ["claude-opus", "claude-sonnet", "claude-haiku", "claude-default"]
+"""The test proxy's, in file order; all of one account."""
 ANY_ANSWER_MAY_TAKE_S = 5.0
 
 
@@ -50,6 +52,10 @@ async def detail(proxy):
 async def backend(proxy, address):
     rows = {row["api_base"]: row for row in (await detail(proxy))["backends"]}
     return rows[address]
+
+
+async def files_of(proxy):
+    return await ask(proxy.base_url, "/v1/files", headers=proxy.headers, body=b"x")
 
 
 async def state_becomes(proxy, address, state):
@@ -203,6 +209,7 @@ async def test_offline_claude_fails_fast_and_is_noticed_when_it_is_back():
         began = monotonic()
         refused = await send(proxy, "claude-sonnet-4-5")
         took_s = monotonic() - began
+        files = await files_of(proxy)
         local, ready = await send(proxy, "qwen-coder"), await is_ready(proxy)
         heard = len(proxy.claude.requests)
         assert not outage.done()
@@ -211,15 +218,52 @@ async def test_offline_claude_fails_fast_and_is_noticed_when_it_is_back():
         heard_since = len(proxy.claude.requests) - heard
         again, ready_again = await send(proxy, "claude-sonnet-4-5"), await is_ready(proxy)
 
-    assert (refused.status, refused.error["type"]) == (529, "overloaded_error")
-    assert "Claude cannot be reached from this host (offline since 20" in refused.error["message"]
-    assert "127.0.0.1" not in refused.body.decode()
-    assert refused.header("x-should-retry") == "true"
+    for answer in (refused, files):
+        assert (answer.status, answer.error["type"]) == (529, "overloaded_error")
+        assert (
+            "Claude cannot be reached from this host (offline since 20" in answer.error["message"]
+        )
+        assert "127.0.0.1" not in answer.body.decode()
+        assert answer.header("x-should-retry") == "true"
+    assert files.header("x-ccproxy-attempts") == ""
     assert took_s < 0.2
     assert (local.status, ready, ready_again) == (200, False, True)
     assert heard_since == 0
     assert row["why"] == "it takes connections"
     assert again.status == 200
+
+
+async def test_other_paths_tell_of_claude_as_messages_do():
+    """What cannot connect counts; who is left alone is not asked, but another of its account is."""
+    async with running_proxy(routing=table("claude-sonnet")) as proxy:
+        proxy.claude.faults.append(Fault(FaultKind.RESET, path="/v1/files"))
+        broken = await files_of(proxy)
+        row = await state_becomes(proxy, proxy.claude_url, "up")
+        proxy.claude.faults.append(Fault(FaultKind.RESET, path="/v1/files"))
+        await files_of(proxy)
+        await files_of(proxy)
+        after = await backend(proxy, proxy.claude_url)
+        served = []
+        for name in CLAUDES:
+            served.append((await files_of(proxy)).header("x-ccproxy-deployment"))
+            fault = Fault(FaultKind.STATUS, status=429, retry_after_s=60)
+            proxy.claude.faults.append(fault)
+            await send(proxy, name)
+        heard = len(proxy.claude.requests)
+        refused = await files_of(proxy)
+        unheard = heard == len(proxy.claude.requests)
+        breakers = proxy.proxy.health.breakers.values()
+
+    assert (broken.status, broken.header("x-ccproxy-attempts")) == (
+        529,
+        "claude-opus:connect_error",
+    )
+    assert (row["failures"], after["failures"]) == (0, 1)
+    assert after["successes"] > row["successes"]
+    assert served == CLAUDES
+    assert (refused.status, refused.header("x-should-retry"), unheard) == (529, "true", True)
+    assert "left alone for another" in refused.error["message"]
+    assert {each.successes for each in breakers} == {0}
 
 
 async def test_one_broken_connection_is_no_outage():

@@ -151,6 +151,23 @@ def test_without_an_address_no_connection_counts_against_the_breaker(desk):
     assert desk.board.admit("elsewhere") is not None
 
 
+def test_what_asks_no_model_tells_of_the_backend_alone(desk):
+    """Whether it could be reached; neither its answers nor its rate limits concern a breaker."""
+    desk.board.reached("claude", None)
+    desk.board.reached("claude", FailureClass.RATE_LIMIT)
+    desk.board.reached("elsewhere", FailureClass.CONNECT_ERROR)
+    seen = desk.board.backends[CLAUDE]
+    up = (seen.state, seen.why, seen.successes, seen.failures)
+    for _ in range(3):
+        desk.now_s += 20
+        desk.board.reached("claude", FailureClass.CONNECT_ERROR, why="refused")
+
+    assert up == (HealthState.UP, "it answered", 1, 0)
+    assert desk.board.backends[CLAUDE].why == "refused"
+    assert [*desk.board.unavailable()] == ["claude"]
+    assert {breaker.successes + breaker.failures for breaker in desk.board.breakers.values()} == {0}
+
+
 def test_an_upstreams_own_wait_counts(desk):
     """A rate limit that names a long wait opens the breaker for that long."""
     desk.ended("claude", FailureClass.RATE_LIMIT, why="HTTP 429", wait_s=42)
