@@ -12,7 +12,7 @@ ARGS ?=
 PYTEST_WORKERS ?= 3
 LOCK_PLATFORMS := x86_64-unknown-linux-gnu aarch64-unknown-linux-gnu aarch64-apple-darwin x86_64-apple-darwin
 LOCK_PYTHONS := 3.11 3.12 3.13 3.14
-DEBIAN_PACKAGES := chromium nginx-light postgresql prometheus
+DEBIAN_PACKAGES := chromium nginx-light postgresql prometheus systemd
 
 UV := .venv/bin/uv
 # A mirror that only pip is told of serves uv too.

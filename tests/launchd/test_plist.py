@@ -1,48 +1,26 @@
-"""The shipped launchd file: what launchd reads, with nothing misspelt and no secret inside."""
+"""The shipped examples of services: what `ccproxy service install` writes, and no secret inside."""
 
-import plistlib
 import re
-from pathlib import Path
 
-LAUNCHD = Path(__file__).parents[2] / "launchd"
-FILES = sorted(LAUNCHD.glob("*.plist"))
-KEYS = {
-    "Label": str,
-    "ProgramArguments": list,
-    "RunAtLoad": bool,
-    "KeepAlive": bool,
-    "ThrottleInterval": int,
-    "ProcessType": str,
-    "Umask": int,
-    "SoftResourceLimits": dict,
-}
-"""Keys and types of launchd.plist(5) that we use; launchd ignores a misspelt key silently."""
+import pytest
+
+from tests.support.service_examples import ROOT, examples
 
 
-def test_every_key_is_one_that_launchd_knows():
-    """The file parses, and each of its keys has the type that launchd.plist(5) gives it."""
-    assert ["com.visiquate.ccproxy.plist"] == [path.name for path in FILES]
-    for path in FILES:
-        document = plistlib.loads(path.read_bytes())
-
-        assert {key: type(value) for key, value in document.items()} == KEYS
-        assert path.stem == document["Label"]
-        assert 0o077 == document["Umask"]
+@pytest.mark.parametrize("path", examples(), ids=lambda path: str(path.relative_to(ROOT)))
+def test_an_example_is_what_install_writes(path):
+    """Each file is byte for byte what the code renders; `python -m tests.support.service_examples`."""
+    assert examples()[path] == path.read_bytes()
 
 
-def test_it_starts_the_command_of_this_project():
-    """The shell line ends in `ccproxy serve` with a config, run by `exec` so signals arrive."""
-    (document,) = [plistlib.loads(path.read_bytes()) for path in FILES]
-    shell, flag, line = document["ProgramArguments"]
+def test_no_example_is_left_over():
+    """Every definition that lies there is one of the examples."""
+    shipped = {*(ROOT / "launchd").rglob("*.plist"), *(ROOT / "config/systemd").rglob("*.service")}
 
-    assert ("/bin/sh", "-c") == (shell, flag)
-    assert re.fullmatch(
-        r'exec "\$HOME/ccproxy/\.venv/bin/ccproxy" serve --config "\$HOME/\S+" 2>>"\$HOME/\S+"',
-        line,
-    )
+    assert set(examples()) == shipped
 
 
-def test_no_secret_is_in_it():
-    """Keys and tokens are never written into a property list, which any user can read."""
-    for path in FILES:
+def test_no_secret_is_in_them():
+    """Keys and tokens are never written into a definition, which any user can read."""
+    for path in examples():
         assert not re.search(r"sk-|ccp_|API_KEY|TOKEN", path.read_text())
