@@ -89,8 +89,9 @@ class ApiForwarder:
             self._keep_on_host(incoming, path, principal, outcome)
             _keep_to_own_batches(incoming, path, principal)
             if _is_new_batch(incoming, path):
-                project = incoming.header(PROJECT_HEADER) or b""
-                self._router.budgets.gate(outcome, project.decode("latin-1"))
+                said = incoming.header(PROJECT_HEADER) or b""
+                project = principal.project or said.decode("latin-1")
+                self._router.budgets.gate(outcome, project)
             incoming, body = await self._body(incoming, path, principal, client, outcome)
             self._choose(account, outcome)
             async with client.watched():
