@@ -128,7 +128,10 @@ def figures_router(
 
 
 def _query(raw: bytes, keys: Collection[str]) -> dict[str, str]:
-    query = dict(parse_qsl(raw.decode("latin-1"), keep_blank_values=True, max_num_fields=9))
+    try:
+        query = dict(parse_qsl(raw.decode("latin-1"), keep_blank_values=True, max_num_fields=9))
+    except ValueError as error:
+        raise invalid_request("the query has more than 9 parameters") from error
     for key in query:
         if key not in keys:
             known = f"; known are {', '.join(keys)}" if keys else ""

@@ -126,6 +126,7 @@ async def test_nothing_else_is_served(path, proxy):
     [
         ("hours=0", "hours"),
         ("hours=9999", "hours"),
+        ("&".join(f"hours={n}" for n in range(1, 11)), "more than 9"),
         ("hours=x", "hours"),
         ("by=request_id", "by"),
         ("since=1", "no such parameter"),
