@@ -47,11 +47,11 @@ def ledger_url(config: Path | None) -> str:
     """Return where the ledger is.
 
     Raises:
-        ConfigError: The config is missing or cannot be used.
+        ConfigError: The config is missing, or what it says of the ledger cannot be used.
     """
-    from ccproxy.config.settings import load_settings
+    from ccproxy.config.ledger_place import read_ledger_url
 
-    return load_settings(config_path(config), os.environ).ledger_url
+    return read_ledger_url(config_path(config), os.environ)
 
 
 def scope_of(

@@ -17,6 +17,7 @@ SQLITE_URL: Final = re.compile(r"(sqlite(?:\+\w+)?):///([^?]*)(\?.*)?")
 """SQLAlchemy's form: three slashes, then the path, absolute if it begins with a fourth."""
 
 LEDGER_SCHEMES: Final = ("sqlite", "postgresql")
+DEFAULT_LEDGER_URL: Final = "sqlite:///ccproxy.db"
 
 
 def find_config(cli_path: Path | None, environ: Mapping[str, str], cwd: Path, home: Path) -> Path:

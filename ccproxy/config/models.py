@@ -25,6 +25,7 @@ from ccproxy.config.block import Block, NotBool, Port, PositiveInt, PositiveNumb
 from ccproxy.config.budgets_block import BudgetBlock  # noqa: TC001 - pydantic reads annotations
 from ccproxy.config.hosts import normalise_host
 from ccproxy.config.jwt_block import JwtBlock  # noqa: TC001 - pydantic reads annotations
+from ccproxy.config.locate import DEFAULT_LEDGER_URL
 from ccproxy.config.references import ENVIRONMENT_REFERENCE
 
 MODEL_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@+-]*")
@@ -122,7 +123,7 @@ class LocalBlock(Block):
 class LedgerBlock(Block):
     """Where usage is recorded."""
 
-    url: Text = "sqlite:///ccproxy.db"
+    url: Text = DEFAULT_LEDGER_URL
     """An SQLAlchemy URL, `sqlite:///path` or `postgresql://...`; a relative path is relative to
     the config file. With a password best a reference, such as `file/PATH`."""
     keep_days: Annotated[int, NotBool, Field(ge=LEAST_KEPT_DAYS)] | None = 90
@@ -190,6 +191,10 @@ class DeploymentBlock(Block):
     model_name: ModelName
     """Unique; routes and clients use it."""
     litellm_params: LiteLLMParams
+    credentials: Literal["proxy", "client"] = "proxy"
+    """With `anthropic/…`: whose credential Claude is asked with. `proxy`: `api_key`, and the
+    client's never leaves. `client`: the client's own `x-api-key` or `Authorization: Bearer`, and no
+    key of ours; the client then names itself to ccproxy in `x-ccproxy-token`."""
     model_info: ModelInfo | None = None
 
 
