@@ -30,6 +30,7 @@ from ccproxy.cli import (
 from ccproxy.cli.bench import bench
 from ccproxy.cli.budgets import budgets
 from ccproxy.cli.demo import demo
+from ccproxy.cli.doctor import doctor
 from ccproxy.cli.estimate import estimate
 from ccproxy.cli.explain import explain
 from ccproxy.cli.export import export
@@ -67,6 +68,7 @@ def root(
 
 
 app.command()(init)
+app.command()(doctor)
 app.command()(serve)
 app.command()(run)
 app.command()(demo)
