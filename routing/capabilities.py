@@ -10,7 +10,7 @@ Rules:
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from operator import attrgetter
 from typing import TYPE_CHECKING, Final
 
@@ -28,59 +28,6 @@ ANSWER_SHARE: Final = 8
 """Of a context that prompt and answer share, this part, at most `ANSWER_TOKENS`, is kept free for
 the answer; the adapter of local models keeps the same."""
 ANSWER_TOKENS: Final = 1024
-
-
-@dataclass(frozen=True, slots=True)
-class Capabilities:
-    """What a model can do; None means unknown."""
-
-    tools: bool | None = None
-    vision: bool | None = None
-    documents: bool | None = None
-    """PDFs and other documents that are not plain text."""
-    server_tools: bool | None = None
-    """Tools that Anthropic's servers run."""
-    structured_output: bool | None = None
-    """Answers that keep to a JSON Schema."""
-    thinking: bool | None = None
-
-    def over(self, other: Capabilities) -> Capabilities:
-        """Return these capabilities, and the other's where these are unknown."""
-        return Capabilities(
-            *(
-                getattr(other, each.name)
-                if getattr(self, each.name) is None
-                else getattr(self, each.name)
-                for each in fields(self)
-            )
-        )
-
-
-UNKNOWN_CAPABILITIES: Final = Capabilities()
-
-
-@dataclass(frozen=True, slots=True)
-class FleetSnapshot:
-    """What is known of the deployments right now, by name. Empty: nothing beyond the config."""
-
-    unavailable: Mapping[str, str] = field(default_factory=dict)
-    """Deployment -> why it cannot be used at the moment, in words for clients as well."""
-    capabilities: Mapping[str, Capabilities] = field(default_factory=dict)
-    models: Mapping[str, SeenModel] = field(default_factory=dict)
-    """Length and size of the models, as their upstreams say."""
-    token_ratios: Mapping[str, TokenRatio] = field(default_factory=dict)
-    """How the models' own token counts differ from estimates; 1 for those not in it."""
-    paces: Mapping[str, Pace] = field(default_factory=dict)
-    """How fast the deployments were; those not in it predict nothing."""
-    occupancy: Mapping[str, Occupancy] = field(default_factory=dict)
-    """What goes on at them; idle where it is not said."""
-
-    def prompt_tokens(self, deployment: str, estimated_tokens: int) -> int:
-        """Return an estimate as a deployment's model will count it."""
-        return self.token_ratios.get(deployment, UNKNOWN_RATIO).tokens(estimated_tokens)
-
-
-NOTHING_KNOWN: Final = FleetSnapshot()
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +58,55 @@ _NEEDS: Final = (
 )
 
 
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What a model can do; None means unknown."""
+
+    tools: bool | None = None
+    vision: bool | None = None
+    documents: bool | None = None
+    """PDFs and other documents that are not plain text."""
+    server_tools: bool | None = None
+    """Tools that Anthropic's servers run."""
+    structured_output: bool | None = None
+    """Answers that keep to a JSON Schema."""
+    thinking: bool | None = None
+    refused: tuple[_Need, ...] = field(init=False, repr=False, compare=False)
+    """What it is known not to be able to do."""
+
+    def __post_init__(self) -> None:
+        """Find out once what is refused: all that matters where everything unknown is trusted."""
+        refused = tuple(need for need in _NEEDS if need.ability(self) is False)
+        object.__setattr__(self, "refused", refused)
+
+
+UNKNOWN_CAPABILITIES: Final = Capabilities()
+
+
+@dataclass(frozen=True, slots=True)
+class FleetSnapshot:
+    """What is known of the deployments right now, by name. Empty: nothing beyond the config."""
+
+    unavailable: Mapping[str, str] = field(default_factory=dict)
+    """Deployment -> why it cannot be used at the moment, in words for clients as well."""
+    capabilities: Mapping[str, Capabilities] = field(default_factory=dict)
+    models: Mapping[str, SeenModel] = field(default_factory=dict)
+    """Length and size of the models, as their upstreams say."""
+    token_ratios: Mapping[str, TokenRatio] = field(default_factory=dict)
+    """How the models' own token counts differ from estimates; 1 for those not in it."""
+    paces: Mapping[str, Pace] = field(default_factory=dict)
+    """How fast the deployments were; those not in it predict nothing."""
+    occupancy: Mapping[str, Occupancy] = field(default_factory=dict)
+    """What goes on at them; idle where it is not said."""
+
+    def prompt_tokens(self, deployment: str, estimated_tokens: int) -> int:
+        """Return an estimate as a deployment's model will count it."""
+        return self.token_ratios.get(deployment, UNKNOWN_RATIO).tokens(estimated_tokens)
+
+
+NOTHING_KNOWN: Final = FleetSnapshot()
+
+
 def missing_ability(
     deployment: Deployment,
     seen: Capabilities | None,
@@ -129,7 +125,7 @@ def missing_ability(
     if content is None:
         return None
     stated = deployment.capabilities
-    for need in _NEEDS:
+    for need in stated.refused if trust_all and seen is None else _NEEDS:
         can: bool | None = need.ability(stated)
         if can is None and seen is not None:
             can = need.ability(seen)

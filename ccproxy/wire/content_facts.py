@@ -146,8 +146,8 @@ class BodyFacts:
         waiting = [self._body.get("system")]
         waiting += [message.get("content") for message in _dicts(self._body.get("messages"))]
         while waiting:
-            for block in _dicts(waiting.pop()):
-                kind = block.get("type")
+            for block in _items(waiting.pop()):
+                kind = block.get("type") if isinstance(block, dict) else None
                 if kind == "image":
                     images = True
                 elif kind == "tool_result":

@@ -33,6 +33,8 @@ from typing import Any, Final
 
 import orjson
 
+from routing.records import record
+
 UNKNOWN_IMAGE_TOKENS: Final = 1600
 """An image whose size is not in its first bytes; about Anthropic's most for one image."""
 MAX_IMAGE_TOKENS: Final = 4096
@@ -141,7 +143,7 @@ def units_of_text(text: str) -> int:
     return text_units(text.encode("utf-8", "surrogatepass"))
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class PromptEstimate:
     """The estimated tokens of a prompt."""
 
@@ -237,9 +239,10 @@ def _add_content(tally: _Tally, content: object) -> None:
     """Count message or system content: a string or a list of blocks."""
     if isinstance(content, str):
         tally.texts.append(content)
-        return
-    for block in _dicts(content):
-        _add_block(tally, block)
+    elif isinstance(content, list):
+        for block in content:
+            if isinstance(block, dict):
+                _add_block(tally, block)
 
 
 def _add_block(tally: _Tally, block: dict[str, Any]) -> None:
