@@ -60,7 +60,13 @@ def run(config: Path, host: str | None, port: int | None) -> None:
         bind_port = settings.port if port is None else port
         sockets = listen(bind_host, bind_port)
         server = AnnouncingServer(
-            server_config(proxy.app, bind_host, bind_port, most_connections=room_for_connections()),
+            server_config(
+                proxy.app,
+                bind_host,
+                bind_port,
+                most_connections=room_for_connections(),
+                trusted_proxies=settings.trusted_proxies,
+            ),
             lambda: _log.info("listening", extra={"url": client_url(sockets)}),
             proxy.end_views,
         )
@@ -131,6 +137,7 @@ def server_config(
     *,
     grace_s: int = GRACE_S,
     most_connections: int = MOST_CONNECTIONS,
+    trusted_proxies: Sequence[str] = (),
 ) -> uvicorn.Config:
     """Return how every server of this project is run.
 
@@ -148,7 +155,8 @@ def server_config(
         access_log=False,
         server_header=False,
         date_header=False,
-        proxy_headers=False,
+        proxy_headers=bool(trusted_proxies),
+        forwarded_allow_ips=list(trusted_proxies),
         timeout_keep_alive=KEEP_ALIVE_S,
         timeout_graceful_shutdown=grace_s,
         limit_concurrency=most_connections,

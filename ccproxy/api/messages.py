@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 from urllib.parse import unquote_to_bytes
 
 from ccproxy.api.asgi_client import BODY_TIMEOUT_S, AsgiClient
@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
 
     from ccproxy.ports import Client
+
+PEER_LIMIT: Final = 64
+"""The longest address, IPv6 with a zone, and no more of what a reverse proxy may pass on."""
 
 
 class MessagesService(Protocol):
@@ -86,6 +89,9 @@ def incoming_from(scope: Scope) -> Incoming:
 
 
 def peer_of(scope: Scope) -> str:
-    """Return the address of whoever connected; empty where the server does not tell."""
+    """Return the address of whoever connected; empty where the server does not tell.
+
+    Behind a trusted reverse proxy it is the client's, as that proxy wrote it down.
+    """
     peer = scope.get("client")
-    return peer[0] if peer else ""
+    return peer[0][:PEER_LIMIT] if peer else ""

@@ -50,6 +50,19 @@ def normalise_host(host: str) -> str:
     return bare
 
 
+def normalise_network(network: str) -> str:
+    """Return an address or a network in its shortest form: `10.0.0.0/8`, `127.0.0.1/32`.
+
+    Raises:
+        ValueError: Neither; a name is neither, for whoever answers for it could change.
+    """
+    try:
+        return str(ipaddress.ip_network(network, strict=False))
+    except ValueError:
+        message = f"must be an IP address or a network such as 10.0.0.0/8, not {network!r}"
+        raise ValueError(message) from None
+
+
 def is_loopback(host: str) -> bool:
     """Return whether a host can only be reached from this machine: `localhost`, 127.x.y.z, ::1."""
     bare = host.removeprefix("[").removesuffix("]").lower()

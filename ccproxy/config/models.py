@@ -23,7 +23,7 @@ from pydantic import (
 from ccproxy.config.alerts_block import AlertsBlock
 from ccproxy.config.block import Block, NotBool, Port, PositiveInt, PositiveNumber, Text
 from ccproxy.config.budgets_block import BudgetBlock  # noqa: TC001 - pydantic reads annotations
-from ccproxy.config.hosts import normalise_host
+from ccproxy.config.hosts import normalise_host, normalise_network
 from ccproxy.config.jwt_block import JwtBlock  # noqa: TC001 - pydantic reads annotations
 from ccproxy.config.locate import DEFAULT_LEDGER_URL
 from ccproxy.config.references import ENVIRONMENT_REFERENCE
@@ -84,6 +84,7 @@ Mode = Annotated[
 ]
 ModelName = Annotated[str, AfterValidator(_model_name)]
 HostName = Annotated[str, AfterValidator(normalise_host)]
+Network = Annotated[str, AfterValidator(normalise_network)]
 
 
 class LiteLLMBlock(Block):
@@ -99,6 +100,8 @@ class ServerBlock(Block):
     """Address to listen on; 127.0.0.1 means this machine only."""
     port: Port = 8081
     """TCP port; 0 takes a free one."""
+    trusted_proxies: list[Network] = Field(default=[])
+    """Addresses or networks of reverse proxies whose `X-Forwarded-For` says who is calling."""
 
 
 class AuthBlock(Block):

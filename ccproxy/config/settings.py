@@ -95,6 +95,8 @@ class Settings:
     """Who is told of trouble."""
     budgets: tuple[Budget, ...] = ()
     """In the order of the file; names are unique."""
+    trusted_proxies: tuple[str, ...] = ()
+    """Networks of reverse proxies whose `X-Forwarded-For` is believed."""
     jwt: JwtSettings | None = None
     """Whose JSON Web Tokens are accepted; None: nobody's."""
     warnings: tuple[ConfigProblem, ...] = ()
@@ -317,6 +319,7 @@ class _SettingsReader:
             path=path,
             host=file.server.host,
             port=file.server.port,
+            trusted_proxies=tuple(file.server.trusted_proxies),
             auth_required=file.auth.mode == "required",
             tokens_file=expand_path(file.auth.tokens_file, folder, self._environ),
             roster_file=expand_path(file.roster, folder, self._environ),

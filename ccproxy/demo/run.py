@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Final
 import uvloop
 from rich.console import Console
 
-from ccproxy.api.listening import client_url, listen
+from ccproxy.api.listening import client_url, listen, room_for_connections
 from ccproxy.app import build_proxy
 from ccproxy.auth import create_token, list_tokens, revoke_token
 from ccproxy.config.settings import load_settings
@@ -143,7 +143,13 @@ async def _serve(
             proxy.end_views()
 
         server = AnnouncingServer(
-            server_config(proxy.app, settings.host, settings.port),
+            server_config(
+                proxy.app,
+                settings.host,
+                settings.port,
+                most_connections=room_for_connections(),
+                trusted_proxies=settings.trusted_proxies,
+            ),
             on_start=lambda: _introduce(console, settings, found, base_url),
             on_stop=end,
         )

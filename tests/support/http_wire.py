@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import AsyncIterator, Iterable, Sequence
 
 READ_TIMEOUT_S = 60.0
@@ -136,11 +137,28 @@ class Wire:
 
 
 @asynccontextmanager
-async def wire(base_url: str, *, read_limit_bytes: int = 2**24) -> AsyncIterator[Wire]:
-    """Connect while the block runs."""
+async def wire(
+    base_url: str,
+    *,
+    read_limit_bytes: int = 2**24,
+    tls: ssl.SSLContext | None = None,
+    source: str | None = None,
+) -> AsyncIterator[Wire]:
+    """Connect while the block runs.
+
+    Args:
+        base_url: Scheme, host and port.
+        read_limit_bytes: What may be buffered of an answer.
+        tls: By which certificates an https address is checked.
+        source: Address to connect from, where it matters.
+    """
     address = urlsplit(base_url)
     reader, writer = await asyncio.open_connection(
-        address.hostname, address.port, limit=read_limit_bytes
+        address.hostname,
+        address.port,
+        limit=read_limit_bytes,
+        ssl=tls,
+        local_addr=(source, 0) if source else None,
     )
     try:
         yield Wire(reader, writer, address.netloc)

@@ -133,6 +133,18 @@ def test_auth_off_is_a_word_and_a_yaml_false(folder: Path, mode: str) -> None:
     assert not load(folder, f"auth: {{mode: {mode}}}\n{LOCAL}").auth_required
 
 
+def test_trusted_proxies(folder: Path) -> None:
+    """They are addresses or networks, and nobody where nothing is said."""
+    listed = "server: {trusted_proxies: [127.0.0.1, 10.1.2.3/8, '::1']}\n" + LOCAL
+
+    assert ("127.0.0.1/32", "10.0.0.0/8", "::1/128") == load(folder, listed).trusted_proxies
+    assert () == load(folder, LOCAL).trusted_proxies
+    assert ["1:28: server.trusted_proxies[0]: must be an IP address or a network such as "
+            "10.0.0.0/8, not 'localhost'"] == problems(
+        folder, "server: {trusted_proxies: [localhost]}\n" + LOCAL
+    )  # fmt: skip
+
+
 @pytest.mark.parametrize("host", ["0.0.0.0", "192.168.1.5", "studio.local"])
 def test_auth_off_needs_loopback(folder: Path, host: str) -> None:
     """Without tokens the proxy does not listen where others can reach it."""
