@@ -3,7 +3,7 @@
 # ruff: noqa: PLC0415 -- a command imports what it needs when it runs
 
 import time
-from contextlib import suppress
+from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
@@ -165,8 +165,10 @@ def logs(
 ) -> None:
     """Show the last lines of the service's log."""
     from ccproxy.cli.service_parts import installed
+    from ccproxy.service.lifecycle import must_be_installed
 
     found = installed(label, daemon=daemon)
+    must_be_installed(found.manager)
     files, command = found.log_files(), found.manager.log_command(lines, follow=follow)
     if not files and command:
         _hand_over(command)
@@ -189,13 +191,15 @@ def _show(files: "Sequence[Path]", lines: int, *, follow: bool) -> None:
     """Print the ends of files, each under its name if there are several, as `tail` does."""
     from ccproxy.service.logs import Follower, last_lines
 
-    followers = [Follower(path) for path in files] if follow else []
-    for path in files:
-        _print_lines(path, last_lines(path, lines), several=len(files) > 1)
-    while followers:
-        for path, follower in zip(files, followers, strict=True):
-            _print_lines(path, follower.read(), several=len(files) > 1)
-        time.sleep(_LOOK_EVERY_S)
+    several = len(files) > 1
+    with ExitStack() as stack:
+        followers = {path: stack.enter_context(closing(Follower(path))) for path in files}
+        for path in files:
+            _print_lines(path, last_lines(path, lines), several=several)
+        while follow:
+            for path, follower in followers.items():
+                _print_lines(path, follower.read(), several=several)
+            time.sleep(_LOOK_EVERY_S)
 
 
 def _print_lines(path: Path, lines: "Sequence[str]", *, several: bool) -> None:

@@ -127,7 +127,7 @@ def planned(
         ConfigError: The proxy would refuse to start.
     """
     account = _account(user, daemon=daemon)
-    home = Path(account.pw_dir) if daemon else Path.home()
+    home = Path(account.pw_dir) if account is not None else Path.home()
     managers = managers_here(label, os.getuid(), home)
     manager = managers.system if daemon else managers.own
     other = managers.own if daemon else managers.system
@@ -139,8 +139,8 @@ def planned(
             f"`ccproxy service uninstall` removes it, --label NAME installs a second one"
         )
     environment = passed_on(variables, os.environ)
-    if daemon:
-        environment["HOME"] = str(home)
+    if account is not None:
+        environment["HOME"] = str(home)  # which launchd gives agents only
     path = find_config(config, os.environ, Path.cwd(), home)
     with _as(account):
         settings, findings = usable_settings(path, {"HOME": str(home), **environment})
@@ -152,7 +152,7 @@ def planned(
         command=command,
         folder=path.parent,
         log=home / managers.logs / f"{label}.log" if managers.logs is not None else None,
-        user=account.pw_name if daemon else None,
+        user=account.pw_name if account is not None else None,
         environment=environment,
     )
     warnings = [str(each) for each in findings.warnings]
@@ -161,7 +161,7 @@ def planned(
             f"{path}: logging.file is not set, so the log goes to {spec.log}, which launchd lets "
             "grow; with logging.file ccproxy keeps its log small by itself"
         )
-    owner = (account.pw_uid, account.pw_gid) if daemon else None
+    owner = (account.pw_uid, account.pw_gid) if account is not None else None
     return Plan(manager, spec, _probe(settings), owner, tuple(warnings))
 
 
@@ -188,12 +188,12 @@ def report(done: str, manager: Manager, proxy: ProxyProbe | None = None) -> None
     print(f"{manager.name} ({manager.kind}) {done}{answers}.")
 
 
-def _account(user: str | None, *, daemon: bool) -> pwd.struct_passwd:
-    """Return the account that the service runs as."""
+def _account(user: str | None, *, daemon: bool) -> pwd.struct_passwd | None:
+    """Return whom the service runs as; None: whoever runs this."""
     if not daemon:
         if user is not None:
             raise ServiceError("--user goes with --daemon; without it a service runs as you")
-        return pwd.getpwuid(os.getuid())
+        return None
     name = user or os.environ.get("SUDO_USER", "")
     if not name:
         raise ServiceError("--daemon needs --user NAME: whom the service runs as, not root")
@@ -216,7 +216,8 @@ def _as(account: pwd.struct_passwd | None) -> Iterator[None]:
     if account is None or os.geteuid() != 0 or account.pw_uid == 0:
         yield
         return
-    group = os.getegid()
+    group, groups = os.getegid(), os.getgroups()
+    os.initgroups(account.pw_name, account.pw_gid)
     os.setegid(account.pw_gid)
     os.seteuid(account.pw_uid)
     try:
@@ -224,6 +225,7 @@ def _as(account: pwd.struct_passwd | None) -> Iterator[None]:
     finally:
         os.seteuid(0)
         os.setegid(group)
+        os.setgroups(groups)
 
 
 def _must_be_allowed(manager: Manager) -> None:

@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ccproxy.config.problems import ConfigError
+from ccproxy.service.manager import RunState
 from ccproxy.service.probe import ProxyProbe
+from ccproxy.service.problems import ServiceError
 
 if TYPE_CHECKING:
     from ccproxy.cli.service_parts import Installed
-    from ccproxy.service.manager import RunState
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,12 +87,12 @@ class Status:
 
 
 def status_of(found: Installed) -> Status:
-    """Ask the manager and the proxy.
-
-    Raises:
-        ServiceError: The manager does not answer.
-    """
+    """Ask the manager and the proxy; one that does not answer is a fact like others."""
     manager = found.manager
+    try:
+        run = manager.state()
+    except ServiceError as error:
+        run = RunState(loaded=False, state=f"unknown: {error}")
     problem, probe, named = None, None, None
     try:
         settings = found.settings()
@@ -109,7 +110,7 @@ def status_of(found: Installed) -> Status:
         kind=manager.kind,
         definition=str(manager.definition),
         is_installed=manager.definition.exists(),
-        run=manager.state(),
+        run=run,
         config=str(found.config) if found.config is not None else None,
         problem=problem,
         url=probe.url if probe is not None else None,

@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from ccproxy.service.asking import Patience, comes_true
 from ccproxy.service.definition import read_definition, write_definition
+from ccproxy.service.manager import RunState
 from ccproxy.service.problems import ServiceError, StartFailed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ccproxy.service.manager import Manager, RunState
+    from ccproxy.service.manager import Manager
     from ccproxy.service.probe import ProxyProbe
     from ccproxy.service.spec import ServiceSpec
 
+_GONE: Final = RunState(loaded=False, state="not loaded")
 LAST_WORDS: Final = 15
 """Lines of the log that are shown after a failed start."""
-_NEWS_S: Final = 5.0
+_NEWS_EVERY_S: Final = 5.0
+_STATE_EVERY_S: Final = 0.5
+"""A question to the manager is a process; one to the proxy is cheap."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,10 +37,6 @@ class Service:
     patience: Patience
     owner: tuple[int, int] | None = None
     """User and group of the definition; by default whoever runs this."""
-
-    def is_running(self) -> bool:
-        """Return whether it has a process and the proxy answers."""
-        return self.manager.state().pid is not None and self.proxy.is_live()
 
 
 def install(service: Service, spec: ServiceSpec) -> str:
@@ -54,13 +55,13 @@ def install(service: Service, spec: ServiceSpec) -> str:
     previous = read_definition(manager.definition)
     if previous == wanted:
         return start(service)
-    was_loaded = previous is not None and manager.state().loaded
+    was_loaded = manager.state().loaded
     if was_loaded:
         service.say(f"Stopping {manager.name} to replace it")
-    manager.unload(service.patience)
+        manager.unload(service.patience)
     try:
         write_definition(manager.definition, wanted, service.owner)
-        _start(service)
+        _start(service, _GONE)
     except BaseException as failure:
         _roll_back(service, previous, failure, was_loaded=was_loaded)
         raise
@@ -73,10 +74,11 @@ def start(service: Service) -> str:
     Raises:
         ServiceError: Nothing is installed, or it does not come to serve.
     """
-    _must_be_installed(service)
-    if service.is_running():
+    must_be_installed(service.manager)
+    state = service.manager.state()
+    if state.pid is not None and service.proxy.is_live():
         return "unchanged"
-    _start(service)
+    _start(service, state)
     return "started"
 
 
@@ -99,9 +101,9 @@ def restart(service: Service) -> str:
     Raises:
         ServiceError: Nothing is installed, or it does not come to serve.
     """
-    _must_be_installed(service)
+    must_be_installed(service.manager)
     stop(service.manager, service.patience, service.say)
-    _start(service)
+    _start(service, _GONE)
     return "restarted"
 
 
@@ -112,25 +114,34 @@ def uninstall(manager: Manager, patience: Patience, say: Callable[[str], None]) 
         ServiceError: It does not stop.
     """
     is_defined = read_definition(manager.definition) is not None
-    stopped = stop(manager, patience, say)
+    try:
+        stopped = stop(manager, patience, say)
+    except ServiceError:
+        if is_defined:
+            raise
+        stopped = "unchanged"  # no manager can be asked, and there is nothing to remove
     if not is_defined:
         return "unchanged" if stopped == "unchanged" else "removed"
     manager.withdraw()
     return "removed"
 
 
-def _must_be_installed(service: Service) -> None:
-    if read_definition(service.manager.definition) is None:
+def must_be_installed(manager: Manager) -> None:
+    """Refuse what needs a definition.
+
+    Raises:
+        ServiceError: There is none.
+    """
+    if read_definition(manager.definition) is None:
         raise ServiceError(
-            f"{service.manager.name} is not installed ({service.manager.definition} does not "
-            "exist); `ccproxy service install` does that"
+            f"{manager.name} is not installed ({manager.definition} does not exist); "
+            "`ccproxy service install` does that"
         )
 
 
-def _start(service: Service) -> None:
-    """Start it and wait until the proxy answers; raises `StartFailed`."""
+def _start(service: Service, before: RunState) -> None:
+    """Start what was like that and wait until the proxy answers; raises `StartFailed`."""
     manager, proxy = service.manager, service.proxy
-    before = manager.state()
     if before.pid is None and proxy.is_taken():
         raise StartFailed(
             f"something else listens at {proxy.url}, so {manager.name} was not started. A proxy "
@@ -146,26 +157,24 @@ def _start(service: Service) -> None:
 
 
 def _wait_until_live(service: Service, earlier_runs: int, mark: int) -> None:
-    wait_s = service.patience.start_s
-    service.say(f"Waiting for {service.proxy.url}/health/live, up to {wait_s:.0f} s")
-    waited_s = 0.0
-    while waited_s < wait_s:
-        this_time_s = min(_NEWS_S, wait_s - waited_s)
-        if comes_true(lambda: _is_decided(service, earlier_runs), this_time_s):
+    manager, proxy, wait_s = service.manager, service.proxy, service.patience.start_s
+    service.say(f"Waiting for {proxy.url}/health/live, up to {wait_s:.0f} s")
+    began_s = told_s = time.monotonic()
+    while (now_s := time.monotonic()) < began_s + wait_s:
+        left_s = began_s + wait_s - now_s
+        is_live = comes_true(proxy.is_live, min(_STATE_EVERY_S, left_s))
+        state = manager.state()
+        if is_live and state.pid is not None:
+            return
+        if _has_died(state, earlier_runs):
+            how = _ending(state)
             break
-        waited_s += this_time_s
-        service.say(f"Still waiting after {waited_s:.0f} s")
-    if service.is_running():
-        return
-    state = service.manager.state()
-    has_died = _has_died(state, earlier_runs)
-    how = _ending(state) if has_died else f"did not answer within {wait_s:.0f} s"
-    raise StartFailed(f"{service.manager.name} {how}.{_last_words(service, mark)}")
-
-
-def _is_decided(service: Service, earlier_runs: int) -> bool:
-    """Return whether it answers or has died."""
-    return service.proxy.is_live() or _has_died(service.manager.state(), earlier_runs)
+        if now_s - told_s >= _NEWS_EVERY_S:
+            told_s = now_s
+            service.say(f"Still waiting after {now_s - began_s:.0f} s")
+    else:
+        how = f"did not answer within {wait_s:.0f} s"
+    raise StartFailed(f"{manager.name} {how}.{_last_words(service, mark)}")
 
 
 def _has_died(state: RunState, earlier_runs: int) -> bool:
@@ -204,7 +213,7 @@ def _roll_back(
             return
         write_definition(manager.definition, previous, service.owner)
         if was_loaded:
-            _start(service)
+            _start(service, _GONE)
         failure.add_note(
             f"The service as it was is installed again{' and runs' if was_loaded else ''}."
         )

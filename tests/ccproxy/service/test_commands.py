@@ -3,12 +3,14 @@
 import json
 import os
 import plistlib
+import pwd
 import socket
 import stat
 import time
 
 import pytest
 
+from ccproxy.service import choice
 from ccproxy.service.spec import DEFAULT_LABEL
 from tests.support.services import LABEL, machine
 
@@ -188,14 +190,14 @@ def test_stop_and_start(mac_or_linux):
     assert 0 == mac_or_linux("status").code
 
 
-def test_restart_lets_streams_end(mac_or_linux):
+def test_restart_lets_streams_end(mac):
     """A restart is a stop and a start: `kickstart -k` would kill without SIGTERM."""
-    mac_or_linux("install")
-    pid = present(mac_or_linux)["pid"]
+    mac("install")
+    pid = mac.service()["pid"]
 
-    assert "restarted" in mac_or_linux("restart").out
-    assert pid != present(mac_or_linux)["pid"]
-    assert not any("-k" in call for call in mac_or_linux.calls)
+    assert "restarted" in mac("restart").out
+    assert pid != mac.service()["pid"]
+    assert not any("-k" in call for call in mac.calls)
 
 
 def test_a_restart_into_broken_settings_is_refused(mac):
@@ -273,6 +275,10 @@ def test_no_bus_for_a_users_units(linux):
 
     assert (1, True) == (done.code, "Failed to connect to bus" in done.err)
     assert "Log in as the user" in done.err
+    status = linux("status", "--json")
+    assert (1, False) == (status.code, status.json()["installed"])
+    assert "Failed to connect to bus" in status.json()["state"]
+    assert (0, 1) == (linux("uninstall").code, linux("logs").code)
 
 
 @pytest.mark.parametrize(
@@ -334,6 +340,36 @@ def test_what_cannot_be_installed(mac, arguments, words):
 
     assert (1, True) == (done.code, words in done.err)
     assert [] == mac.calls
+
+
+def test_only_one_kind_under_a_label(mac, monkeypatch):
+    """A user's service and the machine's would want the same port: the second is refused."""
+    monkeypatch.setattr(choice, "LAUNCH_DAEMONS", mac.folder)
+    (mac.folder / f"{LABEL}.plist").touch()
+
+    done = mac("install")
+
+    assert (1, True) == (done.code, "installed as a LaunchDaemon already" in done.err)
+    assert [] == mac.calls
+
+
+def test_a_daemons_settings_are_read_with_its_users_rights(mac, monkeypatch):
+    """Root looks at files as the user who will run the service, and is root again afterwards."""
+    account, done = pwd.getpwnam("daemon"), []
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    for name in ("initgroups", "setegid", "seteuid", "setgroups"):
+        monkeypatch.setattr(os, name, lambda *given, name=name: done.append((name, *given)))
+    mac.config.write_text("sever: {}")
+
+    assert 1 == mac("install", "--daemon", "--user", "daemon", "--dry-run").code
+    assert [
+        ("initgroups", "daemon", account.pw_gid),
+        ("setegid", account.pw_gid),
+        ("seteuid", account.pw_uid),
+        ("seteuid", 0),
+        ("setegid", os.getegid()),
+        ("setgroups", os.getgroups()),
+    ] == done
 
 
 def test_a_service_needs_a_port_that_stays(mac):
