@@ -258,8 +258,14 @@ def _catalogue(parts: Parts) -> ModelCatalogue:
         for d in parts.settings.deployments
         if not d.takes_only_claude_ids
     ]
+    # Claude's models are listed once for all, so not under any client's account.
+    ours = (
+        parts.fleet.claude[d.name]
+        for d in parts.settings.deployments
+        if d.name in parts.fleet.claude and not d.needs_own_credential
+    )
     return ModelCatalogue(
         local,
-        next(iter(parts.fleet.claude.values()), None),
+        next(ours, None),
         lambda: parts.live.loaded.table.active.privacy is not Privacy.LOCAL_ONLY,
     )

@@ -40,14 +40,17 @@ class Shared:
 
 
 def claude_pools(deployments: Sequence[DeploymentSettings]) -> dict[str, MessagesUpstream]:
-    """Return each deployment's pool; deployments with one address and key share theirs."""
+    """Return each deployment's pool; deployments with one address and key share theirs.
+
+    Those that are used under the clients' accounts have no key, and share theirs too.
+    """
     pools: dict[tuple[object, ...], MessagesUpstream] = {}
     for deployment in deployments:
         key = (deployment.api_base, deployment.api_key, deployment.timeout_s)
         if key not in pools:
             pools[key] = AnthropicUpstream(
                 deployment.api_base or "",
-                deployment.api_key or "",
+                deployment.api_key,
                 read_timeout_s=deployment.timeout_s,
             )
     return {d.name: pools[d.api_base, d.api_key, d.timeout_s] for d in deployments}
@@ -63,6 +66,7 @@ def passthrough(
         deployment.upstream_model,
         base_model=deployment.base_model,
         slots=Slots(deployment.max_parallel_requests),
+        is_clients_account=deployment.needs_own_credential,
     )
 
 

@@ -74,6 +74,9 @@ class ForwardedRequest:
     """The client's headers as received, in order, repeated ones repeated."""
     body: bytes | AsyncIterator[bytes]
     """The bytes to send; an iterator for bodies that are streamed through (files, batches)."""
+    own_credentials: Sequence[tuple[bytes, bytes]] = field(default=(), repr=False)
+    """Those of the headers that are the client's own credentials; only an upstream that is used
+    under the client's account sends them."""
 
 
 class BytesReply(Protocol):

@@ -16,7 +16,7 @@ Rules:
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from routing.capabilities import longest_prompt_tokens, missing_ability
 from routing.cost import too_dear
@@ -37,6 +37,13 @@ if TYPE_CHECKING:
     from routing.pricing import PriceList
     from routing.roster_fallback import RosterFallback
     from routing.types import ContentFacts, Deployment
+
+
+NO_CREDENTIAL: Final = (
+    "asks Claude with the client's own credential, and none was sent apart from ccproxy's token "
+    "(which then goes into x-ccproxy-token)"
+)
+"""Why a deployment with `credentials: client` is skipped."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +78,8 @@ class Terms:
     """What the agent's block in the roster adds to the route."""
     loop_side: Side | None = None
     """As `ContentFacts.tool_loop_side`."""
+    brings_credential: bool = False
+    """As `RequestFacts.brings_credential`."""
 
 
 class Verdict(NamedTuple):
@@ -227,6 +236,8 @@ def _judge(name: str, terms: Terms) -> Verdict:
         return Verdict(name, "not configured")
     if terms.privacy is Privacy.LOCAL_ONLY and deployment.leaves_host:
         return Verdict(name, "leaves the host, and privacy is local_only")
+    if deployment.needs_own_credential and not terms.brings_credential:
+        return Verdict(name, NO_CREDENTIAL)
     seen = terms.fleet.capabilities.get(name)
     is_claude = deployment.side is Side.CLAUDE
     forbidden = (

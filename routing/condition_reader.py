@@ -38,7 +38,7 @@ DAY_PATTERN: Final = rf"({'|'.join(DAYS)})(-({'|'.join(DAYS)}))?"
 CLOCK_PATTERN: Final = r"([01]\d|2[0-3]):([0-5]\d)-([01]\d|2[0-4]):([0-5]\d)"
 """`HH:MM-HH:MM`; the end may be 24:00."""
 SECRET_HEADERS: Final = frozenset(
-    {"authorization", "cookie", "proxy-authorization", "x-api-key", "set-cookie"}
+    {"authorization", "cookie", "proxy-authorization", "x-api-key", "x-ccproxy-token", "set-cookie"}
 )
 """Rules may not ask for these: their values would end up in tables and traces."""
 

@@ -187,6 +187,7 @@ def _terms(facts: RequestFacts, asked: _Asked, table: RoutingTable, fleet: Fleet
         read_tokens=facts.read_tokens,
         fallback=_fallback(asked, table),
         loop_side=_loop_side(facts),
+        brings_credential=facts.brings_credential,
     )
 
 

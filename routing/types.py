@@ -218,6 +218,8 @@ class Deployment:
     """The longest context the model was trained for, where the config file says it."""
     host: str | None = None
     """The machine of a local model: `THIS_HOST` or a name; None for Claude and unknown ones."""
+    needs_own_credential: bool = False
+    """Claude is asked under the client's account: only for a client that brings a credential."""
     stands_in_for: tuple[str, ...] = ()
     """Models that the roster wishes and that this one is used instead of, e.g. a smaller one."""
 
@@ -233,6 +235,8 @@ class RequestFacts:
     """Agents the token is limited to; empty means not limited."""
     token_privacy: Privacy = Privacy.ANY
     """What the token says of everything it is used for."""
+    brings_credential: bool = False
+    """The client sends a credential of its own for Claude."""
     header_agent: str | None = None
     """The slug in `x-ccproxy-agent`, not yet checked against the roster."""
     prompt_agent: str | None = None

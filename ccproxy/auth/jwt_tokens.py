@@ -228,7 +228,7 @@ def principal_of(claims: Mapping[str, Any], names: ClaimNames) -> Principal:
         raise JwtRefused(f"its claim {names.privacy} is not known", is_signed=True)
     scopes = frozenset(_words(claims, names.scopes) or ()) & KNOWN_SCOPES
     project = _text(claims, names.project)
-    return Principal(name, scopes, agents or (), Privacy(privacy), project)
+    return Principal(name, scopes, agents or (), Privacy(privacy), project=project)
 
 
 def _text(claims: Mapping[str, Any], name: str) -> str | None:

@@ -23,13 +23,15 @@ class Principal:
     """Slugs this caller may act as; empty means any."""
     privacy: Privacy = Privacy.ANY
     """Where its requests may be sent; the routing table can only tighten it."""
+    is_anyone: bool = False
+    """The proxy asks for no tokens, so that a request's credentials are for Claude."""
     project: str | None = None
     """What a JWT's claim says; then no header can say otherwise."""
 
 
 def open_principal() -> Principal:
     """Return who everybody is where `auth.mode` is off, which only a loopback bind allows."""
-    return Principal(name="open", scopes=KNOWN_SCOPES)
+    return Principal(name="open", scopes=KNOWN_SCOPES, is_anyone=True)
 
 
 def require_scope(principal: Principal, scope: str) -> None:

@@ -19,14 +19,12 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from ccproxy.auth.principal import KNOWN_SCOPES
+from ccproxy.wire.headers import TOKEN_PREFIX
 from routing.types import Privacy
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
-
-TOKEN_PREFIX: Final = "ccp_"  # noqa: S105 (a public prefix, not a secret)
-"""Makes a leaked token recognisable to secret scanners, as Anthropic's `sk-ant-` does."""
 
 TOKEN_RANDOM_BYTES: Final = 32
 """256 bits: a plain sha256 of it needs no salt and no slow hash."""

@@ -83,6 +83,8 @@ class DeploymentSettings:
     """True if nothing sent to it leaves this host and the listed on-premises hosts."""
     unavailable: str | None
     """Why it cannot be used, or None."""
+    needs_own_credential: bool = False
+    """It is used under the client's account: with the client's own credential, no key of ours."""
     stands_in_for: tuple[str, ...] = ()
     """Models of the roster's wishes that it is used instead of."""
 
@@ -107,7 +109,7 @@ class InvalidDeploymentError(ValueError):
 
     Attributes:
         key: The key that is wrong.
-        block: The block of the entry that holds it.
+        block: The block of the entry that holds it; empty for the entry itself.
     """
 
     def __init__(self, key: str, message: str, block: str = "litellm_params") -> None:
@@ -128,6 +130,7 @@ def to_routing_deployment(settings: DeploymentSettings) -> Deployment:
         side=side,
         leaves_host=not settings.on_premises,
         unavailable=settings.unavailable,
+        needs_own_credential=settings.needs_own_credential,
         upstream_model=settings.upstream_model,
         base_model=settings.base_model,
         capabilities=Capabilities(
@@ -171,7 +174,8 @@ def build_deployment(
     provider, upstream_model = _split_model(params.model, is_known=unavailable is None)
     api_base, host_is_ours = _address(params, provider, on_premises_hosts)
     api_key = _api_key(params)
-    if provider == ANTHROPIC and api_key is None and unavailable is None:
+    needs_own = _needs_own_credential(block, provider)
+    if provider == ANTHROPIC and api_key is None and unavailable is None and not needs_own:
         unavailable = "it has no api_key"
     timeout_s = params.timeout or DEFAULT_TIMEOUT_S
     return DeploymentSettings(
@@ -197,8 +201,22 @@ def build_deployment(
         max_output_tokens=info.max_output_tokens,
         on_premises=host_is_ours and provider != ANTHROPIC and not _is_cloud(upstream_model),
         unavailable=unavailable,
+        needs_own_credential=needs_own,
         stands_in_for=tuple(info.stands_in_for or ()),
     )
+
+
+def _needs_own_credential(block: DeploymentBlock, provider: str) -> bool:
+    """Return whether a deployment is used with the client's own credential."""
+    if block.credentials == "proxy":
+        return False
+    if provider != ANTHROPIC:
+        problem = f"client is only for {ANTHROPIC}/…: nobody else gets a client's credential"
+        raise InvalidDeploymentError("credentials", problem, "")
+    if block.litellm_params.api_key is not None:
+        problem = "with credentials: client no key of ours is sent; take out one of the two"
+        raise InvalidDeploymentError("api_key", problem)
+    return True
 
 
 def _is_cloud(upstream_model: str) -> bool:

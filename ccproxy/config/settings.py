@@ -234,7 +234,8 @@ class _SettingsReader:
         try:
             deployment = build_deployment(block, hosts, unavailable)
         except InvalidDeploymentError as error:
-            self._report((*entry, error.block, error.key), str(error))
+            place = (error.block, error.key) if error.block else (error.key,)
+            self._report((*entry, *place), str(error))
             return None
         if deployment.unavailable is not None and unavailable is None:
             self._warn(

@@ -57,6 +57,8 @@ class Circumstances:
     token_privacy: Privacy = Privacy.ANY
     token_project: str | None = None
     """What the token says; then no header can say otherwise."""
+    brings_credential: bool = False
+    """The request has a credential of the client's own for Claude."""
     bound_agent: str | None = None
     """What an earlier turn of the same client agent was recognised as."""
     local_minute: tuple[int, int] | None = None
@@ -96,6 +98,7 @@ def gather_facts(
         path_agent=incoming.path_agent,
         token_agents=around.token_agents,
         token_privacy=around.token_privacy,
+        brings_credential=around.brings_credential,
         header_agent=_text(incoming, AGENT_HEADER),
         prompt_agent=finding.chosen,
         prompt_rivals=finding.rivals,

@@ -14,6 +14,7 @@ from ccproxy.pipeline.decide import Circumstances
 from ccproxy.pipeline.explain import explain
 from ccproxy.ports import Incoming
 from ccproxy.wire.errors import invalid_request
+from ccproxy.wire.headers import own_credentials
 from routing.nearest import did_you_mean
 from routing.resolved import agent_routes, stranger_routes
 from routing.types import Privacy, Side
@@ -166,6 +167,7 @@ def read_question(document: Mapping[str, Any]) -> Question:
         principal=_text(document, "principal") or "",
         token_agents=_texts(document, "token_agents"),
         token_privacy=_privacy(document),
+        brings_credential=bool(own_credentials(incoming.headers, anyone=True)),
         bound_agent=_text(document, "bound_agent"),
         local_minute=local_minute(_text(document, "at")),
     )

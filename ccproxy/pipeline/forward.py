@@ -32,6 +32,7 @@ from ccproxy.pipeline.relay import relay
 from ccproxy.ports import AttemptFailed, ClientGone, ForwardedRequest
 from ccproxy.wire.content_coding import decode_body
 from ccproxy.wire.errors import ApiError, invalid_request
+from ccproxy.wire.headers import own_credentials
 from ccproxy.wire.history import strip_batch
 from ccproxy.wire.ids import mint_request_id
 from ccproxy.wire.json_body import parse_json_object
@@ -85,7 +86,8 @@ class ApiForwarder:
             principal = self._authenticate(incoming.headers)
             outcome.principal = principal.name
             path = _plain_path(incoming.path)
-            account = self._find_account(outcome)
+            own = own_credentials(incoming.headers, anyone=principal.is_anyone)
+            account = self._find_account(outcome, brings_credential=bool(own))
             self._keep_on_host(incoming, path, principal, outcome)
             _keep_to_own_batches(incoming, path, principal)
             if _is_new_batch(incoming, path):
@@ -95,11 +97,11 @@ class ApiForwarder:
             incoming, body = await self._body(incoming, path, principal, client, outcome)
             self._choose(account, outcome)
             async with client.watched():
-                reply = await self._attempt(incoming, body, outcome)
+                reply = await self._attempt(incoming, body, own, outcome)
                 outcome.status = reply.status
                 await relay(reply, client, reply_headers(reply, outcome), outcome)
 
-    def _find_account(self, outcome: Outcome) -> list[str]:
+    def _find_account(self, outcome: Outcome, *, brings_credential: bool) -> list[str]:
         """Return the deployments of the first Claude, by name: files and batches are an account's.
 
         Raises:
@@ -109,7 +111,9 @@ class ApiForwarder:
         usable = [
             name
             for name in self._claude
-            if name in deployments and deployments[name].unavailable is None
+            if name in deployments
+            and deployments[name].unavailable is None
+            and (brings_credential or not deployments[name].needs_own_credential)
         ]
         if not usable:
             raise ApiError(
@@ -140,13 +144,17 @@ class ApiForwarder:
         )
 
     async def _attempt(
-        self, incoming: Incoming, body: bytes | AsyncIterator[bytes], outcome: Outcome
+        self,
+        incoming: Incoming,
+        body: bytes | AsyncIterator[bytes],
+        own: Sequence[tuple[bytes, bytes]],
+        outcome: Outcome,
     ) -> PassthroughReply:
         """Return Claude's answer; what failed is noted, and raised as `_send` says."""
         name = outcome.deployment
         outcome.attempt_begins()
         try:
-            reply = await _send(self._claude[name], incoming, body)
+            reply = await _send(self._claude[name], incoming, body, own)
         except AttemptFailed as failed:
             outcome.attempt_ended(failed.failure)
             log_failure(name, failed, outcome)
@@ -209,9 +217,12 @@ class _Upload:
 
 
 async def _send(
-    upstream: MessagesUpstream, incoming: Incoming, body: bytes | AsyncIterator[bytes]
+    upstream: MessagesUpstream,
+    incoming: Incoming,
+    body: bytes | AsyncIterator[bytes],
+    own: Sequence[tuple[bytes, bytes]],
 ) -> PassthroughReply:
-    """Send and wait for the answer's head.
+    """Send and wait for the answer's head; `own` as `ForwardedRequest.own_credentials`.
 
     Raises:
         AttemptFailed: Claude could not be reached.
@@ -223,7 +234,7 @@ async def _send(
         upload = _Upload(body)
         body = aiter(upload)
     request = ForwardedRequest(
-        incoming.method, incoming.path, incoming.query, incoming.headers, body
+        incoming.method, incoming.path, incoming.query, incoming.headers, body, own
     )
     try:
         return PassthroughReply(await upstream.send(request))

@@ -56,6 +56,7 @@ class PassthroughDeployment:
         *,
         base_model: str | None = None,
         slots: Slots | None = None,
+        is_clients_account: bool = False,
     ) -> None:
         """Take one Claude.
 
@@ -65,12 +66,15 @@ class PassthroughDeployment:
             upstream_model: A Claude id, or `ANY_MODEL`.
             base_model: With `ANY_MODEL`, the id asked for when the client's is not one of Claude's.
             slots: How many requests it serves at once; None is no limit.
+            is_clients_account: It is asked with the client's own credential: another client may
+                have room where one is told that its rate is too high.
         """
         self.name = name
         self.upstream = upstream
         self._upstream_model = upstream_model
         self._base_model = base_model
         self._slots = slots or Slots(None)
+        self._is_clients_account = is_clients_account
 
     async def open(self, request: MessagesRequest) -> PassthroughReply:
         """Send the request's bytes and wait for status and headers; see `Served.open`."""
@@ -80,7 +84,14 @@ class PassthroughDeployment:
         if edited is not request.decoded_body:
             body = edited
             headers = [pair for pair in headers if pair[0] != b"content-encoding"]
-        forwarded = ForwardedRequest(incoming.method, incoming.path, incoming.query, headers, body)
+        forwarded = ForwardedRequest(
+            incoming.method,
+            incoming.path,
+            incoming.query,
+            headers,
+            body,
+            request.own_credentials,
+        )
         await self._slots.acquire()
         try:
             reply = PassthroughReply(await self.upstream.send(forwarded), self._slots.release)
@@ -88,7 +99,9 @@ class PassthroughDeployment:
             self._slots.release()
             raise
         if reply.failure is FailureClass.RATE_LIMIT:
-            reply.tells_of_deployment = self._is_asked_for_its_own(request)
+            reply.tells_of_deployment = (
+                not self._is_clients_account and self._is_asked_for_its_own(request)
+            )
         if request.overflow_is_trigger and reply.failure is FailureClass.CLIENT_FAULT:
             await reply.look_for_overflow()
         return reply

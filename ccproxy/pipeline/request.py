@@ -61,6 +61,8 @@ class MessagesRequest:
     """The requested model is one of Claude's own ids, not a name of ours or of somebody else."""
     asks: Mapping[str, str] = field(default_factory=dict)
     """As `Plan.asks`."""
+    own_credentials: Sequence[tuple[bytes, bytes]] = field(default=(), repr=False)
+    """As `ForwardedRequest.own_credentials`."""
     overflow_is_trigger: bool = False
     """Deployments of the plan wait for `context_overflow`, in Claude's own words as well."""
 

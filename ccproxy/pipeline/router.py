@@ -13,6 +13,7 @@ from ccproxy.pipeline.prefix_watch import Conversation
 from ccproxy.pipeline.refusals import routing_refusal
 from ccproxy.pipeline.weighed_texts import WeighedTexts
 from ccproxy.wire.content_facts import BodyFacts
+from ccproxy.wire.headers import own_credentials
 from ccproxy.wire.notes import note
 from ccproxy.wire.validate import validate_request
 from routing.bindings import MAX_ID_CHARS, Bindings, binding_key
@@ -94,7 +95,8 @@ class Router:
         """
         state, incoming, now = self._source.loaded, request.incoming, monotonic()
         key = _binding_key(incoming, principal)
-        around = self._around(principal, key, now)
+        own = own_credentials(incoming.headers, anyone=principal.is_anyone)
+        around = self._around(principal, key, now, brings_credential=bool(own))
         body_bytes = len(request.decoded_body)
         facts = gather_facts(
             incoming,
@@ -121,6 +123,7 @@ class Router:
             _leave_evidence(routed, outcome)
         outcome.notes.extend(note("late", name) for name in plan.late)
         self._bindings.learn(key, plan.match, now)
+        request.own_credentials = own
         request.local_only = plan.privacy is Privacy.LOCAL_ONLY
         request.thinking = plan.thinking
         request.asks = plan.asks
@@ -134,15 +137,25 @@ class Router:
 
     def circumstances(self, incoming: Incoming, principal: Principal) -> Circumstances:
         """Return what is known of a request besides itself; called on the event loop."""
-        return self._around(principal, _binding_key(incoming, principal), monotonic())
+        own = own_credentials(incoming.headers, anyone=principal.is_anyone)
+        key = _binding_key(incoming, principal)
+        return self._around(principal, key, monotonic(), brings_credential=bool(own))
 
-    def _around(self, principal: Principal, key: BindingKey | None, now: float) -> Circumstances:
+    def _around(
+        self,
+        principal: Principal,
+        key: BindingKey | None,
+        now: float,
+        *,
+        brings_credential: bool,
+    ) -> Circumstances:
         clock = localtime()
         return Circumstances(
             principal=principal.name,
             token_agents=principal.agents,
             token_privacy=principal.privacy,
             token_project=principal.project,
+            brings_credential=brings_credential,
             bound_agent=self._bindings.find(key, now),
             local_minute=(clock.tm_wday, clock.tm_hour * 60 + clock.tm_min),
         )

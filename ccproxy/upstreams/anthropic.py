@@ -1,8 +1,9 @@
 """The Claude side: sends a client's bytes to Anthropic and relays the answer's bytes.
 
 Rules:
-1. Body, query, path and every end-to-end header go out as they came in; the credential is swapped
-   and `wire.headers` says which headers stay behind. Nothing is added by the HTTP client.
+1. Body, query, path and every end-to-end header go out as they came in; the credential is swapped,
+   or is the client's own and nothing else, and `wire.headers` says which headers stay behind.
+   Nothing is added by the HTTP client.
 2. The answer's body is never decoded, redirects are not followed, cookies are not kept, proxies of
    the environment are not used, TLS certificates are verified (conformance 267, 274, 275, 277).
 3. Nothing is retried here: what failed is classified and the pipeline decides.
@@ -24,7 +25,12 @@ from multidict import CIMultiDict
 from yarl import URL
 
 from ccproxy.ports import AttemptFailed
-from ccproxy.wire.headers import request_headers_for_upstream, response_headers_for_client
+from ccproxy.wire.headers import (
+    request_headers_for_upstream,
+    request_headers_with_own,
+    response_headers_for_client,
+)
+from routing.candidates import NO_CREDENTIAL
 from routing.failures import FailureClass
 
 if TYPE_CHECKING:
@@ -42,12 +48,12 @@ _BROKEN: Final = (aiohttp.ClientError, HttpProcessingError, OSError, EOFError)
 
 
 class AnthropicUpstream:
-    """Anthropic's API, or anything else that speaks it, at one base URL with one key."""
+    """Anthropic's API, or anything else that speaks it, at one base URL: one account, or many."""
 
     def __init__(
         self,
         base_url: str,
-        api_key: str,
+        api_key: str | None,
         *,
         connect_timeout_s: float = 10,
         read_timeout_s: float = 600,
@@ -56,12 +62,13 @@ class AnthropicUpstream:
 
         Args:
             base_url: Scheme, host, port and optionally a path prefix, which is kept.
-            api_key: Sent as `x-api-key` in place of whatever the client sent.
+            api_key: Sent as `x-api-key` in place of whatever the client sent; None sends the
+                client's own credentials, and no request without any.
             connect_timeout_s: Name lookup, TCP and TLS together.
             read_timeout_s: Silence before the first byte, and between two reads of the body.
         """
         self._base_url = base_url.rstrip("/")
-        self._api_key = api_key.encode()
+        self._api_key = api_key.encode() if api_key is not None else None
         self._first_byte_s = connect_timeout_s + read_timeout_s
         self._timeout = aiohttp.ClientTimeout(
             total=None,
@@ -77,8 +84,13 @@ class AnthropicUpstream:
         Cancelling this closes the connection.
 
         Raises:
-            AttemptFailed: CONNECT_ERROR when no answer could be had, TIMEOUT_FIRST_BYTE.
+            AttemptFailed: CONNECT_ERROR when no answer could be had, TIMEOUT_FIRST_BYTE;
+                CAPABILITY_MISSING where the client should have brought a credential.
         """
+        if self._api_key is None and not request.own_credentials:
+            raise AttemptFailed(
+                FailureClass.CAPABILITY_MISSING, NO_CREDENTIAL, tells_of_deployment=False
+            )
         session = self._session or self._open_session()
         is_streamed = not isinstance(request.body, bytes)
         # aiohttp's read timeout starts when the body is out; an upstream that stops reading it
@@ -104,7 +116,11 @@ class AnthropicUpstream:
 
     def _headers(self, request: ForwardedRequest, *, keep_length: bool) -> CIMultiDict[str]:
         headers: CIMultiDict[str] = CIMultiDict()
-        for name, value in request_headers_for_upstream(request.headers, self._api_key):
+        if self._api_key is None:
+            sent = request_headers_with_own(request.headers, request.own_credentials)
+        else:
+            sent = request_headers_for_upstream(request.headers, self._api_key)
+        for name, value in sent:
             headers.add(name.decode("latin-1"), _text(value))
         if keep_length:
             for name, value in request.headers:

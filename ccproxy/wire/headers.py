@@ -9,16 +9,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
 
     RawHeaders = Iterable[tuple[bytes, bytes]]
 
 TOKEN_HEADER: Final = b"x-ccproxy-token"
 """Carries a client's token for this proxy where `x-api-key` and `Authorization` are for Claude."""
+TOKEN_PREFIX: Final = "ccp_"  # noqa: S105 (a public prefix, not a secret)
+"""How every token of this proxy begins: secret scanners know it, and it never goes to Claude."""
 
 _HOP_BY_HOP: Final = frozenset(
     {b"connection", b"keep-alive", b"te", b"trailer", b"transfer-encoding", b"upgrade"}
 )
+_CREDENTIALS: Final = frozenset({b"x-api-key", b"authorization"})
 _DROPPED_REQUEST: Final = _HOP_BY_HOP | {
     b"host",
     b"content-length",
@@ -26,8 +29,7 @@ _DROPPED_REQUEST: Final = _HOP_BY_HOP | {
     b"forwarded",
     # Answered by our own server before the body was read; nobody waits for it any more.
     b"expect",
-    b"x-api-key",
-    b"authorization",
+    *_CREDENTIALS,
 }
 _DROPPED_REQUEST_PREFIXES: Final = (b"proxy-", b"x-forwarded-", b"x-ccproxy-")
 _DROPPED_RESPONSE: Final = _HOP_BY_HOP | {b"set-cookie", b"set-cookie2"}
@@ -49,6 +51,54 @@ def request_headers_for_upstream(headers: RawHeaders, api_key: bytes) -> list[tu
     kept = _without(headers, _DROPPED_REQUEST, _DROPPED_REQUEST_PREFIXES)
     kept.append((b"x-api-key", api_key))
     return kept
+
+
+def request_headers_with_own(
+    headers: RawHeaders, own: Collection[tuple[bytes, bytes]]
+) -> list[tuple[bytes, bytes]]:
+    """Return what goes to Claude under the client's own account: no credential but `own`.
+
+    Args:
+        headers: As received from the client.
+        own: Those of them that `own_credentials` found; they go out unchanged, in their places.
+    """
+    dropped = _DROPPED_REQUEST - _CREDENTIALS
+    kept = _without(headers, dropped, _DROPPED_REQUEST_PREFIXES)
+    return [pair for pair in kept if pair[0].lower() not in _CREDENTIALS or pair in own]
+
+
+def own_credentials(headers: RawHeaders, *, anyone: bool) -> tuple[tuple[bytes, bytes], ...]:
+    """Return the headers that are a client's own credentials for Claude, exactly as received.
+
+    `x-api-key` and `Authorization: Bearer` are, where the client says apart from them who it is to
+    this proxy (`TOKEN_HEADER`), or need not say it. A token of this proxy never is, whatever header
+    it is in (conformance 264).
+
+    Args:
+        headers: As received from the client.
+        anyone: The proxy asks for no tokens.
+    """
+    headers = list(headers)
+    said = {value.strip() for name, value in headers if name.lower() == TOKEN_HEADER}
+    if not anyone and not any(said):
+        return ()
+    return tuple(
+        (name, value)
+        for name, value in headers
+        if (credential := _credential(name.lower(), value)) is not None
+        and credential not in said
+        and not credential.startswith(TOKEN_PREFIX.encode())
+    )
+
+
+def _credential(name: bytes, value: bytes) -> bytes | None:
+    """Return the credential in a header, or None if there is none."""
+    if name == b"x-api-key":
+        return value.strip() or None
+    if name != b"authorization":
+        return None
+    scheme, _, credential = value.strip().partition(b" ")
+    return credential.strip() or None if scheme.lower() == b"bearer" else None
 
 
 def response_headers_for_client(headers: RawHeaders) -> list[tuple[bytes, bytes]]:

@@ -24,7 +24,7 @@ from routing import breaker, health, retry
 from routing.types import Privacy
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping, Sequence
+    from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 
     from routing.breaker import BreakerRules
     from routing.health import HealthRules
@@ -142,6 +142,7 @@ async def running_proxy(
     prompts: Mapping[str, str] | None = None,
     routing: Mapping[str, Any] | None = None,
     changes: Mapping[str, Any] | None = None,
+    edit: Callable[[dict[str, Any]], object] | None = None,
     patience_s: float = 8.0,
     ping_after_s: float = 6.0,
     body_timeout_s: float = 60.0,
@@ -157,6 +158,7 @@ async def running_proxy(
         prompts: Prompts, by slug, that the roster has for its agents instead of its own.
         routing: A routing table to use instead of the shipped one.
         changes: Top-level keys of `ccproxy.yaml` to replace.
+        edit: Called with the whole of `ccproxy.yaml`, after that, to change it in place.
         patience_s: How long a local stream may stay uncommitted.
         ping_after_s: Silence of a local stream after which a ping goes out.
         body_timeout_s: How long a request body may take.
@@ -186,6 +188,8 @@ async def running_proxy(
                 routing=routing_file,
             )
             document.update(changes or {})
+            if edit is not None:
+                edit(document)
             config = home / "ccproxy.yaml"
             config.write_text(yaml.safe_dump(document))
             settings = load_settings(config, {"HOME": str(home)})

@@ -240,7 +240,7 @@ def test_claims_become_a_principal():
         privacy="local_only",
     )
     expected = Principal(
-        "ada", frozenset({"ops"}), ("python-pro", "debugger"), Privacy.LOCAL_ONLY, "apollo"
+        "ada", frozenset({"ops"}), ("python-pro", "debugger"), Privacy.LOCAL_ONLY, project="apollo"
     )
     assert expected == verifier().verify(signed(body))
     assert Principal("ada", agents=("python-pro",)) == verifier().verify(
@@ -250,7 +250,7 @@ def test_claims_become_a_principal():
     body = claims(
         email="ada@example.com", roles=["ops"], team="t", agents=[], **{"urn:agents": "debugger"}
     )
-    assert Principal("ada@example.com", frozenset({"ops"}), ("debugger",), Privacy.ANY, "t") == (
+    assert Principal("ada@example.com", frozenset({"ops"}), ("debugger",), project="t") == (
         verifier(names=names).verify(signed(body))
     )
 

@@ -112,3 +112,28 @@ def test_credentials_never_travel_in_plain_text(base: str) -> None:
     with pytest.raises(InvalidDeploymentError) as caught:
         build({"model": "anthropic/*", "api_key": "k", "api_base": base})
     assert caught.value.key == "api_base"
+
+
+def test_under_the_clients_account() -> None:
+    """`credentials: client` needs no key and makes the deployment usable; routing is told."""
+    entry = {"model_name": "d", "credentials": "client", "litellm_params": {"model": "anthropic/*"}}
+    deployment = build_deployment(DeploymentBlock.model_validate(entry), (), None)
+    assert (deployment.unavailable, deployment.api_key) == (None, None)
+    assert to_routing_deployment(deployment).needs_own_credential
+    assert not to_routing_deployment(build({"model": "anthropic/*"})).needs_own_credential
+
+
+@pytest.mark.parametrize(
+    ("params", "key"),
+    [
+        ({"model": "anthropic/*", "api_key": "k"}, "api_key"),
+        ({"model": "openai/gpt"}, "credentials"),
+        ({"model": "ollama_chat/q"}, "credentials"),
+    ],
+)
+def test_never_both_accounts_and_nobody_else(params: dict[str, object], key: str) -> None:
+    """A key of ours beside the client's credential is refused, and so is any other provider."""
+    entry = {"model_name": "d", "credentials": "client", "litellm_params": params}
+    with pytest.raises(InvalidDeploymentError) as caught:
+        build_deployment(DeploymentBlock.model_validate(entry), (), None)
+    assert caught.value.key == key

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from ccproxy.wire.headers import request_headers_for_upstream, response_headers_for_client
+from ccproxy.wire.headers import (
+    own_credentials,
+    request_headers_for_upstream,
+    request_headers_with_own,
+    response_headers_for_client,
+)
 
 KEPT_REQUEST = [
     (b"anthropic-version", b"2023-06-01"),
@@ -77,6 +82,24 @@ def test_headers_named_in_connection_stay_behind() -> None:
 def test_exactly_one_credential_and_it_is_ours(credentials: list[tuple[bytes, bytes]]) -> None:
     """Both client credentials go, one `x-api-key` is set (conformance 264)."""
     assert [(b"x-api-key", b"ours")] == request_headers_for_upstream(credentials, b"ours")
+
+
+@pytest.mark.parametrize("anyone", [False, True])
+def test_which_credentials_are_the_clients_own(*, anyone: bool) -> None:
+    """Those beside `x-ccproxy-token`, or all where nobody needs a token; one of ours never (conformance 264)."""
+    token, own = (b"X-Ccproxy-Token", b"jwt"), (b"X-Api-Key", b" sk-own")
+    login = (b"authorization", b"bearer own")
+    for headers, expected in (
+        ([token, own, login], (own, login)),
+        ([token, (b"x-api-key", b"ccp_1"), (b"authorization", b"Bearer ccp_1")], ()),
+        ([token, (b"authorization", b"Bearer  jwt"), own], (own,)),
+        ([token, (b"authorization", b"Basic own"), (b"x-api-key", b" ")], ()),
+        ([own, login], (own, login) if anyone else ()),
+        ([(b"x-ccproxy-token", b""), own], (own,) if anyone else ()),
+    ):
+        assert expected == own_credentials(headers, anyone=anyone)
+        sent = request_headers_with_own([(b"a", b"1"), *headers, (b"cookie", b"c")], expected)
+        assert [(b"a", b"1"), *expected] == sent
 
 
 def test_end_to_end_response_headers_pass() -> None:
