@@ -1,0 +1,422 @@
+"""What the doctor makes of what it sees, check by check."""
+
+import plistlib
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from ccproxy.config.problems import ConfigProblem
+from ccproxy.config.secrets import SecretPlace
+from ccproxy.config.settings import load_settings
+from ccproxy.doctor.claude import ClaudeLook, check_claude
+from ccproxy.doctor.configuration import (
+    check_configuration_problems,
+    check_exposure,
+    check_secrets,
+    check_tokens,
+)
+from ccproxy.doctor.files import check_files
+from ccproxy.doctor.hardware import check_hardware
+from ccproxy.doctor.ollama import check_environment, check_models, check_ollamas
+from ccproxy.doctor.port import Listener, PortLook, check_port
+from ccproxy.doctor.power import check_power
+from ccproxy.doctor.reverse_proxy import check_traefik
+from ccproxy.doctor.versions import check_ollama_version, check_packages
+from ccproxy.ports import ModelFacts
+from ccproxy.setup.arithmetic import KvCacheType, Runner
+from ccproxy.setup.deployed import Deployed
+from ccproxy.setup.machine import Machine, read_machine
+from ccproxy.setup.ollama_environment import BREW_PLIST, OllamaEnvironment, read_environment
+from ccproxy.setup.sight import OllamaSight
+from ccproxy.upstreams.ollama import OllamaModel
+
+MINI = Machine("Darwin", "15.6.1", 32.0, 10)
+PMSET = """\
+System-wide power settings:
+Currently in use:
+ standby              0
+ Sleep On Power Button 1
+ hibernatefile        /var/vm/sleepimage
+ powernap             1
+ disksleep            10
+ sleep                1 (sleep prevented by powerd, bluetoothd)
+ lowpowermode         0
+ autorestart          0
+ womp                 1
+"""
+AWAKE = """\
+System-wide power settings:
+Currently in use:
+ disksleep            0
+ sleep                0
+ autorestart          1
+"""
+CONFIG = """\
+auth: {tokens_file: state/tokens.json}
+model_list:
+  - model_name: coder
+    litellm_params: {model: "ollama_chat/qwen2.5-coder:7b-instruct", num_ctx: 32768}
+    model_info: {weights_gib: 4.36, kv_kib_per_token: 56}
+  - model_name: fast
+    litellm_params: {model: "ollama_chat/qwen-fast", num_ctx: 32768, keep_alive: 30m}
+    model_info: {weights_gib: 1.8, kv_kib_per_token: 36}
+ledger: {url: "sqlite:///state/ccproxy.db"}
+"""
+
+
+def told(findings):
+    """Return what is not in order, as `level check: what`."""
+    return [f"{each.level} {each.check}: {each.what}" for each in findings if each.level != "ok"]
+
+
+def fixes(findings):
+    return [each.fix for each in findings if each.level != "ok"]
+
+
+@pytest.fixture
+def settings(tmp_path):
+    tmp_path.chmod(0o700)
+    (tmp_path / "state").mkdir(mode=0o700)
+    file = tmp_path / "ccproxy.yaml"
+    file.write_text(CONFIG)
+    file.chmod(0o600)
+    return load_settings(file, {})
+
+
+@pytest.fixture
+def deployed(settings):
+    """Both deployments, pulled, at an Ollama of this machine."""
+    names = [each.upstream_model for each in settings.deployments]
+    facts = ModelFacts(present=True, trained_context_tokens=32768)
+    sight = OllamaSight(
+        "http://127.0.0.1:11434",
+        "0.33.0",
+        pulled=tuple(OllamaModel(name, "d1") for name in names),
+        facts=dict.fromkeys(names, facts),
+    )
+    return tuple(Deployed(each, sight) for each in settings.deployments)
+
+
+def runs(answers):
+    """Return a runner of commands that knows these answers by the commands' words."""
+    return lambda arguments: answers.get(" ".join(arguments))
+
+
+def test_a_mac_mini_describes_itself():
+    """Memory, cores and the GPU's limit are read from sysctl; an older one without the limit too."""
+    key = "sysctl hw.memsize hw.ncpu iogpu.wired_limit_mb"
+    version = {"sw_vers -productVersion": "15.6.1\n"}
+    full = "hw.memsize: 34359738368\nhw.ncpu: 10\niogpu.wired_limit_mb: 26624\n"
+    plain = {"sysctl hw.memsize hw.ncpu": "hw.memsize: 34359738368\nhw.ncpu: 10\n"}
+
+    new = read_machine(runs({key: full, **version}), system="Darwin")
+    old = read_machine(runs({**plain, **version}), system="Darwin")
+
+    assert (new.version, new.ram_gib, new.cores, new.memory_gib) == ("15.6.1", 32.0, 10, 26.0)
+    assert old.memory_gib == pytest.approx(32 * 2 / 3)
+
+
+def test_linux_describes_itself(tmp_path):
+    """Memory is MemTotal; where nothing is said nothing is guessed."""
+    meminfo = tmp_path / "meminfo"
+    meminfo.write_text("MemTotal:       65843212 kB\nMemFree: 1 kB\n")
+
+    assert read_machine(runs({}), system="Linux", meminfo=meminfo).ram_gib == pytest.approx(
+        62.79, abs=0.01
+    )
+    assert read_machine(runs({}), system="Linux", meminfo=tmp_path / "no").ram_gib is None
+
+
+@pytest.mark.parametrize(
+    ("machine", "free_gib", "to_pull_gib", "expected"),
+    [
+        (MINI, 200, 30, []),
+        (replace(MINI, ram_gib=8.0), 200, 0, ["warning memory: 8.0 GiB, 5.3 GiB of it for models"]),
+        (replace(MINI, ram_gib=None), 200, 0, []),
+        (MINI, 35, 30, ["warning disk: 35 GiB free"]),
+        (MINI, 20, 30, ["error disk: 20 GiB free"]),
+        (replace(MINI, cores=2), 200, 0, ["warning cores: 2 cores"]),
+        (replace(MINI, version="13.4"), 200, 0, ["warning macos: macOS 13.4"]),
+    ],
+)
+def test_hardware(machine, free_gib, to_pull_gib, expected):
+    """Too little memory, disk, cores or too old a system are told."""
+    found = check_hardware(machine, free_disk_gib=free_gib, to_pull_gib=to_pull_gib)
+
+    assert told(found) == expected
+
+
+def test_a_machine_that_goes_to_sleep():
+    """Sleep is an error; what keeps it from coming back, or slows it, a warning; each with a command."""
+    found = list(check_power(PMSET))
+
+    assert told(found) == [
+        "error power: the machine goes to sleep after 1 minutes without a user",
+        "warning power: the machine stays off after a power cut",
+        "warning power: disks go to sleep",
+    ]
+    assert fixes(found)[0] == "sudo pmset -a sleep 0"
+    assert told(check_power(AWAKE)) == []
+    assert told(check_power(None)) == ["warning power: pmset -g says nothing"]
+
+
+@pytest.mark.parametrize(
+    ("installed", "bad"),
+    [
+        ({"litellm": "1.105.3", "starlette": "1.10.0", "python-jose": "3.5.0"}, 0),
+        ({"litellm": "1.82.7"}, 2),
+        ({"litellm": "1.82.8"}, 2),
+        ({"litellm": "1.106.1"}, 1),
+        ({"python-jose": "3.3.0"}, 1),
+        ({"starlette": "0.47.0"}, 1),
+    ],
+)
+def test_packages(installed, bad):
+    """Versions with a known fault are named with who says so."""
+    found = [each for each in check_packages(installed, ()) if each.level != "ok"]
+
+    assert len(found) == bad
+    assert all("(" in each.means for each in found)
+
+
+def test_what_a_stolen_package_left_behind():
+    """A .pth file that sends credentials away is found by its name, whatever is installed."""
+    found = check_packages({"litellm": "1.105.3"}, [Path("/x/litellm_init.pth"), Path("/x/a.pth")])
+
+    assert told(found) == [
+        "error versions: /x/litellm_init.pth is what a stolen litellm left behind"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("version", "levels"),
+    [
+        ("0.33.0", []),
+        ("0.17.0", ["warning"]),
+        ("0.12.5", ["warning", "error"]),
+        ("0.9.1", ["warning", "error", "error"]),
+        ("0.1.33", ["error", "warning", "error"]),
+        ("0.0.0", ["error"]),
+    ],
+)
+def test_ollama_versions(version, levels):
+    """Too old an Ollama cuts prompts, leaks memory or loses tool calls; each is said (conformance 240)."""
+    assert [each.level for each in check_ollama_version(version) if each.level != "ok"] == levels
+
+
+def test_an_ollama_that_is_down():
+    """It is an error, with how to start it."""
+    found = list(check_ollamas([OllamaSight("http://127.0.0.1:11434", problem="does not answer")]))
+
+    assert told(found) == ["error ollama: does not answer"]
+    assert "ollama serve" in fixes(found)[0]
+
+
+def test_where_the_settings_of_ollama_come_from(tmp_path):
+    """launchctl, the plist of brew services, and the systemd unit are read; elsewhere nothing is known."""
+    launchctl = runs({"launchctl getenv OLLAMA_KEEP_ALIVE": "1h\n"})
+    plain = read_environment(launchctl, is_macos=True, home=tmp_path)
+    plist = tmp_path / BREW_PLIST
+    plist.parent.mkdir(parents=True)
+    plist.write_bytes(plistlib.dumps({"EnvironmentVariables": {"OLLAMA_FLASH_ATTENTION": "1"}}))
+    brewed = read_environment(launchctl, is_macos=True, home=tmp_path)
+    unit = (
+        'Environment=OLLAMA_NUM_PARALLEL=2 "OLLAMA_KV_CACHE_TYPE=q8_0" OTHER=x\nLoadState=loaded\n'
+    )
+    show = "systemctl show ollama --property=Environment,LoadState"
+    linux = read_environment(runs({show: unit}), is_macos=False, home=tmp_path)
+    nothing = read_environment(runs({show: "LoadState=not-found\n"}), is_macos=False, home=tmp_path)
+
+    assert (plain.values, plain.source) == ({"OLLAMA_KEEP_ALIVE": "1h"}, "launchctl")
+    assert brewed.values == {"OLLAMA_KEEP_ALIVE": "1h", "OLLAMA_FLASH_ATTENTION": "1"}
+    assert linux.values == {"OLLAMA_NUM_PARALLEL": "2", "OLLAMA_KV_CACHE_TYPE": "q8_0"}
+    assert linux.runner() == Runner(KvCacheType.F16, flash_attention=False, parallel=2)
+    assert nothing.source == ""
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ({"FLASH_ATTENTION": "1"}, []),
+        ({}, ["OLLAMA_FLASH_ATTENTION is not set"]),
+        ({"KV_CACHE_TYPE": "q8_0"}, ["OLLAMA_FLASH_ATTENTION is not set"]),
+        ({"FLASH_ATTENTION": "1", "KV_CACHE_TYPE": "q4_0"}, ["OLLAMA_KV_CACHE_TYPE=q4_0"]),
+        (
+            {"FLASH_ATTENTION": "1", "MAX_LOADED_MODELS": "1"},
+            ["2 models are configured, and Ollama keeps 1 loaded"],
+        ),
+    ],
+)
+def test_settings_of_ollama(values, expected, deployed):
+    """What makes models bigger, slower, worse or unloaded is told with the command that sets it."""
+    values = {f"OLLAMA_{name}": value for name, value in {"KEEP_ALIVE": "1h", **values}.items()}
+    environment = OllamaEnvironment(values, "launchctl", "launchctl setenv {name} {value}")
+    found = list(check_environment(environment, deployed))
+
+    assert [each.what for each in found if each.level != "ok"] == expected
+    assert all(fix.startswith("launchctl setenv OLLAMA_") for fix in fixes(found))
+
+
+def test_a_model_that_would_be_unloaded(deployed):
+    """Without keep_alive anywhere a model goes after five minutes."""
+    environment = OllamaEnvironment({"OLLAMA_FLASH_ATTENTION": "1"}, "launchctl", "{name}{value}")
+
+    assert told(check_environment(environment, deployed)) == [
+        "warning ollama settings: coder: no keep_alive, so that of Ollama counts (5m)"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("memory_gib", "runner", "expected"),
+    [
+        (12.0, Runner(), []),
+        (9.0, Runner(), ["warning models: coder 6.4 + fast 3.2 = 9.6 GiB, and models can have 9.0 GiB here"]),
+        (10.5, Runner(parallel=2), ["warning models: coder 8.2 + fast 4.3 = 12.5 GiB, and models can have 10.5 GiB here"]),
+        (5.0, Runner(), ["error models: coder takes 6.4 GiB, and models can have 5.0 GiB here"]),
+        (None, Runner(), []),
+    ],
+)  # fmt: skip
+def test_room_for_the_models(memory_gib, runner, expected, deployed):
+    """Weights, KV caches of every parallel context and buffers are held against the machine."""
+    assert told(check_models(deployed, runner, memory_gib)) == expected
+
+
+def test_a_model_that_is_missing(deployed):
+    """It is an error with the command that fetches it."""
+    away = replace(deployed[0].sight, pulled=())
+    found = list(check_models([replace(deployed[0], sight=away)], Runner(), None))
+
+    assert fixes(found) == ["ccproxy models pull coder"]
+
+
+def test_files_and_folders(settings):
+    """Whatever others can change or read is told, and --fix takes only away."""
+    tokens, ledger = settings.tokens_file, settings.tokens_file.with_name("ccproxy.db")
+    tokens.write_text('{"version": 1, "tokens": []}')
+    ledger.write_text("")
+    for path, mode in ((settings.path, 0o666), (tokens, 0o644), (ledger, 0o600)):
+        path.chmod(mode)
+    before = list(check_files(settings))
+    done = [each.repair() for each in before if each.repair is not None]
+
+    assert [each.level for each in before] == ["error", "error"]
+    assert done == [
+        f"{settings.path}: mode 0666 is 0644 now",
+        f"{tokens}: mode 0644 is 0600 now",
+    ]
+    assert told(check_files(settings)) == []
+
+
+def test_a_folder_that_is_missing(settings):
+    """It is made for its owner alone."""
+    settings.tokens_file.parent.rmdir()
+    (found,) = check_files(settings)
+    found.repair()
+
+    assert settings.tokens_file.parent.stat().st_mode & 0o777 == 0o700
+    assert told(check_files(settings)) == []
+
+
+def test_tokens(settings):
+    """No token, a broken file and auth that is off are told."""
+    none = told(check_tokens(settings))
+    settings.tokens_file.write_text("[]")
+    settings.tokens_file.chmod(0o600)
+    broken = told(check_tokens(settings))
+    off = told(check_tokens(replace(settings, auth_required=False)))
+
+    assert none == [f"warning tokens: there are none in {settings.tokens_file}"]
+    assert broken[0].startswith("error tokens: ")
+    assert off == ["warning tokens: auth.mode is off"]
+
+
+def test_secrets_that_are_missing():
+    """Each reference is told once, with how to give it; no value is ever in it."""
+    key = ("model_list", 0, "litellm_params", "api_key")
+    missing = [
+        SecretPlace(key, "os.environ/KEY", "environment variable KEY is not set"),
+        SecretPlace(("model_list", 1), "os.environ/KEY", "environment variable KEY is not set"),
+        SecretPlace(("alerts",), "keychain/ccproxy/smtp", "does not exist"),
+        SecretPlace(("ledger",), "file/there", None),
+    ]
+    found = list(check_secrets(missing))
+
+    assert told(found)[0] == (
+        "error secrets: model_list[0].litellm_params.api_key and 1 more: "
+        "environment variable KEY is not set"
+    )
+    assert fixes(found)[1] == "ccproxy secret set keychain/ccproxy/smtp"
+    assert len(found) == 2
+
+
+def test_configuration_problems():
+    """Errors of the files are the doctor's too; warnings are counted, since `config check` has them."""
+    problem = ConfigProblem("a.yaml", 3, 1, "server", "unknown key.")
+
+    assert told(check_configuration_problems([problem], [problem])) == [
+        "error config: a.yaml:3:1: server: unknown key."
+    ]
+    assert told(check_configuration_problems([], [problem])) == []
+
+
+@pytest.mark.parametrize(
+    ("host", "levels"), [("127.0.0.1", []), ("::1", []), ("0.0.0.0", ["warning"])]
+)
+def test_tokens_that_cross_a_network(host, levels, settings):
+    """A proxy that others reach wants TLS in front."""
+    found = check_exposure(replace(settings, host=host))
+
+    assert [each.level for each in found if each.level != "ok"] == levels
+
+
+@pytest.mark.parametrize(
+    ("look", "expected"),
+    [
+        ({"status": 200, "clock_off_by_s": 3.0}, []),
+        ({"status": 401}, ["error claude"]),
+        ({"status": 403}, ["error claude"]),
+        ({"status": 529}, ["warning claude"]),
+        ({"problem": "ConnectError"}, ["warning claude"]),
+        ({"problem": "CERTIFICATE_VERIFY_FAILED", "is_tls": True}, ["error tls"]),
+        ({"status": 200, "clock_off_by_s": -900.0}, ["warning clock"]),
+    ],
+)
+def test_claude(look, expected):
+    """A key that is refused, an address that is not reached and a clock that is wrong are told."""
+    found = check_claude([ClaudeLook("https://claude.test", ("claude-opus",), **look)])
+
+    assert [f"{each.level} {each.check}" for each in found if each.level != "ok"] == expected
+
+
+@pytest.mark.parametrize(
+    ("listener", "levels"),
+    [(Listener.NOBODY, []), (Listener.CCPROXY, []), (Listener.SOMEBODY_ELSE, ["error"])],
+)
+def test_the_port(listener, levels):
+    """A port that another program has is an error; the proxy's own is not."""
+    found = check_port(PortLook("127.0.0.1", 8081, listener))
+
+    assert [each.level for each in found if each.level != "ok"] == levels
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("http: {services: {c: {loadBalancer: {servers: [{url: 'http://127.0.0.1:8081'}]}}}}", []),
+        ("http: {services: {c: {loadBalancer: {servers: [{url: 'http://127.0.0.1:9'}]}}}}", ["warning"]),
+        ("http: {middlewares: {}}", []),
+        ("http: [", ["error"]),
+    ],
+)  # fmt: skip
+def test_traefik(text, expected, tmp_path):
+    """A file that cannot be read, or sends requests elsewhere, is told."""
+    (tmp_path / "traefik").mkdir()
+    (tmp_path / "traefik" / "ccproxy.yml").write_text(text)
+
+    assert [each.level for each in check_traefik(tmp_path, 8081) if each.level != "ok"] == expected
+
+
+def test_no_traefik(tmp_path):
+    """Where there is none nothing is said."""
+    assert list(check_traefik(tmp_path, 8081)) == []

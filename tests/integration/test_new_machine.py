@@ -1,0 +1,210 @@
+"""From nothing to a served request, as docs/install.md has it, against the simulators."""
+
+import asyncio
+import json
+import math
+import os
+import socket
+
+import httpx
+import pytest
+
+from ccproxy.app import build_proxy
+from ccproxy.cli.main import main
+from ccproxy.config.settings import load_settings
+from ccproxy.demo.asgi_server import running
+from ccproxy.demo.claude import SimulatedClaude
+from ccproxy.demo.ollama_models import SimModel
+from ccproxy.demo.ollama_server import SimulatedOllama
+from ccproxy.setup.arithmetic import KvCacheType, kv_kib_per_token
+from ccproxy.setup.catalogue import CATALOGUE
+from tests.support.command_line import Result
+from tests.support.tools import ROOT
+
+KEY = "sk-ant-of-a-new-machine"
+ABOUT_THE_MACHINE = {"cores", "memory", "disk", "macos", "power", "ollama settings"}
+"""Checks whose answer is that of the machine that runs the test."""
+TURN = {
+    "model": "claude-haiku-5-5",
+    "max_tokens": 32,
+    "messages": [{"role": "user", "content": "Name a prime."}],
+}
+
+
+@pytest.fixture
+def ccproxy(tmp_path, monkeypatch, capsys):
+    """The command line of a user whose home is empty."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("ANTHROPIC_API_KEY", KEY)
+    monkeypatch.delenv("CCPROXY_CONFIG", raising=False)
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments):
+        with pytest.raises(SystemExit) as caught:
+            main(arguments)
+        captured = capsys.readouterr()
+        return Result(int(caught.value.code or 0), captured.out, captured.err)
+
+    # The commands have event loops of their own; the simulators run in the test's.
+    return lambda *arguments: asyncio.to_thread(run, *arguments)
+
+
+def registry():
+    """Return what can be pulled, as big as it really is."""
+    return [
+        SimModel(card.name, card.weights_gib, kv_kib_per_token(card, KvCacheType.F16))
+        for card in CATALOGUE.values()
+    ]
+
+
+def free_port():
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        return sock.getsockname()[1]
+
+
+def errors(result):
+    return [each for each in result.json()["findings"] if each["level"] == "error"]
+
+
+def doubts(result):
+    """Return what is not in order and is not about the machine."""
+    findings = result.json()["findings"]
+    return [
+        each
+        for each in findings
+        if each["level"] != "ok" and each["check"] not in ABOUT_THE_MACHINE
+    ]
+
+
+async def test_init_doctor_serve(ccproxy, tmp_path):
+    """`init`, `models pull`, a clean `doctor`, and an agent of the roster is served."""
+    ollama = SimulatedOllama(models=(), speed=math.inf)
+    ollama.offer(*registry())
+    claude = SimulatedClaude()
+    port = free_port()
+    async with ollama.serve() as ollama_url, claude.serve() as claude_url:
+        where = ("--ollama", ollama_url, "--claude", claude_url, "--port", str(port))
+        made = await ccproxy("init", "--yes", "--json", *where)
+        before = await ccproxy("doctor", "--json")
+        pulled = await ccproxy("models", "pull")
+        verified = await ccproxy("models", "verify")
+        after = await ccproxy("doctor", "--json")
+        checked = await ccproxy("routes", "check", "--offline")
+        asked_of_claude = [each.path for each in claude.requests]
+        settings = load_settings(tmp_path / ".ccproxy" / "ccproxy.yaml", os.environ)
+        async with (
+            running(build_proxy(settings).app, port) as base_url,
+            httpx.AsyncClient(timeout=60, trust_env=False) as client,
+        ):
+            token = made.json()["token"]["token"]
+            answer = await client.post(
+                f"{base_url}/agents/python-specialist/v1/messages",
+                json=TURN,
+                headers={"x-api-key": token, "anthropic-version": "2023-06-01"},
+            )
+            while_serving = await ccproxy("doctor", "--json")
+
+    assert (made.code, pulled.code, verified.code, checked.code) == (0, 0, 0, 0)
+    assert {each["check"] for each in errors(before)} == {"models"}
+    assert doubts(after) == []
+    assert after.json()["ok"]
+    assert set(asked_of_claude) == {"/v1/models"}
+    assert ollama.loads == 1, "only the request loads a model, never the doctor"
+    assert answer.status_code == 200
+    assert answer.headers["x-ccproxy-route"] == "local"
+    assert doubts(while_serving) == []
+    said = [each["what"] for each in while_serving.json()["findings"] if each["check"] == "port"]
+    assert said == [f"ccproxy answers on 127.0.0.1:{port}"]
+    assert KEY not in json.dumps([made.out, after.out, while_serving.out])
+
+
+async def test_init_overwrites_nothing(ccproxy, tmp_path):
+    """A second init with other choices refuses, unless told to replace, and then keeps the old files."""
+    first = await ccproxy("init", "--yes", "--ram", "32", "--ollama", "127.0.0.1:9")
+    same = await ccproxy("init", "--yes", "--ram", "32", "--ollama", "127.0.0.1:9")
+    config = tmp_path / ".ccproxy" / "ccproxy.yaml"
+    before = config.read_bytes()
+    refused = await ccproxy("init", "--yes", "--ram", "64", "--ollama", "127.0.0.1:9")
+    kept = config.read_bytes()
+    forced = await ccproxy(
+        "init", "--yes", "--force", "--json", "--ram", "64", "--ollama", "127.0.0.1:9"
+    )
+    backup = next(iter((tmp_path / ".ccproxy").glob("ccproxy.yaml.*.bak")))
+
+    assert (first.code, same.code, refused.code, forced.code) == (0, 0, 1, 0)
+    assert "unchanged: " in same.err
+    assert "--force replaces them" in refused.err
+    assert kept == before
+    assert backup.read_bytes() == before
+    assert forced.json()["token"] is None, "the token of the first one stays in force"
+    assert forced.json()["models"][0]["made_of"] == "qwen2.5-coder:32b-instruct"
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "said"),
+    [
+        (("--key-from", "sk-ant-pasted"), 2, "not the key itself"),
+        (("--memory", "1", "--key-from", "none"), 1, "nothing could serve"),
+        (("--key-from", "none", "--profile", "claude-only"), 1, "local-only"),
+    ],
+)
+async def test_what_init_refuses(options, code, said, ccproxy, tmp_path):
+    """It says why and writes nothing; a key that was pasted is not repeated."""
+    result = await ccproxy("init", "--yes", "--ollama", "127.0.0.1:9", *options)
+
+    assert result.code == code
+    assert said in result.err
+    assert "sk-ant" not in result.err
+    assert not (tmp_path / ".ccproxy").exists()
+
+
+async def test_init_without_a_terminal(ccproxy, tmp_path):
+    """Without anybody to answer it asks nothing and writes nothing."""
+    result = await ccproxy("init")
+
+    assert (result.code, (tmp_path / ".ccproxy").exists()) == (2, False)
+    assert "--yes" in result.err
+
+
+async def test_the_doctor_with_everything_down(ccproxy, tmp_path):
+    """Nothing answers, nothing is configured: the doctor still says what is so, and how to go on."""
+    nothing = await ccproxy("doctor")
+    await ccproxy("init", "--yes", "--ollama", "127.0.0.1:9", "--claude", "http://127.0.0.1:9")
+    config = tmp_path / ".ccproxy" / "ccproxy.yaml"
+    config.chmod(0o666)
+    down = await ccproxy("doctor", "--json")
+    fixed = await ccproxy("doctor", "--fix", "--json")
+
+    assert nothing.code == 1
+    assert "not found; looked for" in nothing.out
+    assert {each["check"] for each in errors(down)} == {"files", "ollama"}
+    assert {each["check"] for each in errors(fixed)} == {"ollama"}
+    assert fixed.json()["fixed"] == [f"{config}: mode 0666 is 0644 now"]
+
+
+async def test_the_doctor_and_a_roster_of_ones_own(ccproxy, tmp_path):
+    """A roster of one's own is used where it is, and everything about it lints clean."""
+    roster = tmp_path / "mine.json"
+    agents = [
+        {"name": "Debugger", "model": "sonnet", "ccproxyMapping": {"ollama": "llama3:70b"}},
+        {"name": "Typist", "model": "haiku", "ccproxyMapping": {"ollama": "tiny"}},
+    ]
+    roster.write_text(json.dumps({"codingAgents": agents}))
+    await ccproxy("init", "--yes", "--ollama", "127.0.0.1:9", "--roster", str(roster))
+    strict = await ccproxy("routes", "check", "--strict", "--offline")
+
+    assert (strict.code, strict.err) == (0, "")
+    config = (tmp_path / ".ccproxy" / "ccproxy.yaml").read_text()
+    assert f'roster: "{roster}"' in config
+    assert 'stands_in_for: ["llama3:70b"' in config
+    assert 'model: "ollama_chat/tiny"' in config
+
+
+def test_what_init_copies_is_what_is_shipped(tmp_path):
+    """The files that a wheel brings along are those of config/."""
+    from ccproxy.setup.shipped import PRICES, ROSTER, shipped_file  # noqa: PLC0415
+
+    assert [shipped_file(name).read_bytes() for name in (PRICES, ROSTER)] == [
+        (ROOT / "config" / name).read_bytes() for name in (PRICES, ROSTER)
+    ]
