@@ -26,6 +26,7 @@ from typing import Final
 
 from routing.elapsed import NOT_STARTED, Elapsed
 from routing.failures import CONSEQUENCES, Blame, FailureClass
+from routing.records import record
 from routing.transitions import WHY_LIMIT, Transition, with_latest
 
 _LARGEST_EXPONENT: Final = 64
@@ -89,7 +90,7 @@ class BreakerRules:
 DEFAULT_RULES: Final = BreakerRules()
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Lease:
     """Leave to make one attempt; to be reported once, however the attempt ends."""
 
@@ -99,7 +100,7 @@ class Lease:
     """A number of its own for a trial."""
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Breaker:
     """What is known of one deployment; its size is bounded."""
 
@@ -209,23 +210,22 @@ def reported(
         upstream_wait_s: The upstream's own `retry-after`, if it named one.
         rules: How many outcomes it takes.
     """
+    clock, ok = breaker.clock.until(now_s), verdict is Verdict.SUCCESS
+    running = tuple([trial for trial in breaker.trials if trial[0] != lease.trial])
+    is_heard = lease.generation == breaker.generation and (
+        lease.trial is None or running != breaker.trials
+    )
+    counts = is_heard and verdict is not Verdict.NOTHING
     breaker = replace(
         breaker,
-        clock=breaker.clock.until(now_s),
-        successes=breaker.successes + (verdict is Verdict.SUCCESS),
+        clock=clock,
+        successes=breaker.successes + ok,
         failures=breaker.failures + (verdict is Verdict.FAILURE),
+        trials=running if is_heard else breaker.trials,
+        recent=_recent(breaker, clock.total_s, ok=ok, rules=rules) if counts else breaker.recent,
     )
-    if lease.generation != breaker.generation:
+    if not counts:
         return breaker
-    if lease.trial is not None:
-        running = tuple(trial for trial in breaker.trials if trial[0] != lease.trial)
-        if running == breaker.trials:
-            return breaker
-        breaker = replace(breaker, trials=running)
-    if verdict is Verdict.NOTHING:
-        return breaker
-    ok = verdict is Verdict.SUCCESS
-    breaker = replace(breaker, recent=_recent(breaker, ok=ok, rules=rules))
     waits_s = _usable(upstream_wait_s)
     if breaker.state is BreakerState.HALF_OPEN:
         if not ok:
@@ -233,18 +233,21 @@ def reported(
         if len(breaker.recent) < rules.successes_to_close:
             return breaker
         return _changed(breaker, BreakerState.CLOSED, "trials succeeded")
+    if ok:
+        return breaker
     failures = sum(not was_ok for _, was_ok in breaker.recent)
-    if ok or (failures < rules.failures_to_open and waits_s < rules.wait_to_open_s):
+    if failures < rules.failures_to_open and waits_s < rules.wait_to_open_s:
         return breaker
     return _opened(breaker, why, waits_s, rules)
 
 
-def _recent(breaker: Breaker, *, ok: bool, rules: BreakerRules) -> tuple[tuple[float, bool], ...]:
-    """Return the outcomes that count, with the latest."""
-    now_s = breaker.clock.total_s
+def _recent(
+    breaker: Breaker, now_s: float, *, ok: bool, rules: BreakerRules
+) -> tuple[tuple[float, bool], ...]:
+    """Return the outcomes that count, with the latest; `now_s` is by `clock.total_s`."""
     if breaker.state is BreakerState.HALF_OPEN:
         return (*breaker.recent, (now_s, ok))
-    fresh = tuple(outcome for outcome in breaker.recent if now_s - outcome[0] <= rules.window_s)
+    fresh = [outcome for outcome in breaker.recent if now_s - outcome[0] <= rules.window_s]
     return (*fresh, (now_s, ok))[-rules.of_last :]
 
 

@@ -7,14 +7,15 @@ as a day at most, which outlasts every rule.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from math import isfinite
 from typing import Final
+
+from routing.records import record
 
 LONGEST_STEP_S: Final = 86_400.0
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Elapsed:
     """The time since the first look at the clock."""
 

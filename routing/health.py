@@ -24,6 +24,7 @@ from typing import Final
 
 from routing.elapsed import NOT_STARTED, Elapsed
 from routing.failures import CONSEQUENCES, Blame, FailureClass
+from routing.records import record
 from routing.transitions import WHY_LIMIT, Transition, with_latest
 
 _LARGEST_EXPONENT: Final = 64
@@ -84,7 +85,7 @@ class HealthRules:
 DEFAULT_RULES: Final = HealthRules()
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Health:
     """What is known of one backend or model; its size is bounded."""
 

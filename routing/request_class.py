@@ -26,9 +26,9 @@ the classifier as it sent them when an answer had no `safeguard_results`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
 
+from routing.records import record
 from routing.types import RequestClass
 
 SAFETY_OPENING: Final = "You are a security monitor for autonomous AI coding agents."
@@ -45,7 +45,7 @@ OPENING_CHARS: Final = 64
 """How much of a text is enough to tell an opening."""
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class CallFeatures:
     """What the class of a request depends on. Everything absent is empty or False."""
 
