@@ -1,56 +1,35 @@
 """The `ccproxy` command.
 
-Importing this module imports no server, no LiteLLM and no configuration code: a command imports
-what it needs when it runs, so that `--help` and completion are quick.
+Importing this module imports no server, no LiteLLM, no Rich and no command: one is imported when
+it is run (`ccproxy.cli.tree`), and imports what it needs itself, so that `--help` and completion
+are quick.
 
-Exit codes: 0 fine, 1 a problem was found, 2 wrong usage.
+Exit codes: 0 fine, 1 a problem was found or what was asked for could not be done, 2 wrong usage,
+130 stopped by Ctrl-C.
 """
 
 # ruff: noqa: PLC0415 -- see above
 
-import sys
 from collections.abc import Sequence
 from typing import Annotated, Final
 
 import typer
+from typer.main import get_command
 
-from ccproxy import __version__
-from ccproxy.cli import (
-    agents,
-    alerts,
-    config,
-    ledger,
-    models,
-    routes,
-    secret,
-    service,
-    token,
-    usage,
-)
-from ccproxy.cli.bench import bench
-from ccproxy.cli.budgets import budgets
-from ccproxy.cli.demo import demo
-from ccproxy.cli.doctor import doctor
-from ccproxy.cli.estimate import estimate
-from ccproxy.cli.explain import explain
-from ccproxy.cli.export import export
-from ccproxy.cli.init import init
-from ccproxy.cli.run import run
-from ccproxy.cli.serve import serve
-from ccproxy.cli.top import top
+from ccproxy.cli.help_page import use_help_page
+from ccproxy.cli.output import remark
+from ccproxy.cli.tree import CommandTree
 
 app: Final = typer.Typer(
-    name="ccproxy",
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    help="One base URL for a fleet of Claude agents: local qwen models where they do, "
-    "Claude where they don't.",
+    name="ccproxy", cls=CommandTree, no_args_is_help=True, rich_markup_mode=None
 )
 
 
 def _print_version(wanted: bool) -> None:  # noqa: FBT001 (Typer's callback signature)
     if wanted:
-        print(f"ccproxy {__version__}")
+        from ccproxy.cli.version import tell
+
+        tell()
         raise typer.Exit
 
 
@@ -60,34 +39,34 @@ def root(
     version: Annotated[
         bool,
         typer.Option(
-            "--version", callback=_print_version, is_eager=True, help="Print the version and exit."
+            "--version",
+            callback=_print_version,
+            is_eager=True,
+            help="Say what is installed, as the command `version` does.",
         ),
     ] = False,
 ) -> None:
-    """Take the options that stand before a command."""
+    """One base URL for a fleet of Claude agents: local qwen models where they do, Claude where not.
+
+    `ccproxy COMMAND --help` explains a command, with examples. Exit codes: 0 fine, 1 a problem was
+    found or what was asked for could not be done, 2 wrong usage, 130 stopped by Ctrl-C.
+
+    Examples:
+        ccproxy init                  # write the files of an installation
+        ccproxy doctor                # what is wrong here, and how to fix it
+        ccproxy run                   # start, with simulated upstreams where there are none
+        ccproxy --install-completion  # commands, agents, profiles by the Tab key
+
+    Read on: README.md, docs/commands.md
+    """
 
 
-app.command()(init)
-app.command()(doctor)
-app.command()(serve)
-app.command()(run)
-app.command()(demo)
-app.command()(explain)
-app.command()(estimate)
-app.command()(bench)
-app.command()(top)
-app.command()(budgets)
-app.command()(export)
-app.add_typer(usage.app, name="usage")
-app.add_typer(ledger.app, name="ledger")
-app.add_typer(token.app, name="token")
-app.add_typer(secret.app, name="secret")
-app.add_typer(agents.app, name="agents")
-app.add_typer(alerts.app, name="alerts")
-app.add_typer(config.app, name="config")
-app.add_typer(models.app, name="models")
-app.add_typer(routes.app, name="routes")
-app.add_typer(service.app, name="service")
+def command_tree() -> CommandTree:
+    """Return the command with all that is below it."""
+    command = get_command(app)
+    assert isinstance(command, CommandTree)  # noqa: S101 - what Typer was told to make
+    use_help_page(command)
+    return command
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -97,13 +76,22 @@ def main(arguments: Sequence[str] | None = None) -> None:
         arguments: Without the program's name; those of the process by default.
     """
     try:
-        app(args=arguments, prog_name="ccproxy")
+        code = command_tree().main(arguments, prog_name="ccproxy", standalone_mode=False)
+    except typer.TyperException as error:
+        from ccproxy.cli.wrong_usage import tell
+
+        tell(error)
+        raise SystemExit(error.exit_code) from None
+    except typer.Abort:
+        remark("Stopped: nothing was changed.")
+        raise SystemExit(1) from None
     except Exception as error:
         explanation = _explain(error)
         if explanation is None:
             raise
-        print(explanation, file=sys.stderr)
+        remark(explanation)
         raise SystemExit(1) from None
+    raise SystemExit(code)
 
 
 def _explain(error: Exception) -> str | None:

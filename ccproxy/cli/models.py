@@ -23,7 +23,7 @@ app: Final = typer.Typer(
 )
 NamesArgument = Annotated[
     list[str] | None,
-    typer.Argument(metavar="[NAME]...", help="Deployments or models; all without a name."),
+    typer.Argument(metavar="NAME", help="Deployments or models; all without a name."),
 ]
 _BYTES_PER_GIB: Final = 1024**3
 

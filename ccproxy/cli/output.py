@@ -6,14 +6,19 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import sys
 from typing import TYPE_CHECKING, Final
+
+from ccproxy.cli.colours import wants_colours
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
 PIPED_WIDTH_COLUMNS: Final = 200
 """Width of a table that no terminal limits, so that `grep` sees whole lines."""
+_COLOUR_CODES: Final = {"error:": "1;31", "warning:": "33", "note:": "36", "try:": "36"}
+_HOW_BAD: Final = re.compile(r"^(?:error|warning|note|try):", re.MULTILINE)
 
 
 def print_json(value: object) -> None:
@@ -55,5 +60,11 @@ def harmless_cell(value: object) -> object:
 
 def remark(*lines: object) -> None:
     """Print lines that are no result: problems, warnings, a summary."""
+    coloured = wants_colours(sys.stderr)
     for line in lines:
-        print(line, file=sys.stderr)
+        print(_coloured(str(line)) if coloured else line, file=sys.stderr)
+
+
+def _coloured(text: str) -> str:
+    """Return text whose lines have their first word in a colour where it says how bad it is."""
+    return _HOW_BAD.sub(lambda word: f"\x1b[{_COLOUR_CODES[word[0]]}m{word[0]}\x1b[0m", text)

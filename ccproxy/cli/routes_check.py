@@ -19,7 +19,7 @@ def check(
     file: Annotated[
         Path | None,
         typer.Argument(
-            metavar="[FILE]",
+            metavar="FILE",
             help="A routing file that is not in force (yet); the config's own by default.",
             show_default=False,
         ),

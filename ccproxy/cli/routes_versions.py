@@ -20,7 +20,7 @@ YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do it without aski
 VersionArgument = Annotated[
     str | None,
     typer.Argument(
-        metavar="[VERSION]",
+        metavar="VERSION",
         help="As `routes versions` shows it, or its beginning, or a table version. "
         "By default the one before the present.",
         show_default=False,
