@@ -62,8 +62,8 @@ def install(service: Service, spec: ServiceSpec) -> str:
     try:
         write_definition(manager.definition, wanted, service.owner)
         _start(service, _GONE)
-    except BaseException as failure:
-        _roll_back(service, previous, failure, was_loaded=was_loaded)
+    except BaseException:
+        _roll_back(service, previous, was_loaded=was_loaded)
         raise
     return "installed" if previous is None else "upgraded"
 
@@ -199,23 +199,19 @@ def _last_words(service: Service, mark: int) -> str:
     return "".join(["\nIts last lines:", *(f"\n  {line}" for line in lines)])
 
 
-def _roll_back(
-    service: Service, previous: bytes | None, failure: BaseException, *, was_loaded: bool
-) -> None:
-    """Put back what was installed before; how that went becomes a note of the failure."""
-    manager = service.manager
-    service.say("It does not start; going back to what was installed before")
+def _roll_back(service: Service, previous: bytes | None, *, was_loaded: bool) -> None:
+    """Put back what was installed before, and say how that went."""
+    manager, say = service.manager, service.say
+    say("It does not start; going back to what was installed before")
     try:
         manager.unload(service.patience)
         if previous is None:
             manager.withdraw()
-            failure.add_note("Nothing is installed.")
+            say("Nothing is installed")
             return
         write_definition(manager.definition, previous, service.owner)
         if was_loaded:
             _start(service, _GONE)
-        failure.add_note(
-            f"The service as it was is installed again{' and runs' if was_loaded else ''}."
-        )
-    except (ServiceError, OSError) as second:
-        failure.add_note(f"Going back failed as well: {second}")
+        say(f"The service as it was is installed again{' and runs' if was_loaded else ''}")
+    except (ServiceError, OSError) as failure:
+        say(f"Going back failed as well: {failure}")

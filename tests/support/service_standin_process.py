@@ -191,6 +191,17 @@ def _live(config: str) -> None:
         connection.close()
 
 
+def _slow(config: str) -> None:
+    """Take its time to end, as a proxy does whose streams run."""
+
+    def on_term(*_: object) -> None:
+        time.sleep(0.3)
+        os._exit(0)
+
+    signal.signal(signal.SIGTERM, on_term)
+    _live(config)
+
+
 def _dies(config: str) -> None:
     """End at once, with a reason."""
     sys.stderr.write(f"error: {config}: this cannot be used\n\x1b[31m")
@@ -203,4 +214,4 @@ def _deaf(_: str) -> None:
     signal.pause()
 
 
-_PROGRAMS = {"live": _live, "dies": _dies, "deaf": _deaf}
+_PROGRAMS = {"live": _live, "slow": _slow, "dies": _dies, "deaf": _deaf}

@@ -100,7 +100,8 @@ def test_installing_twice_changes_nothing(mac):
 
 def test_an_upgrade_waits_for_the_old_one_to_go(mac, monkeypatch):
     """Another definition replaces the running one, also while launchd still refuses its label."""
-    mac("install")
+    monkeypatch.setenv("STANDIN_PROGRAM", "slow")
+    mac("install", "--env", "STANDIN_PROGRAM")
     pid = mac.service()["pid"]
     mac.has_habits(settling=1)
     monkeypatch.setenv("OTEL_SERVICE_NAME", "mini")
@@ -138,10 +139,30 @@ def test_a_first_install_that_fails_leaves_nothing(mac, monkeypatch, program, wo
     done = mac("install", "--env", "STANDIN_PROGRAM", "--wait", "0.4")
 
     assert (1, True) == (done.code, words in done.err)
-    assert "Nothing is installed." in done.err
+    assert "Nothing is installed\n" in done.err
     assert not mac.plist.exists()
     assert not mac.unit.exists()
     assert mac.service() is None
+
+
+def test_ctrl_c_leaves_nothing_half_done(mac, monkeypatch):
+    """An install that is called off while it waits is taken back as one that failed."""
+    monkeypatch.setenv("STANDIN_PROGRAM", "deaf")
+    real_sleep, pressed = time.sleep, []
+
+    def sleep(pause_s):
+        if mac.service() is not None and not pressed:
+            pressed.append(True)
+            raise KeyboardInterrupt
+        real_sleep(pause_s)
+
+    monkeypatch.setattr(time, "sleep", sleep)
+
+    done = mac("install", "--env", "STANDIN_PROGRAM")
+
+    assert [True] == pressed
+    assert (True, True) == (done.code != 0, "Nothing is installed" in done.err)
+    assert (None, False) == (mac.service(), mac.plist.exists())
 
 
 def test_what_it_prints_does_not_reach_the_terminal_as_orders(mac, monkeypatch):
