@@ -15,7 +15,7 @@ from ccproxy.cli.options import config_path
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ccproxy.ledger.reports import Scope
+    from ccproxy.ledger.sums import Scope
     from ccproxy.ledger.words import By
 
 SinceOption = Annotated[
@@ -65,7 +65,7 @@ def scope_of(
     import time
 
     from ccproxy.cli import moments
-    from ccproxy.ledger.reports import MESSAGES, Scope
+    from ccproxy.ledger.sums import MESSAGES, Scope
 
     since_s = moments.since(since, "--since")
     # To the end of the day, UTC, that goes on: then its sums can be taken whole.

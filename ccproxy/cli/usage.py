@@ -24,7 +24,7 @@ from ccproxy.ledger.words import By
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from ccproxy.ledger.reports import Scope
+    from ccproxy.ledger.sums import Scope
 
 app: Final = typer.Typer(help="What was used and spent, what was saved, what failed.")
 
@@ -112,13 +112,13 @@ def savings(
     """Say what local answers have saved, as a range; see docs/savings.md for how it is found."""
     from dataclasses import asdict
 
-    from ccproxy.ledger.reading import reading
-    from ccproxy.ledger.reports import savings as saved
+    from ccproxy.ledger.asking import asking
+    from ccproxy.ledger.sums import savings as saved
     from routing.savings import savings_of, told
 
     scope = scope_of(since, until, where)
-    with reading(ledger_url(config)) as connection:
-        sums = saved(connection, scope)
+    with asking(ledger_url(config)) as ask:
+        sums = saved(ask, scope)
     text = told(sums)
     if as_json:
         print_json(_period(scope) | asdict(savings_of(sums)) | asdict(sums) | {"text": text})
@@ -179,11 +179,11 @@ def failed(
 
 
 def _asked(config: Path | None, keys: list[By], scope: "Scope") -> list[Row]:
-    from ccproxy.ledger.reading import reading
-    from ccproxy.ledger.reports import usage as used
+    from ccproxy.ledger.asking import asking
+    from ccproxy.ledger.sums import usage as used
 
-    with reading(ledger_url(config)) as connection:
-        return used(connection, keys, scope)
+    with asking(ledger_url(config)) as ask:
+        return used(ask, keys, scope)
 
 
 def _show(
@@ -251,8 +251,8 @@ def _cells(row: "Mapping[str, Any]", names: "Sequence[str]") -> tuple[str, ...]:
 
 
 def _total(rows: list[Row]) -> Row:
-    from ccproxy.ledger.reports import COUNTS
-    from ccproxy.ledger.tables import SUMS
+    from ccproxy.ledger.schema import SUMS
+    from ccproxy.ledger.sums import COUNTS
 
     return {name: sum(row[name] for row in rows) for name in (*SUMS, *COUNTS)}
 

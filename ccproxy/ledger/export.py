@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import and_, or_, select
 
+from ccproxy.ledger.reports import limits_of
 from ccproxy.ledger.tables import DIMENSIONS, attempts, dimensions, requests
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ def exported(
     question = (
         select(*columns)
         .join(dimensions, dimensions.c.id == table.c.dimension_id)
-        .where(table.c.at_ms < scope.until_ms, *scope.limits())
+        .where(table.c.at_ms < scope.until_ms, *limits_of(scope))
         .order_by(table.c.at_ms, table.c.id)
         .limit(batch_rows)
     )

@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING, Final
 from sqlalchemy import inspect, text
 
 from ccproxy.ledger.ledger import LedgerDownError
-from ccproxy.ledger.tables import SCHEMA_VERSION
+from ccproxy.ledger.schema import SCHEMA_VERSION, VERSION_TABLE
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
 _log = logging.getLogger(__name__)
 
-VERSION_TABLE: Final = "alembic_version"
 _SCRIPTS: Final = "ccproxy.ledger:migrations"
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from math import ceil
 from typing import Final
 
-from ccproxy.ledger.reports import Scope
+from ccproxy.ledger.sums import Scope
 
 MOST_POINTS: Final = 120
 STEPS_S: Final = (60, 300, 900, 3600, 6 * 3600, 86_400, 7 * 86_400, 28 * 86_400)

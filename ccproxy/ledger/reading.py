@@ -4,25 +4,22 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from sqlalchemy import create_engine, inspect, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 from sqlalchemy.pool import NullPool
 
+from ccproxy.ledger.asking import LOCK_WAIT_S
 from ccproxy.ledger.ledger import LedgerDownError
-from ccproxy.ledger.migrate import VERSION_TABLE
-from ccproxy.ledger.tables import SCHEMA_VERSION
+from ccproxy.ledger.schema import VERSION_TABLE, refuse_missing, refuse_other_version
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from sqlalchemy import Connection
     from sqlalchemy.engine import URL
-
-LOCK_WAIT_S: Final = 2.0
-"""How long is waited for a program that has the whole file to itself."""
 
 
 @contextmanager
@@ -40,10 +37,7 @@ def reading(url: str) -> Iterator[Connection]:
     file = file_of(address)
     name = str(file) if file else address.render_as_string(hide_password=True)
     if file is not None and not file.exists():
-        raise LedgerDownError(
-            f"there is no ledger at {name}: the proxy makes it when it starts, and ledger.url in "
-            "ccproxy.yaml says where"
-        )
+        raise refuse_missing(name)
     is_sqlite = address.get_backend_name() == "sqlite"
     options = {"timeout": LOCK_WAIT_S} if is_sqlite else {}
     try:
@@ -83,15 +77,4 @@ def _check_version(connection: Connection, name: str) -> None:
     found = None
     if inspect(connection).has_table(VERSION_TABLE):
         found = connection.execute(text(f"SELECT version_num FROM {VERSION_TABLE}")).scalar()  # noqa: S608 - a constant
-    if found is None:
-        raise LedgerDownError(f"{name} is no ledger of ccproxy's; see ledger.url in ccproxy.yaml")
-    if str(found) > SCHEMA_VERSION:
-        raise LedgerDownError(
-            f"{name} was written by a newer ccproxy: its schema is {found}, this one knows "
-            f"{SCHEMA_VERSION} at most; use that version's command"
-        )
-    if str(found) < SCHEMA_VERSION:
-        raise LedgerDownError(
-            f"{name} was written by an older ccproxy: its schema is {found}, not {SCHEMA_VERSION}; "
-            "start this version's proxy once, which brings it up to date"
-        )
+    refuse_other_version(None if found is None else str(found), name)

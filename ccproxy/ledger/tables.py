@@ -1,7 +1,7 @@
 """The tables. A test compares them with the migrations.
 
 To add one: a frozen dataclass of rows, a table here, a writer in `writers`, a step in `migrations`
-and its name in `SCHEMA_VERSION`.
+and its name in `schema.SCHEMA_VERSION`.
 
 What requests are told apart by stands once in `dimensions`; `requests` and `attempts` have a row
 each and are thrown away after a while; `hourly` and `daily` have their sums, kept in the same
@@ -10,7 +10,6 @@ transaction, and stay.
 
 from __future__ import annotations
 
-from dataclasses import fields
 from typing import Any, Final
 
 from sqlalchemy import (
@@ -25,16 +24,34 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-from ccproxy.rows import Dimensions
-from routing.pricing import TokenCounts
+from ccproxy.ledger.schema import (
+    DIMENSIONS,
+    HOURS_PER_DAY,
+    MS_PER_HOUR,
+    SCHEMA_VERSION,
+    SUMS,
+    SUMS_IN_S,
+    TOKENS,
+    WHOLE_SUMS,
+)
 
-SCHEMA_VERSION: Final = "0003"
-"""The newest step of `migrations`; here too, so that a current database needs no Alembic."""
-
-DIMENSIONS: Final = tuple(each.name for each in fields(Dimensions))
-TOKENS: Final = tuple(each.name for each in fields(TokenCounts))
-MS_PER_HOUR: Final = 3_600_000
-HOURS_PER_DAY: Final = 24
+__all__ = [
+    "DIMENSIONS",
+    "HOURS_PER_DAY",
+    "KEYS_OF_DAILY",
+    "KEYS_OF_HOURLY",
+    "MS_PER_HOUR",
+    "SCHEMA_VERSION",
+    "SUMS",
+    "TOKENS",
+    "attempts",
+    "daily",
+    "dimensions",
+    "hourly",
+    "metadata",
+    "requests",
+    "token_ratios",
+]
 
 metadata: Final = MetaData()
 
@@ -52,21 +69,8 @@ def _sum_columns() -> list[Column[Any]]:
     return [
         Column("dimension_id", Integer, primary_key=True, autoincrement=False),
         Column("ending", String(32), primary_key=True),
-        Column("requests", BigInteger, nullable=False),
-        Column("fallbacks", BigInteger, nullable=False),
-        Column("unpriced", BigInteger, nullable=False),
-        *_token_columns(),
-        Column("thinking_tokens", BigInteger, nullable=False),
-        Column("cost_microusd", BigInteger, nullable=False),
-        Column("wasted_microusd", BigInteger, nullable=False),
-        Column("compared", BigInteger, nullable=False),
-        Column("would_cost_low_microusd", BigInteger, nullable=False),
-        Column("would_cost_microusd", BigInteger, nullable=False),
-        Column("would_cost_high_microusd", BigInteger, nullable=False),
-        Column("answers", BigInteger, nullable=False),
-        Column("ttft_s", Float, nullable=False),
-        Column("answer_s", Float, nullable=False),
-        Column("total_s", Float, nullable=False),
+        *(Column(name, BigInteger, nullable=False) for name in WHOLE_SUMS),
+        *(Column(name, Float, nullable=False) for name in SUMS_IN_S),
     ]
 
 
@@ -154,5 +158,3 @@ KEYS_OF_HOURLY: Final = ("hour", *_KEYS)
 """What a row of `hourly` is the sum for."""
 KEYS_OF_DAILY: Final = ("day", *_KEYS)
 """What a row of `daily` is the sum for."""
-SUMS: Final = tuple(c.name for c in hourly.columns if c.name not in KEYS_OF_HOURLY)
-"""Columns of both that add up."""

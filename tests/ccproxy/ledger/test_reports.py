@@ -1,6 +1,7 @@
 """What was used, saved and failed, read from databases that the writer made."""
 
 import sqlite3
+import sys
 import time
 from contextlib import closing
 from dataclasses import replace
@@ -9,7 +10,7 @@ from datetime import UTC, datetime
 import pytest
 from sqlalchemy import create_engine, text
 
-from ccproxy.ledger import reading as module
+from ccproxy.ledger.asking import asking
 from ccproxy.ledger.database import open_database
 from ccproxy.ledger.ledger import LedgerDownError
 from ccproxy.ledger.reading import reading
@@ -65,6 +66,9 @@ def request(number, at_ms=START_MS, dimensions=QWEN, *, cost=0, wasted=0, would=
 
 def attempt(dimensions, result, number=0, cost=0):
     return AttemptRow(dimensions, number, result, 0.0, Spent(cost_microusd=cost))
+
+
+EITHER_WAY = pytest.mark.parametrize("way", [reading, asking])
 
 
 @pytest.fixture(autouse=True)
@@ -247,7 +251,8 @@ def test_nothing_can_be_changed(opened, url):
         connection.execute(text("DELETE FROM hourly"))
 
 
-def test_another_schema_is_refused(opened, url):
+@EITHER_WAY
+def test_another_schema_is_refused(way, opened, url):
     """With what to do about it."""
     opened().close()
     engine = create_engine(url)
@@ -258,27 +263,28 @@ def test_another_schema_is_refused(opened, url):
     ):
         with engine.begin() as connection:
             connection.execute(text(statement))
-        with pytest.raises(LedgerDownError, match=complaint), reading(url):
+        with pytest.raises(LedgerDownError, match=complaint), way(url):
             pass
     engine.dispose()
 
 
-def test_a_file_that_cannot_be_read(tmp_path, monkeypatch):
+@EITHER_WAY
+def test_a_file_that_cannot_be_read(way, tmp_path, monkeypatch):
     """Not there, no database, or taken by somebody: each is told, and nothing is made."""
     url = f"sqlite:///{tmp_path / 'l.db'}"
-    with pytest.raises(LedgerDownError, match="there is no ledger at"), reading(url):
+    with pytest.raises(LedgerDownError, match="there is no ledger at"), way(url):
         pass
     assert list(tmp_path.iterdir()) == []
 
     (tmp_path / "l.db").write_bytes(b"no database at all" * 100)
-    with pytest.raises(LedgerDownError, match="is not a database"), reading(url):
+    with pytest.raises(LedgerDownError, match="is not a database"), way(url):
         pass
 
     (tmp_path / "l.db").unlink()
     open_database(url).close()
-    monkeypatch.setattr(module, "LOCK_WAIT_S", 0.01)
+    monkeypatch.setattr(sys.modules[way.__module__], "LOCK_WAIT_S", 0.01)
     with closing(sqlite3.connect(tmp_path / "l.db")) as taken:
         taken.execute("PRAGMA locking_mode=EXCLUSIVE")
         taken.execute("BEGIN EXCLUSIVE")
-        with pytest.raises(LedgerDownError, match="database is locked"), reading(url):
+        with pytest.raises(LedgerDownError, match="database is locked"), way(url):
             pass
