@@ -104,9 +104,7 @@ def _explain(error: Exception) -> str | None:
 
     if isinstance(error, ConfigError):
         return "\n".join(f"error: {problem}" for problem in error.problems)
-    if isinstance(error, ServiceError):
-        return "\n".join([f"error: {error}", *getattr(error, "__notes__", ())])
-    if isinstance(error, TokenError | SecretError | LedgerDownError):
+    if isinstance(error, TokenError | SecretError | ServiceError | LedgerDownError):
         return f"error: {error}"
     if isinstance(error, OSError) and error.strerror:
         place = f"{error.filename}: " if error.filename else ""

@@ -70,6 +70,8 @@ def test_streams_have_their_time_to_end():
 def test_a_path_is_the_same_when_it_is_read_back():
     """Spaces, quotes, `%` and `$` of a path survive both formats."""
     assert spec().command == command_of(unit_file(spec()))
+    # Which is how systemd.service(5) has a dollar sign written.
+    assert b"$$d" in unit_file(spec())
     assert list(spec().command) == read_property_list(property_list(spec()))["ProgramArguments"]
     assert ("ops", None) == (user_of(unit_file(spec())), user_of(unit_file(spec(user=None))))
 
