@@ -305,6 +305,30 @@ async def test_who_is_down_or_open_is_left_out_of_plans():
     assert rows["claude-opus"]["breaker"]["state"] == "closed"
 
 
+async def test_tokens_are_counted_by_whoever_would_serve():
+    """A Claude that is left alone is not asked for a count either; one that fails to count is (247)."""
+    count = "/v1/messages/count_tokens"
+    body = turn(model="anything-sonnet", max_tokens=None)
+    async with running_proxy(routing=table("claude-sonnet", "qwen-coder")) as proxy:
+        fault = Fault(FaultKind.STATUS, status=429, retry_after_s=60, times=2)
+        proxy.claude.faults.append(fault)
+        answers = [
+            await ask(proxy.base_url, count, headers=proxy.headers, body=body),
+            await send(proxy, "anything-sonnet"),
+            await ask(proxy.base_url, count, headers=proxy.headers, body=body),
+            await ask(
+                proxy.base_url, count, headers=proxy.headers, body=body | {"model": "claude-sonnet"}
+            ),
+        ]
+
+    assert [
+        (429, "claude-sonnet:rate_limit"),
+        (200, "claude-sonnet:rate_limit,qwen-coder:ok"),
+        (200, "qwen-coder:ok"),
+        (529, None),
+    ] == [(answer.status, answer.header("x-ccproxy-attempts")) for answer in answers]
+
+
 async def test_ready_regards_breakers_and_missing_models():
     """A proxy whose only route is left alone, or has no model, is not ready (design 4.2)."""
     async with running_proxy(routing=table("claude-sonnet")) as proxy:
