@@ -37,7 +37,17 @@ def list_(
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """List all agents, in the order of the roster."""
+    """List all agents, in the order of the roster.
+
+    Slugs are what the routing table, tokens and base URLs (/agents/SLUG) name agents by.
+
+    Examples:
+        ccproxy agents list
+        ccproxy agents list --prompts
+        ccproxy agents list --roster orchestra-config.json --json
+
+    Read on: docs/recognition.md
+    """
     from ccproxy.config.roster import load_roster, summary
 
     path = roster_path(roster, config)
@@ -66,7 +76,14 @@ def show(
     *,
     as_json: JsonOption = False,
 ) -> None:
-    """Show one agent."""
+    """Show one agent.
+
+    Examples:
+        ccproxy agents show python-pro
+        ccproxy agents show python-pro --json
+
+    Read on: docs/recognition.md
+    """
     from dataclasses import asdict
 
     from ccproxy.config.roster import load_roster

@@ -49,6 +49,13 @@ def tag(
 
     The line is a comment, `<!-- ccproxy-agent: SLUG -->`, at the end of the file. Without --write
     the changes are printed as a diff.
+
+    Examples:
+        ccproxy agents tag .claude/agents
+        ccproxy agents tag .claude/agents --write
+        ccproxy agents tag .claude/agents --undo --write
+
+    Read on: docs/recognition.md
     """
     from ccproxy.config.agent_tags import plan_undo
 

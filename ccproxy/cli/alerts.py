@@ -29,6 +29,12 @@ def try_channels(config: ConfigOption = None, *, as_json: JsonOption = False) ->
     """Send a test alert through every channel and say what came of it.
 
     Exit code 1 if one of them failed, or if there is none.
+
+    Examples:
+        ccproxy alerts test
+        ccproxy alerts test --json
+
+    Read on: docs/alerts.md
     """
     import asyncio
 

@@ -121,6 +121,14 @@ def bench(  # noqa: PLR0913 -- one parameter for each option
 
     Asks before it spends money; without a terminal it wants --max-usd. Exit code 1 if it was
     refused or stopped, or if a route gave no whole answer.
+
+    Examples:
+        ccproxy bench --simulate                                # try it, for nothing
+        ccproxy bench --route local=qwen-coder --route claude=claude-sonnet-5-5 --max-usd 2
+        ccproxy bench --workload ledger --shapes-of debugger --route a=qwen-coder --out today.json
+        ccproxy bench --compare yesterday.json today.json
+
+    Read on: docs/benchmarks.md
     """
     if compare is not None:
         _compare(*compare, as_json=as_json)

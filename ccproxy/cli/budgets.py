@@ -24,6 +24,12 @@ def budgets(config: ConfigOption = None, *, as_json: JsonOption = False) -> None
 
     Requests in flight are not in there, nor is concurrency; `GET /admin/budgets` of a running proxy
     has them. The JSON is the same. Exit code 1 if the ledger cannot be read.
+
+    Examples:
+        ccproxy budgets
+        ccproxy budgets --json
+
+    Read on: docs/budgets.md
     """
     from ccproxy.config.settings import load_settings
 

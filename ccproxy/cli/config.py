@@ -33,7 +33,16 @@ def check(
     strict: StrictOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Check settings, roster, routing table and tokens file; report all problems at once."""
+    """Check settings, roster, routing table and tokens file; report all problems at once.
+
+    Exit code 1 with an error; `serve` would not start. Every problem has file, line and column.
+
+    Examples:
+        ccproxy config check
+        ccproxy config check /etc/ccproxy/ccproxy.yaml --strict
+
+    Read on: docs/routing.md, docs/secrets.md
+    """
     from ccproxy.cli.checking import check_configuration
     from ccproxy.config.roster import summary
 
@@ -47,7 +56,14 @@ def check(
 def schema(
     name: Annotated[SchemaName, typer.Argument(help="Which file's schema.")] = SchemaName.CCPROXY,
 ) -> None:
-    """Print a JSON Schema, for completion and checks in your editor."""
+    """Print a JSON Schema, for completion and checks in your editor.
+
+    Examples:
+        ccproxy config schema > ccproxy.schema.json
+        ccproxy config schema routing > routing.schema.json
+
+    Read on: docs/routing.md
+    """
     from ccproxy.config.schema import ccproxy_schema, routing_schema
 
     print_json(ccproxy_schema() if name is SchemaName.CCPROXY else routing_schema())

@@ -37,6 +37,13 @@ def doctor(
     Each line: what is so, what it means, the command that puts it right. Loads no model, sends no
     prompt, costs nothing, and works with everything down. Exit code 1 with an error; warnings are
     none.
+
+    Examples:
+        ccproxy doctor
+        ccproxy doctor --fix
+        ccproxy doctor --json
+
+    Read on: docs/models.md, docs/service.md
     """
     from ccproxy.doctor.examination import examine
     from ccproxy.setup.commands import run_command

@@ -40,6 +40,12 @@ def estimate(
 
     Lengths and times are those of earlier requests in the ledger. Exit code 1 if the request would
     be refused.
+
+    Examples:
+        ccproxy estimate request.json --agent debugger
+        ccproxy estimate - --model claude-opus-4-1 --json < request.json
+
+    Read on: docs/usage.md, docs/benchmarks.md
     """
     from ccproxy.cli.requests import read_request
     from ccproxy.wire.errors import ApiError

@@ -66,6 +66,13 @@ def explain(  # noqa: PLR0913 -- one parameter for each option
     """Say who would be calling and where the request would go, and why; nothing is sent.
 
     Exit code 1 if the request would be refused.
+
+    Examples:
+        ccproxy explain --agent debugger --model claude-sonnet-5-5
+        ccproxy explain --request request.json --health ollama=down
+        ccproxy explain --agent debugger --principal laptop --at 2026-03-31T22:30 --json
+
+    Read on: docs/explain.md, docs/routing.md
     """
     from ccproxy.cli.offline import read_offline
     from ccproxy.cli.requests import read_request

@@ -49,6 +49,12 @@ def export(
     """Write every request of a time, oldest first, however many there are.
 
     Money is in microdollars, and empty where it is not known. Every endpoint is in it.
+
+    Examples:
+        ccproxy export --since 7d --output week.csv
+        ccproxy export --format jsonl --attempts --where agent=debugger
+
+    Read on: docs/usage.md, docs/ledger.md
     """
     from ccproxy.ledger.export import exported
     from ccproxy.ledger.reading import reading

@@ -111,6 +111,13 @@ def init(  # noqa: PLR0913, PLR0917 - options of a command
 
     Models are chosen by arithmetic, so that all of them stay loaded together. Nothing is pulled
     (`ccproxy models pull`), and no file is replaced without a backup. The token is printed once.
+
+    Examples:
+        ccproxy init                        # asks, with an answer proposed for each question
+        ccproxy init --yes                  # asks nothing, for scripts
+        ccproxy init --yes --ram 64 --dir /tmp/mini --key-from keychain/ccproxy/anthropic
+
+    Read on: docs/models.md, docs/secrets.md
     """
     from ccproxy.setup.arithmetic import KvCacheType, Runner
     from ccproxy.setup.commands import run_command

@@ -38,6 +38,12 @@ def vacuum(
 
     Sums stay. A proxy may go on serving: its rows wait in memory meanwhile. SQLite needs as much
     room again as its file has.
+
+    Examples:
+        ccproxy ledger vacuum
+        ccproxy ledger vacuum --keep-days 90
+
+    Read on: docs/ledger.md
     """
     from ccproxy.config.settings import load_settings
     from ccproxy.ledger.database import open_database

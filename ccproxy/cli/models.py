@@ -34,6 +34,12 @@ def list_(config: ConfigOption = None, *, as_json: JsonOption = False) -> None:
 
     `memory` is what it takes with its pinned context: weights, KV cache, and for known models the
     buffers. Nothing is loaded.
+
+    Examples:
+        ccproxy models list
+        ccproxy models list --json
+
+    Read on: docs/models.md
     """
     settings = _settings(config)
     deployed = _look(settings)
@@ -67,6 +73,12 @@ def pull(
 
     Names that the registry does not have are made by the recipes in modelfiles/ beside the config
     file. Exit code 1 if one could not be had; the others are fetched all the same.
+
+    Examples:
+        ccproxy models pull
+        ccproxy models pull qwen-coder --all
+
+    Read on: docs/models.md
     """
     from ccproxy.cli.pulling import pull_all
     from ccproxy.setup.recipes import RecipeError, load_recipes
@@ -105,6 +117,12 @@ def verify(
     """Compare each model with what the config file says of it: context, abilities, size.
 
     Exit code 1 with an error. Without --ask nothing is loaded.
+
+    Examples:
+        ccproxy models verify
+        ccproxy models verify qwen-coder --ask
+
+    Read on: docs/models.md
     """
     from ccproxy.setup.verifying import verify as doubts_of
 

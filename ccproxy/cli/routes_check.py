@@ -38,6 +38,13 @@ def check(
     Exit code 1 with an error: a running proxy would not take the file. Warnings are about what
     makes only some requests unservable or wasteful. An Ollama that answers within a second is asked
     what its models were trained for and how big they are; nothing is loaded.
+
+    Examples:
+        ccproxy routes check
+        ccproxy routes check edited.yaml --strict  # before it takes the place of the present one
+        ccproxy routes check --offline --json
+
+    Read on: docs/routing.md
     """
     from ccproxy.cli.checking import check_configuration
     from ccproxy.cli.model_checks import SeenModels, ask_ollama, check_models

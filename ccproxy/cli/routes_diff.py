@@ -50,6 +50,12 @@ def diff(
     """Show which agents and rules change between two routing files; outages do not count.
 
     With --since also how many requests would have gone elsewhere, and what they would have cost.
+
+    Examples:
+        ccproxy routes diff routing.yaml edited.yaml
+        ccproxy routes diff routing.yaml edited.yaml --since 7d --json
+
+    Read on: docs/routing.md, docs/explain.md
     """
     from ccproxy.cli.table_changes import compare_tables
 

@@ -48,6 +48,12 @@ def import_roster(
 
     Only for agents whose first local deployment is another one, or who have none. Without --write
     the change is shown, not made.
+
+    Examples:
+        ccproxy routes import-roster
+        ccproxy routes import-roster --phase 1 --write
+
+    Read on: docs/routing.md
     """
     from ccproxy.cli.offline import read_offline
 

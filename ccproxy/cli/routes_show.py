@@ -39,6 +39,12 @@ def show(
     """Show where each agent's requests go, as things are configured.
 
     Rules about what is in a request (its length, images, ...) do not count here; see `explain`.
+
+    Examples:
+        ccproxy routes show
+        ccproxy routes show --profile night --csv
+
+    Read on: docs/routing.md, docs/explain.md
     """
     from ccproxy.cli.offline import read_offline
     from routing.resolved import agent_routes

@@ -29,7 +29,14 @@ VersionArgument = Annotated[
 
 
 def versions(config: ConfigOption = None, *, as_json: JsonOption = False) -> None:
-    """List the last good versions of the routing files, newest first."""
+    """List the last good versions of the routing files, newest first.
+
+    Examples:
+        ccproxy routes versions
+        ccproxy routes versions --json
+
+    Read on: docs/reload.md
+    """
     from ccproxy.config.rollback import present_version
 
     files, store = _files_and_store(config)
@@ -68,7 +75,16 @@ def versions(config: ConfigOption = None, *, as_json: JsonOption = False) -> Non
 def rollback(
     version: VersionArgument = None, config: ConfigOption = None, *, yes: YesOption = False
 ) -> None:
-    """Put an earlier version of the routing file back; a running proxy takes it up by itself."""
+    """Put an earlier version of the routing file back; a running proxy takes it up by itself.
+
+    The change is shown first. What would be lost by it is kept beside the file.
+
+    Examples:
+        ccproxy routes rollback
+        ccproxy routes rollback e42e3249af23 --yes
+
+    Read on: docs/reload.md
+    """
     from ccproxy.cli.auditing import note
     from ccproxy.config.rollback import carry_out, plan_rollback
 

@@ -15,7 +15,17 @@ from ccproxy.cli.output import remark
 def run(
     config: ConfigOption = None, port: PortOption = None, *, traffic: TrafficOption = False
 ) -> None:
-    """Start the proxy with the upstreams found here, or simulated ones where there is none."""
+    """Start the proxy with the upstreams found here, or simulated ones where there is none.
+
+    Real and simulated upstreams are never mixed: where an Ollama answers or there is a key for
+    Claude, nothing is simulated. The first start makes a token named `local` and prints it, once.
+
+    Examples:
+        ccproxy run
+        ccproxy run --port 0 --demo-traffic  # a free port, and agents that send work
+
+    Read on: README.md
+    """
     start(config, port, simulate=False, traffic=traffic)
 
 

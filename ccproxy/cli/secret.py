@@ -31,6 +31,12 @@ def set_(reference: ReferenceArgument, config: ConfigOption = None) -> None:
     """Store a secret, asked for on a terminal without echo, else read from standard input.
 
     It is never an argument: those can be read by everybody on the machine while a command runs.
+
+    Examples:
+        ccproxy secret set keychain/ccproxy/anthropic
+        ccproxy secret set file/~/.ccproxy/anthropic.key < key.txt
+
+    Read on: docs/secrets.md
     """
     from ccproxy.config.secrets import describe
 
@@ -45,7 +51,13 @@ def set_(reference: ReferenceArgument, config: ConfigOption = None) -> None:
 
 @app.command()
 def delete(reference: ReferenceArgument, config: ConfigOption = None) -> None:
-    """Remove a stored secret."""
+    """Remove a stored secret.
+
+    Examples:
+        ccproxy secret delete keychain/ccproxy/anthropic
+
+    Read on: docs/secrets.md
+    """
     from ccproxy.config.secrets import describe
 
     _secrets(config).delete(reference)
@@ -57,6 +69,12 @@ def list_(config: ConfigOption = None, *, as_json: JsonOption = False) -> None:
     """List every reference of ccproxy.yaml and whether there is a secret behind it, never which.
 
     Exits 1 where one cannot be read.
+
+    Examples:
+        ccproxy secret list
+        ccproxy secret list --json
+
+    Read on: docs/secrets.md
     """
     from ccproxy.config.problems import render_key
     from ccproxy.config.secrets import Secrets

@@ -19,7 +19,18 @@ def serve(
     ] = None,
     port: PortOption = None,
 ) -> None:
-    """Start the proxy."""
+    """Start the proxy.
+
+    It refuses to start with any mistake in ccproxy.yaml or in what that names, and logs JSON lines
+    on stderr. Ctrl-C or SIGTERM ends it in order. For a first look there is `ccproxy run`, for good
+    `ccproxy service install`.
+
+    Examples:
+        ccproxy serve
+        ccproxy serve --config /etc/ccproxy/ccproxy.yaml --host 127.0.0.1 --port 8081
+
+    Read on: docs/service.md, docs/logs.md, docs/reload.md
+    """
     from ccproxy.cli.checking import usable_settings
     from ccproxy.config.settings import refuse_open_bind
 

@@ -49,7 +49,17 @@ def top(
     once: Annotated[bool, typer.Option("--once", help="One frame, as where it is piped.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Show deployments, backends, queues and rates of a running proxy, until Ctrl-C."""
+    """Show deployments, backends, queues and rates of a running proxy, until Ctrl-C.
+
+    Where it is piped it prints one frame. The proxy's figures need a token with the scope ops.
+
+    Examples:
+        ccproxy top
+        ccproxy top --url http://mini.local:8081 --every 5
+        ccproxy top --once --json
+
+    Read on: docs/usage.md, docs/metrics.md
+    """
     import sys
 
     import httpx

@@ -23,6 +23,8 @@ def version(*, as_json: JsonOption = False) -> None:
     Examples:
         ccproxy version
         ccproxy version --json
+
+    Read on: CHANGELOG.md
     """
     tell(as_json=as_json)
 
