@@ -75,6 +75,13 @@ def install(
     """Install the service and start it, or replace the one that is installed.
 
     It is done when the proxy answers. If it does not, what was installed before is put back.
+
+    Examples:
+        ccproxy service install
+        ccproxy service install --dry-run
+        sudo ccproxy service install --daemon --user ccproxy
+
+    Read on: docs/service.md
     """
     from ccproxy.cli.service_parts import planned, report
     from ccproxy.service.lifecycle import install as install_it
@@ -90,7 +97,13 @@ def install(
 
 @app.command()
 def uninstall(label: LabelOption = DEFAULT_LABEL, *, daemon: DaemonOption = False) -> None:
-    """Stop the service and remove it; settings, tokens, ledger and logs stay."""
+    """Stop the service and remove it; settings, tokens, ledger and logs stay.
+
+    Examples:
+        ccproxy service uninstall
+
+    Read on: docs/service.md
+    """
     from ccproxy.cli.service_parts import installed, report
     from ccproxy.service.lifecycle import uninstall as uninstall_it
 
@@ -102,7 +115,14 @@ def uninstall(label: LabelOption = DEFAULT_LABEL, *, daemon: DaemonOption = Fals
 def start(
     label: LabelOption = DEFAULT_LABEL, wait: WaitOption = START_S, *, daemon: DaemonOption = False
 ) -> None:
-    """Start the installed service and wait until the proxy answers."""
+    """Start the installed service and wait until the proxy answers.
+
+    Examples:
+        ccproxy service start
+        ccproxy service start --wait 120
+
+    Read on: docs/service.md
+    """
     from ccproxy.cli.service_parts import installed, report
     from ccproxy.service.lifecycle import start as start_it
 
@@ -113,7 +133,13 @@ def start(
 
 @app.command()
 def stop(label: LabelOption = DEFAULT_LABEL, *, daemon: DaemonOption = False) -> None:
-    """Stop the service until the next login (or boot, with --daemon) or `start`."""
+    """Stop the service until the next login (or boot, with --daemon) or `start`.
+
+    Examples:
+        ccproxy service stop
+
+    Read on: docs/service.md
+    """
     from ccproxy.cli.service_parts import installed, report
     from ccproxy.service.lifecycle import stop as stop_it
 
@@ -125,7 +151,14 @@ def stop(label: LabelOption = DEFAULT_LABEL, *, daemon: DaemonOption = False) ->
 def restart(
     label: LabelOption = DEFAULT_LABEL, wait: WaitOption = START_S, *, daemon: DaemonOption = False
 ) -> None:
-    """Stop and start the service, after a look at its settings; running streams may end first."""
+    """Stop and start the service, after a look at its settings; running streams may end first.
+
+    Examples:
+        ccproxy service restart
+        ccproxy service restart --label com.visiquate.ccproxy
+
+    Read on: docs/service.md
+    """
     from ccproxy.cli.service_parts import installed, report
     from ccproxy.service.lifecycle import restart as restart_it
 
@@ -138,7 +171,14 @@ def restart(
 def status(
     label: LabelOption = DEFAULT_LABEL, *, daemon: DaemonOption = False, as_json: JsonOption = False
 ) -> None:
-    """Say whether the service runs and the proxy answers: exit code 0 if both, else 1."""
+    """Say whether the service runs and the proxy answers: exit code 0 if both, else 1.
+
+    Examples:
+        ccproxy service status
+        ccproxy service status --json
+
+    Read on: docs/service.md
+    """
     from ccproxy.cli.service_parts import installed
     from ccproxy.cli.service_status import status_of
 
@@ -163,7 +203,15 @@ def logs(
     ] = False,
     daemon: DaemonOption = False,
 ) -> None:
-    """Show the last lines of the service's log."""
+    """Show the last lines of the service's log.
+
+    Examples:
+        ccproxy service logs
+        ccproxy service logs -f
+        ccproxy service logs -n 200
+
+    Read on: docs/service.md
+    """
     from ccproxy.cli.service_parts import installed
     from ccproxy.service.lifecycle import must_be_installed
 

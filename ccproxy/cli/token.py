@@ -42,7 +42,15 @@ def create(
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Create a token and print it, this once; only its hash is kept."""
+    """Create a token and print it, this once; only its hash is kept.
+
+    Examples:
+        ccproxy token create laptop
+        ccproxy token create ci --agents python-pro,debugger --local-only
+        ccproxy token create grafana --scope ops --json
+
+    Read on: docs/tokens.md
+    """
     from ccproxy.auth import create_token
     from ccproxy.cli.auditing import note
     from routing.types import Privacy
@@ -69,7 +77,14 @@ def create(
 
 @app.command("list")
 def list_(config: ConfigOption = None, *, as_json: JsonOption = False) -> None:
-    """List the tokens: names and limits, never the tokens themselves."""
+    """List the tokens: names and limits, never the tokens themselves.
+
+    Examples:
+        ccproxy token list
+        ccproxy token list --json
+
+    Read on: docs/tokens.md
+    """
     from ccproxy.auth import list_tokens
 
     settings = _settings(config)
@@ -111,7 +126,13 @@ def revoke(
     name: Annotated[str, typer.Argument(help="The token's name, as `list` shows it.")],
     config: ConfigOption = None,
 ) -> None:
-    """Revoke a token; a running proxy refuses it within seconds."""
+    """Revoke a token; a running proxy refuses it within seconds.
+
+    Examples:
+        ccproxy token revoke laptop
+
+    Read on: docs/tokens.md
+    """
     from ccproxy.auth import revoke_token
     from ccproxy.cli.auditing import note
 

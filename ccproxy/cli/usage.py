@@ -61,7 +61,15 @@ def usage(  # noqa: PLR0913 -- one parameter for each option
     as_json: JsonOption = False,
     as_csv: CsvOption = False,
 ) -> None:
-    """Show requests, tokens and cost, the dearest first; whole hours of the time that is given."""
+    """Show requests, tokens and cost, the dearest first; whole hours of the time that is given.
+
+    Examples:
+        ccproxy usage --since 7d
+        ccproxy usage --by project --by deployment --since 2026-03-01 --until 2026-03-31
+        ccproxy usage --by day --where agent=debugger --csv
+
+    Read on: docs/usage.md, docs/savings.md
+    """
     if context.invoked_subcommand is not None:
         _refuse_options_before(context)
         return
@@ -93,7 +101,14 @@ def top(
     *,
     as_json: JsonOption = False,
 ) -> None:
-    """Show who spends the most; combinations of agent and principal by default."""
+    """Show who spends the most; combinations of agent and principal by default.
+
+    Examples:
+        ccproxy usage top
+        ccproxy usage top --by agent --order tokens --limit 20 --since 24h
+
+    Read on: docs/usage.md
+    """
     keys = list(dict.fromkeys(by or [By.AGENT, By.PRINCIPAL]))
     scope = scope_of(since, until, where)
     rows = sorted(_asked(config, keys, scope), key=_amount(order), reverse=True)[:limit]
@@ -109,7 +124,14 @@ def savings(
     *,
     as_json: JsonOption = False,
 ) -> None:
-    """Say what local answers have saved, as a range; see docs/savings.md for how it is found."""
+    """Say what local answers have saved, as a range; see docs/savings.md for how it is found.
+
+    Examples:
+        ccproxy usage savings --since 2026-03-01 --until 2026-03-31
+        ccproxy usage savings --where agent=debugger --json
+
+    Read on: docs/savings.md
+    """
     from dataclasses import asdict
 
     from ccproxy.ledger.asking import asking
@@ -138,7 +160,14 @@ def failed(
     *,
     as_json: JsonOption = False,
 ) -> None:
-    """Show what failed where, what it cost, and which requests it befell, the latest first."""
+    """Show what failed where, what it cost, and which requests it befell, the latest first.
+
+    Examples:
+        ccproxy usage failed
+        ccproxy usage failed --since 7d --where deployment=qwen-coder
+
+    Read on: docs/usage.md, docs/reliability.md
+    """
     from ccproxy.ledger.reading import reading
     from ccproxy.ledger.reports import failed_attempts, failed_requests
 
