@@ -1,11 +1,19 @@
 """What the ledger costs: a request on its way to it, a row in it, and a month's report out of it.
 
-Run: `.venv/bin/python -m benchmarks.ledger [--rows N]`. On the request path, `Account.record` is
-timed for each of 20,000 requests while the ledger's thread writes them. Then an SQLite file is
-filled with N requests of the shipped roster's agents over 30 days: a tenth through the ledger's own
-writer, which is timed, and each of these ten times over by SQL, sums included. `ccproxy usage --by
-agent` for all of them is timed as a command in a process of its own. Prints one JSON object and
-writes `benchmarks/results/ledger.json`.
+Run: `.venv/bin/python -m benchmarks.ledger [--rows N] [--keep FOLDER]`.
+
+1. On the request path: requests end at `PER_SECOND`, each at its moment, as the event loop of a
+   busy proxy ends them; `Account.record`, which makes the row and puts it into the queue, is timed while
+   the ledger's thread writes what came before. How late the next moment came is timed too, with the
+   ledger and without: it is what that thread costs the loop, which shares an interpreter with it.
+2. The writer: the thread's time for a row, in batches as large as this pace makes them.
+3. The report: an SQLite file with N requests of the shipped roster's agents over 30 days, a tenth
+   through the ledger's own writer and each of these ten times over by SQL, sums included. `ccproxy
+   usage --by agent` for all of them is timed as a command in a process of its own, beside `ccproxy
+   --version`, which is the start of a command and no more.
+
+With `--keep` the file of part 3 stays in a folder, and the next run takes it from there. Prints one
+JSON object and writes `benchmarks/results/ledger.json`.
 """
 
 from __future__ import annotations
@@ -22,6 +30,7 @@ import tempfile
 import time
 from contextlib import closing
 from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING, Any, Final
@@ -31,10 +40,13 @@ from ccproxy.bench.machine import machine
 from ccproxy.config.pricing_file import load_pricing
 from ccproxy.config.roster import load_roster
 from ccproxy.ledger.database import open_database
+from ccproxy.ledger.ledger import BATCH_S
 from ccproxy.ledger.opening import ledger_at
-from ccproxy.ledger.tables import SUMS
+from ccproxy.ledger.schema import SUMS
 from ccproxy.outcome import Ending, Outcome, Usage
 from ccproxy.pipeline.account import Account, request_row
+from routing.counterfactual import Comparison
+from routing.prompt_cache import CacheSplit, CacheUse
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -50,10 +62,19 @@ COPIES: Final = 10
 BATCH: Final = 1000
 REPORTS: Final = 7
 ON_THE_PATH: Final = 20_000
-PER_SECOND: Final = 2_000
-"""Requests that end each second while the path is measured: what the proxy serves at most."""
+PER_SECOND: Final = 1_000
+"""Requests that end each second while the path is measured; docs/performance.md has what the proxy
+serves at most."""
+WRITTEN: Final = 50_000
 MODELS: Final = ("claude-haiku-4-5", "claude-sonnet-5-5", "claude-opus-5-5")
 LOCAL: Final = ("qwen-coder", "qwen-quality", "qwen-fast")
+COMPARISON: Final = Comparison(
+    "claude-sonnet-5-5",
+    CacheUse(
+        2000, 0, CacheSplit(1800, 1800, 2000), CacheSplit(900, 900, 2000), CacheSplit(0, 0, 2000)
+    ),
+)
+"""A local answer is compared with Claude's, prompt cache and all, while it is accounted for."""
 
 
 @dataclass(frozen=True)
@@ -86,6 +107,8 @@ def outcome_of(chance: Random, agents: list[str], at: float) -> Outcome:
         usage.response_model = outcome.requested_model
         usage.cache_read_input_tokens = chance.randrange(0, 60_000)
         usage.cache_creation_input_tokens = chance.randrange(0, 3000)
+    if outcome.route == "local":
+        outcome.comparison = COMPARISON
     outcome.attempt_ended("ok", usage)
     outcome.usage = usage
     outcome.ttft_s, outcome.total_s = chance.uniform(0.2, 4), chance.uniform(4, 40)
@@ -111,24 +134,43 @@ def month(rows: int, in_force: InForce) -> Iterator[list[RequestRow]]:
         ]
 
 
-def filled(path: Path, rows: int, in_force: InForce) -> float:
-    """Fill a ledger; return microseconds of its writer per row."""
+def fill(path: Path, rows: int, in_force: InForce) -> None:
+    """Make a ledger of so many requests."""
     database = open_database(f"sqlite:///{path}")
-    spent_s = 0.0
-    for number, batch in enumerate(month(rows, in_force)):
-        started = time.perf_counter()
+    for number, batch in enumerate(month(rows // COPIES, in_force)):
         database.write(batch)
-        spent_s += time.perf_counter() - started
-        if number % 500 == 0:
+        if number % 100 == 0:
             sys.stderr.write(f"\r{number * BATCH:,} rows")
     database.close()
-    sys.stderr.write("\n")
-    return spent_s / rows * 1e6
+    sys.stderr.write(", and each of them ten times over\n")
+    multiply(path)
+
+
+def writer_us(folder: Path, in_force: InForce) -> dict[str, float]:
+    """Return what a row takes of the ledger's thread, in microseconds: of a clock, and of CPU."""
+    database = open_database(f"sqlite:///{folder / 'writer.db'}")
+    size = round(PER_SECOND * BATCH_S)
+    rows = [row for batch in month(WRITTEN, in_force) for row in batch]
+    took_s, cpu_s = time.perf_counter(), time.thread_time()
+    for start in range(0, WRITTEN, size):
+        database.write(rows[start : start + size])
+    took_s, cpu_s = time.perf_counter() - took_s, time.thread_time() - cpu_s
+    database.close()
+    return {"wall": round(took_s / WRITTEN * 1e6, 1), "cpu": round(cpu_s / WRITTEN * 1e6, 1)}
 
 
 def multiply(path: Path) -> None:
     """Make every request that is there stand `COPIES` times, some milliseconds apart."""
-    with closing(sqlite3.connect(path)) as connection, connection:
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        for pragma in ("journal_mode=OFF", "synchronous=OFF", "cache_size=-1000000"):
+            connection.execute(f"PRAGMA {pragma}")
+        connection.execute("BEGIN")
+        indexes = connection.execute(
+            "SELECT name, sql FROM sqlite_master WHERE type = 'index' AND sql IS NOT NULL "
+            "AND tbl_name IN ('requests', 'attempts')"
+        ).fetchall()
+        for name, _ in indexes:  # made at once at the end: in a tenth of the time
+            connection.execute(f"DROP INDEX {name}")
         for table in ("requests", "attempts"):
             names = [row[1] for row in connection.execute(f"PRAGMA table_info({table})")]
             values = {name: name for name in names if name != "id"}
@@ -141,88 +183,133 @@ def multiply(path: Path) -> None:
         for table in ("hourly", "daily"):
             times = ", ".join(f"{name} = {name} * {COPIES}" for name in SUMS)
             connection.execute(f"UPDATE {table} SET {times}")
+        for _, sql in indexes:
+            connection.execute(sql)
+        connection.execute("COMMIT")
+        connection.execute("PRAGMA journal_mode=WAL")
 
 
-def report_s(config: Path, *arguments: str) -> list[float]:
-    """Return how long the command takes, each time in a process of its own."""
+def command_s(*arguments: str) -> float:
+    """Return how long a command takes, in a process of its own; the median of several."""
     times = []
     for _ in range(REPORTS):
         started = time.perf_counter()
         subprocess.run(
-            [sys.executable, "-m", "ccproxy", "usage", *arguments, "--config", str(config)],
+            [sys.executable, "-m", "ccproxy", *arguments],
             check=True,
             capture_output=True,
             cwd=ROOT,
         )
         times.append(time.perf_counter() - started)
-    return times
+    return round(statistics.median(times), 3)
 
 
-def path_us(folder: Path, in_force: InForce) -> dict[str, float]:
-    """Return what a request pays, in microseconds, while the thread writes what came before."""
-    ledger = ledger_at(f"sqlite:///{folder / 'path.db'}")
-    account = Account(ledger.put, lambda: in_force)
+def path_us(folder: Path, in_force: InForce, *, writes: bool) -> dict[str, Any]:
+    """Return what a request pays, in microseconds; see part 1 above.
+
+    Without `writes`, rows are made and thrown away.
+    """
+    ledger = ledger_at(f"sqlite:///{folder / 'path.db'}", open_after_s=0)
+    account = Account(ledger.put if writes else lambda _: None, lambda: in_force)
     chance, agents = Random(2), sorted(in_force.roster.agents)
     outcomes = [outcome_of(chance, agents, time.time()) for _ in range(ON_THE_PATH)]
     gc.collect()
     gc.freeze()
     ledger.start()
     time.sleep(2)
-    times = []
-    begun = time.perf_counter()
+    took_us: list[float] = []
+    late_us: list[float] = []
+    begun_at = time.perf_counter() + 0.01
     for number, outcome in enumerate(outcomes):
-        ahead_s = begun + number / PER_SECOND - time.perf_counter()
+        due_at = begun_at + number / PER_SECOND
+        ahead_s = due_at - time.perf_counter()
         if ahead_s > 0:
             time.sleep(ahead_s)
-        started = time.perf_counter_ns()
+        started_at = time.perf_counter()
         account.record(outcome)
-        times.append((time.perf_counter_ns() - started) / 1000)
+        took_us.append((time.perf_counter() - started_at) * 1e6)
+        late_us.append((started_at - due_at) * 1e6)
     ledger.close(10)
     gc.unfreeze()
-    centiles = statistics.quantiles(times, n=100)
-    return {"p50": round(centiles[49], 1), "p99": round(centiles[98], 1), "rows": ledger.written}
+    return {
+        "record": percentiles(took_us),
+        "loop_late": percentiles(late_us),
+        "written": ledger.written,
+    }
+
+
+def percentiles(values_us: list[float]) -> dict[str, float]:
+    """Return the median, and the 99th and 99.9th percentiles."""
+    cuts = statistics.quantiles(values_us, n=1000)
+    return {name: round(cuts[at], 1) for name, at in (("p50", 499), ("p99", 989), ("p99.9", 998))}
+
+
+def write_config(path: Path, database: Path) -> None:
+    """Write a config file that names a ledger."""
+    model = {"model_name": "claude", "litellm_params": {"model": "anthropic/*"}}
+    config = {
+        "roster": str(ROOT / "config/orchestra-config.json"),
+        "routing": str(ROOT / "config/routing.yaml"),
+        "model_list": [model],
+        "ledger": {"url": f"sqlite:///{database}"},
+    }
+    path.write_text(json.dumps(config))
+
+
+def report_of(folder: Path, rows: int, in_force: InForce) -> dict[str, Any]:
+    """Return how long a month's report takes, from the file in a folder, or a new one there."""
+    path, config = folder / f"ledger-{rows}.db", folder / "ccproxy.yaml"
+    if not path.exists():
+        unfinished = path.with_suffix(".part")
+        fill(unfinished, rows, in_force)
+        unfinished.rename(path)
+        # The days go on while the file is kept; the report is about those it has.
+        path.with_suffix(".day").write_text(time.strftime("%Y-%m-%d"))
+    until = path.with_suffix(".day").read_text()
+    since = (date.fromisoformat(until) - timedelta(days=DAYS)).isoformat()
+    write_config(config, path)
+    asked = ("usage", "--by", "agent", "--since", since, "--until", until, "--config", str(config))
+    with closing(sqlite3.connect(path)) as connection:
+        found, rows_of_sums = (
+            connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0]
+            for table in ("requests", "daily")
+        )
+    return {
+        "rows": found,
+        "sums_by_day": rows_of_sums,
+        "file_mib": round(path.stat().st_size / 2**20),
+        "usage_by_agent_s": command_s(*asked),
+        "version_s": command_s("--version"),
+    }
 
 
 def main() -> None:
     """Measure, print and keep."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rows", type=int, default=10_000_000)
+    parser.add_argument("--keep", type=Path, help="where the large file stays for the next run")
     parser.add_argument("--out", type=Path, default=RESULTS)
     options = parser.parse_args()
     in_force = InForce(
         load_pricing(ROOT / "config/pricing.yaml"),
         load_roster(ROOT / "config/orchestra-config.json").roster,
     )
-    where = machine()
+    result: dict[str, Any] = {
+        "at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "commit": commit(),
+        "python": platform.python_version(),
+        "sqlite": sqlite3.sqlite_version,
+        "machine": machine(),
+        "requests_per_s": PER_SECOND,
+    }
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
-        path = folder / "ccproxy.db"
-        path_costs = path_us(folder, in_force)
-        row_us = filled(path, options.rows // COPIES, in_force)
-        multiply(path)
-        config = folder / "ccproxy.yaml"
-        config.write_text(
-            json.dumps(
-                {
-                    "roster": str(ROOT / "config/orchestra-config.json"),
-                    "routing": str(ROOT / "config/routing.yaml"),
-                    "model_list": [{"model_name": "c", "litellm_params": {"model": "anthropic/*"}}],
-                    "ledger": {"url": f"sqlite:///{path}"},
-                }
-            )
-        )
-        result: dict[str, Any] = {
-            "commit": commit(),
-            "python": platform.python_version(),
-            "sqlite": sqlite3.sqlite_version,
-            "machine": where,
-            "rows": options.rows,
-            "file_mib": round(path.stat().st_size / 2**20),
-            "writer_us_per_row": round(row_us, 1),
-            "request_path_us": path_costs,
-            "usage_by_agent_s": round(statistics.median(report_s(config, "--by", "agent")), 3),
-            "nothing_s": round(statistics.median(report_s(config, "--help")), 3),
-        }
+        result["path_without_ledger_us"] = path_us(folder, in_force, writes=False)
+        result["path_us"] = path_us(folder, in_force, writes=True)
+        result["writer_us_per_row"] = writer_us(folder, in_force)
+        if options.keep is not None:
+            options.keep.mkdir(parents=True, exist_ok=True)
+        result["report"] = report_of(options.keep or folder, options.rows, in_force)
     text = json.dumps(result, indent=1)
     options.out.write_text(text + "\n")
     sys.stdout.write(text + "\n")
