@@ -14,7 +14,7 @@ from ccproxy.wire.tool_loop import tool_loop_side
 from routing.request_class import OPENING_CHARS, CallFeatures
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from routing.types import Side
 
@@ -164,7 +164,7 @@ def system_texts(body: Mapping[str, Any]) -> list[str]:
 
     Clients put an agent's prompt into `system`, while system messages carry what came later.
     """
-    return list(_texts(body.get("system")))
+    return _texts(body.get("system"))
 
 
 def call_features(
@@ -195,11 +195,11 @@ def call_features(
         has_tools=bool(_dicts(body.get("tools"))),
         thinking=_thinks(body),
         stop_sequences=frozenset(
-            stop for stop in _items(body.get("stop_sequences")) if isinstance(stop, str)
+            [stop for stop in _items(body.get("stop_sequences")) if isinstance(stop, str)]
         ),
         schema_keys=_schema_keys(body),
         system_chars=sum(map(len, systems)),
-        system_openings=tuple(text[:OPENING_CHARS] for text in systems),
+        system_openings=tuple([text[:OPENING_CHARS] for text in systems]),
         last_user_opening=_last_user_text(body)[:OPENING_CHARS],
     )
 
@@ -207,10 +207,12 @@ def call_features(
 def _betas(headers: Sequence[tuple[bytes, bytes]]) -> tuple[str, ...]:
     """Return the items of every `anthropic-beta` header."""
     return tuple(
-        item.strip()
-        for name, value in headers
-        if name == b"anthropic-beta"
-        for item in value.decode("latin-1").split(",")
+        [
+            item.strip()
+            for name, value in headers
+            if name == b"anthropic-beta"
+            for item in value.decode("latin-1").split(",")
+        ]
     )
 
 
@@ -219,7 +221,8 @@ def _thinks(body: Mapping[str, Any]) -> bool:
 
 
 def _schema_keys(body: Mapping[str, Any]) -> frozenset[str]:
-    return frozenset(_member(_member(_output_format(body), "schema"), "properties"))
+    asked = _output_format(body)
+    return frozenset(_member(_member(asked, "schema"), "properties") if asked else ())
 
 
 def _output_format(body: Mapping[str, Any]) -> dict[str, Any]:
@@ -228,21 +231,22 @@ def _output_format(body: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _last_user_text(body: Mapping[str, Any]) -> str:
-    for message in reversed(_dicts(body.get("messages"))):
-        if message.get("role") == "user":
-            texts = list(_texts(message.get("content")))
+    for message in reversed(_items(body.get("messages"))):
+        if isinstance(message, dict) and message.get("role") == "user":
+            texts = _texts(message.get("content"))
             return texts[-1] if texts else ""
     return ""
 
 
-def _texts(content: object) -> Iterator[str]:
-    """Yield the texts of a string or of a list of blocks."""
+def _texts(content: object) -> list[str]:
+    """Return the texts of a string or of a list of blocks."""
     if isinstance(content, str):
-        yield content
-        return
-    for block in _dicts(content):
-        if block.get("type") == "text" and isinstance(block.get("text"), str):
-            yield block["text"]
+        return [content]
+    return [
+        text
+        for block in _dicts(content)
+        if block.get("type") == "text" and isinstance(text := block.get("text"), str)
+    ]
 
 
 def _is_server_tool(tool: Mapping[str, Any]) -> bool:
