@@ -93,6 +93,23 @@ def told(opened, url):
     return told
 
 
+def test_an_error_that_was_passed_on_has_failed(told):
+    """Claude's own 400 or 529, relayed to its end, is no success (conformance 268)."""
+    passed_on = {"dimensions": CLAUDE, "ttft_s": None, "ending": "completed"}
+    rows = [
+        request(1, dimensions=CLAUDE),
+        request(2, status=529, failure="overloaded", **passed_on),
+        request(3, status=400, failure="client_fault", **passed_on),
+        request(4, dimensions=CLAUDE, ending="broken"),
+        request(5),
+    ]
+    found = told(rows, usage, [By.ROUTE], ALL)
+
+    assert {"claude": (4, 3), "local": (1, 0)} == {
+        row["route"]: (row["requests"], row["failed"]) for row in found
+    }
+
+
 def test_usage_by_agent(told):
     """Sums of each, the dearest first; what failed, was refused or left is counted apart."""
     debugger = replace(QWEN, agent="debugger")
