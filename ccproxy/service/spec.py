@@ -25,7 +25,8 @@ UMASK: Final = 0o077
 """What the service writes, nobody else reads."""
 
 _LABEL: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
-_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
+_UNFIT: Final = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
+"""Control characters, and bytes of a path that are no UTF-8."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +34,7 @@ class ServiceSpec:
     """One service: what runs, where, and as whom.
 
     Raises:
-        ServiceError: A text holds a control character, which no definition can carry safely.
+        ServiceError: A text holds what no definition can carry safely.
     """
 
     label: str
@@ -53,8 +54,10 @@ class ServiceSpec:
         check_label(self.label)
         texts = (*self.command, str(self.folder), str(self.log), *self.environment.values())
         for text in texts:
-            if _CONTROL.search(text):
-                raise ServiceError(f"{text!r} has a control character; no service can be given it")
+            if _UNFIT.search(text):
+                raise ServiceError(
+                    f"{text!r} has a control character or is no UTF-8; no service can be given it"
+                )
 
 
 def check_label(label: str) -> None:

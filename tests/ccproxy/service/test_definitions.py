@@ -84,9 +84,9 @@ def test_a_units_variables_are_whole_words():
     assert ["NAME=with 'quotes' and $x %%y"] == shlex.split(line.partition("=")[2])
 
 
-@pytest.mark.parametrize("text", ["a\nExecStartPre=/bin/sh", "a\x00", "a\x7f"])
+@pytest.mark.parametrize("text", ["a\nExecStartPre=/bin/sh", "a\x00", "a\x7f", "a\udcff"])
 def test_a_line_break_gets_into_no_definition(text):
-    """A path or value with a control character is refused, wherever it stands."""
+    """A path or value with a control character, or that is no UTF-8, is refused, wherever it stands."""
     for changes in (
         {"command": ("/x", text)},
         {"folder": Path(text)},
