@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ccproxy.outcome import PATH_LIMIT, TRACEPARENT_LIMIT, Origin
+from routing.records import record
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
@@ -61,7 +62,7 @@ class AttemptFailed(Exception):
 # --- byte pass-through -------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class ForwardedRequest:
     """A client's request on its way to an upstream that speaks the Messages API."""
 
@@ -219,7 +220,7 @@ class ClientGone(Exception):
     """The client left before its answer was complete."""
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Incoming:
     """A request as it arrived, before anything of it was judged."""
 

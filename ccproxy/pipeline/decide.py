@@ -5,13 +5,13 @@ Everything it needs is passed in; nothing is sent, loaded or remembered here.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from ccproxy.wire.content_facts import BodyFacts, call_features, system_texts
 from ccproxy.wire.estimate import units_of_text
 from routing.identify import authorise, identify
 from routing.plan import build_plan
+from routing.records import record
 from routing.request_class import classify_call
 from routing.types import Privacy, RequestFacts
 
@@ -48,7 +48,7 @@ class RoutingState(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Circumstances:
     """What a decision depends on besides the request itself."""
 
