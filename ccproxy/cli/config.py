@@ -41,7 +41,7 @@ def check(
         ccproxy config check
         ccproxy config check /etc/ccproxy/ccproxy.yaml --strict
 
-    Read on: docs/routing.md, docs/secrets.md
+    Read on: docs/routing.md
     """
     from ccproxy.cli.checking import check_configuration
     from ccproxy.config.roster import summary

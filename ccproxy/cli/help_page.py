@@ -6,6 +6,7 @@ does; its tables are no text to search in either.
 
 from __future__ import annotations
 
+import re
 import shutil
 import sys
 import textwrap
@@ -28,6 +29,9 @@ _NARROWEST_COLUMNS: Final = 50
 _TERMS_AT_MOST: Final = 26
 """Columns of the left side of a list; what is longer has a line of its own."""
 _INDENT: Final = "  "
+_TYPE: Final = re.compile(r"<(?:list\[(?P<list>[^]]+)\]|(?P<one>[^>]+))>")
+"""How Typer shows the type of a value that has no metavar."""
+_VALUE_WORDS: Final = {"int": "N", "float": "X", "str": "TEXT", "path": "PATH", "file": "FILE"}
 
 Row = tuple[str, str]
 
@@ -50,8 +54,12 @@ def use_help_page(command: Command) -> None:
 
 
 def help_page(context: Context, columns: int) -> str:
-    """Return the help of the context's command, no line longer than `columns` where it can be."""
+    """Return the help of the context's command, no line longer than `columns` where it can be.
+
+    It has colours, which `typer.echo` takes out where none are wanted.
+    """
     command = context.command
+    context.terminal_width = columns
     blocks = [f"{_bold('Usage:')}{command.get_usage(context).removeprefix('Usage:')}"]
     blocks += _prose(command.help or "", columns)
     blocks += [_listed(title, rows, columns) for title, rows in _parameters(command, context)]
@@ -80,14 +88,19 @@ def _parameters(command: Command, context: Context) -> Iterator[tuple[str, list[
         if record is None:
             continue
         is_argument = isinstance(each, TyperArgument)
-        if is_argument:
-            record = (each.display_name_raw, record[1])
+        term = each.display_name_raw if is_argument else _TYPE.sub(_value_word, record[0])
         title = each.rich_help_panel or ("Arguments" if is_argument else "Options")
-        found.setdefault(title, []).append(record)
+        found.setdefault(title, []).append((term, record[1]))
     order = ["Arguments", *(title for title in found if title not in {"Arguments", "Options"})]
     for title in (*order, "Options"):
         if title in found:
             yield title, found[title]
+
+
+def _value_word(found: re.Match[str]) -> str:
+    """Return what stands for a value in a list of options: a word, or all there are to choose."""
+    name = found["list"] or found["one"]
+    return _VALUE_WORDS.get(name.removesuffix(" range"), name)
 
 
 def _commands(command: Command) -> Iterator[tuple[str, list[Row]]]:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from ccproxy.ledger.sums import Scope
 
-app: Final = typer.Typer(help="What was used and spent, what was saved, what failed.")
+app: Final = typer.Typer()
 
 Row = dict[str, Any]
 
@@ -61,7 +61,9 @@ def usage(  # noqa: PLR0913 -- one parameter for each option
     as_json: JsonOption = False,
     as_csv: CsvOption = False,
 ) -> None:
-    """Show requests, tokens and cost, the dearest first; whole hours of the time that is given.
+    """What was used and spent, what was saved, what failed.
+
+    Alone it shows requests, tokens and cost, the dearest first, of whole hours of the time given.
 
     Examples:
         ccproxy usage --since 7d

@@ -1,0 +1,68 @@
+"""docs/commands.md: the help of every command, word by word.
+
+    python -m tests.support.commands_page
+
+writes it anew.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from ccproxy.cli.help_page import HelpContext, help_page
+from ccproxy.cli.main import command_tree
+from tests.support.command_tree import walk
+
+if TYPE_CHECKING:
+    from typer._click.core import Command
+
+PAGE: Final = Path(__file__).parents[2] / "docs/commands.md"
+COLUMNS: Final = 90
+HEAD: Final = """\
+# Commands
+
+Written by `make docs` from `ccproxy COMMAND --help`.
+
+- **Exit codes.** 0: fine. 1: a problem was found, or what was asked for could not be done; stderr
+  says what and how to go on. 2: wrong usage; the line `try:` names the help to read. 130: stopped by
+  Ctrl-C.
+- **Output.** Results are on stdout, remarks, warnings and progress on stderr. `--json` prints a
+  result for programs.
+- **Colours** on a terminal only. `NO_COLOR=1` turns them off, `FORCE_COLOR=1` turns them on where
+  there is no terminal.
+- **Completion.** `ccproxy --install-completion` sets up the shell it is called from (zsh, bash, fish);
+  then the Tab key completes commands, options, and the names of agents, profiles, deployments and
+  tokens from your files. A package takes the script from
+  `_CCPROXY_COMPLETE=source_zsh ccproxy` (or `source_bash`, `source_fish`).
+- **Which config.** `--config FILE`, else `$CCPROXY_CONFIG`, `./config/ccproxy.yaml`,
+  `~/.ccproxy/ccproxy.yaml`.
+"""
+
+
+def page() -> str:
+    """Return the page."""
+    parts = [HEAD]
+    for path, command in walk(command_tree()):
+        mark = "#" * min(len(path) + 1, 3)
+        parts.append(f"\n{mark} {' '.join(path)}\n\n```text\n{_help(path, command)}\n```\n")
+    return "".join(parts)
+
+
+def _help(path: tuple[str, ...], command: Command) -> str:
+    context = None
+    for name in path:
+        context = HelpContext(command, info_name=name, parent=context)
+    assert context is not None
+    lines = help_page(context, COLUMNS).splitlines()
+    return _without_colours("\n".join(line.rstrip() for line in lines))
+
+
+def _without_colours(text: str) -> str:
+    for code in ("\x1b[0m", "\x1b[1m", "\x1b[36m"):
+        text = text.replace(code, "")
+    return text
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page(), "utf-8")
