@@ -15,6 +15,7 @@ from sqlalchemy import create_engine, text
 from ccproxy.ledger.database import open_database
 from ccproxy.ledger.ledger import Ledger, LedgerDownError
 from ccproxy.ledger.tables import SCHEMA_VERSION, TOKENS, metadata
+from ccproxy.ledger.writers import SLICE_ROWS
 from ccproxy.outcome import Ending, LearnedRatio
 from ccproxy.rows import AttemptRow, Dimensions, RequestRow, Spent, WouldCost
 from routing.failures import FailureClass
@@ -150,6 +151,19 @@ def test_an_odd_row_is_told_from_a_database_that_is_down(opened, url):
         [("req_3",)],
         [(1,)],
     ]
+
+
+def test_a_large_batch_is_one_transaction(opened, url):
+    """An odd row at its end leaves nothing behind, neither rows nor sums; without it all stay."""
+    database = opened()
+    good = [row(f"req_{number}") for number in range(2 * SLICE_ROWS + 5)]
+    counted = ("SELECT count(*) FROM requests", "SELECT coalesce(sum(requests), 0) FROM hourly")
+    with pytest.raises(ValueError, match=r"(?i)not.null"):
+        database.write([*good, row("odd", status=None)])
+
+    assert sql(url, *counted) == [[(0,)], [(0,)]]
+    database.write(good)
+    assert sql(url, *counted) == [[(len(good),)], [(len(good),)]]
 
 
 def test_a_request_with_its_attempts(opened, url):
