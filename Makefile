@@ -152,6 +152,7 @@ docs: setup ## Write the generated pages of docs/ anew
 	@.venv/bin/python -m tests.support.conformance > docs/conformance.md
 	@.venv/bin/python -m tests.support.reliability
 	@.venv/bin/python -m tests.support.metrics_page
+	@.venv/bin/python -m tests.support.capacity
 	@.venv/bin/python -m tests.support.commands_page
 
 .PHONY: clean

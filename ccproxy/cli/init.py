@@ -2,6 +2,7 @@
 
 # ruff: noqa: PLC0415 -- a command imports what it needs when it runs
 
+import os
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
@@ -69,7 +70,7 @@ def init(  # noqa: PLR0913, PLR0917 - options of a command
             metavar="REF",
             help="Where Claude's key is: os.environ/NAME, file/PATH, keychain/SERVICE/ACCOUNT, "
             "or none for an installation without Claude.",
-            show_default="os.environ/ANTHROPIC_API_KEY",
+            show_default="ANTHROPIC_API_KEY if it is set, else the keychain or a file",
         ),
     ] = None,
     claude: Annotated[
@@ -124,7 +125,7 @@ def init(  # noqa: PLR0913, PLR0917 - options of a command
     from ccproxy.setup.installation import Wanted, installation_files, make_plan
     from ccproxy.setup.machine import read_machine
     from ccproxy.setup.ollama_environment import read_environment
-    from ccproxy.setup.plan import DEFAULT_KEY, DEFAULT_OLLAMA, ProfileName
+    from ccproxy.setup.plan import DEFAULT_OLLAMA, ProfileName, default_key
     from ccproxy.setup.writing import write_files
 
     machine = read_machine(run_command)
@@ -134,7 +135,7 @@ def init(  # noqa: PLR0913, PLR0917 - options of a command
         ram or machine.ram_gib or 16.0,
         ollama or DEFAULT_OLLAMA,
         roster,
-        key_from or DEFAULT_KEY,
+        key_from or default_key(os.environ, is_macos=machine.is_macos),
         profile,
     )
     if not yes:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ccproxy.cli.output import print_table, remark
+from ccproxy.config.secrets import Secrets
+from ccproxy.setup.plan import DEFAULT_KEY, FILE_KEY, KEY_VARIABLE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -103,5 +106,13 @@ def next_steps(plan: SetupPlan, folder: Path, sight: OllamaSight) -> None:
     option = "" if is_default else f" --config {config}"
     missing = any(sight.find(each.model) is None for each in plan.local)
     steps = [f"ccproxy models pull{option}"] if missing else []
+    key = plan.key_reference
+    is_storable = key is not None and key != DEFAULT_KEY
+    if is_storable and Secrets(os.environ, folder).look((), key or "").problem is not None:
+        steps.append(f"ccproxy secret set {key}{option}")
     steps += [f"ccproxy doctor{option}", f"ccproxy service install{option}"]
     remark("", "Next:", *(f"  {step}" for step in steps))
+    if key == DEFAULT_KEY:
+        note = f"note: a service does not see your shell's {KEY_VARIABLE}; for one:"
+        file = f"  ccproxy init --force --key-from {FILE_KEY}"
+        remark("", note, file, f"  ccproxy secret set {FILE_KEY}{option}")

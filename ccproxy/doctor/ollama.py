@@ -80,7 +80,7 @@ def _flash(environment: OllamaEnvironment) -> Iterator[Finding]:
         yield warning(
             "ollama settings",
             f"{FLASH_ATTENTION} is not set",
-            "a qwen2.5 model takes 2 GiB more for a context of 32768, and reads prompts more "
+            "a qwen2.5 model takes up to 2.3 GiB more at a context of 32768, and reads more "
             f"slowly{ignored}",
             _set(environment, FLASH_ATTENTION, 1),
         )

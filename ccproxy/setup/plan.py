@@ -9,12 +9,18 @@ from typing import TYPE_CHECKING, Final
 from ccproxy.setup.choice import ram_profile_gib
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from ccproxy.setup.choice import Choice, ChosenModel
     from ccproxy.setup.wishes import Role, Wishes
     from routing.types import Roster
 
 DEFAULT_OLLAMA: Final = "http://127.0.0.1:11434"
-DEFAULT_KEY: Final = "os.environ/ANTHROPIC_API_KEY"
+KEY_VARIABLE: Final = "ANTHROPIC_API_KEY"
+DEFAULT_KEY: Final = f"os.environ/{KEY_VARIABLE}"
+KEYCHAIN_KEY: Final = "keychain/ccproxy/anthropic"
+FILE_KEY: Final = "file/anthropic.key"
+"""Beside the config file."""
 
 
 class ProfileName(StrEnum):
@@ -71,3 +77,13 @@ class SetupPlan:
         """Return the deployment that serves a role, if there is any local one."""
         model = self.choice.by_role(role)
         return None if model is None else model.role.value
+
+
+def default_key(environ: Mapping[str, str], *, is_macos: bool) -> str:
+    """Return where Claude's key is unless somebody says otherwise.
+
+    A service has no variables of a shell, so the environment is it only where the key is there.
+    """
+    if environ.get(KEY_VARIABLE, "").strip():
+        return DEFAULT_KEY
+    return KEYCHAIN_KEY if is_macos else FILE_KEY

@@ -13,6 +13,7 @@ from ccproxy.setup.plan import ProfileName
 from ccproxy.setup.wishes import Role
 from ccproxy.setup.writing import Became, write_files
 from routing.fit import size_gib
+from routing.types import Privacy
 
 KEY = {"ANTHROPIC_API_KEY": "sk-test"}
 
@@ -94,6 +95,8 @@ def test_other_installations(wanted, profiles, active, tmp_path):
     assert found.table is not None
     assert list(found.table.profiles) == profiles
     assert found.table.active.name == plan.profile == active
+    local_only = found.table.profiles.get("local-only")
+    assert local_only is None or local_only.unknown.privacy is Privacy.LOCAL_ONLY
 
 
 @pytest.mark.parametrize(
