@@ -6,21 +6,17 @@ import logging
 from typing import TYPE_CHECKING
 
 from ccproxy.auth import Gate, KeyRing, open_principal
+from ccproxy.auth.failed_logins import FailedLogins
 from ccproxy.auth.jwks import Jwks
 from ccproxy.auth.jwt_keys import secret_key
 from ccproxy.auth.jwt_tokens import ClaimNames, FixedKeys, JwtRules, JwtVerifier
+from ccproxy.auth.last_used import LastUsed
 from ccproxy.upstreams.jwks import JwksFile, JwksUrl
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-    from typing import TypeAlias
-
-    from ccproxy.auth import Principal
+    from ccproxy.auth import Authenticate
     from ccproxy.config.jwt_block import JwtSettings
     from ccproxy.config.settings import Settings
-
-    Authenticate: TypeAlias = Callable[[Sequence[tuple[bytes, bytes]]], Principal]
-    """Returns who sent these headers; raises `ApiError`."""
 
 _log = logging.getLogger(__name__)
 
@@ -34,18 +30,21 @@ def build_gate(settings: Settings) -> Gate | None:
     if not settings.auth_required:
         return None
     ring = KeyRing(settings.tokens_file, report=_log.warning)
+    failed = FailedLogins(_log.warning)
+    used = LastUsed(settings.tokens_file, lambda: ring.names)
     if settings.jwt is None:
-        return Gate(ring)
+        return Gate(ring, last_used=used, failed=failed)
     rules = _rules(settings.jwt)
     if settings.jwt.hs256_secret is not None:
-        return Gate(ring, JwtVerifier(rules, FixedKeys(secret_key(settings.jwt.hs256_secret))))
+        keys = FixedKeys(secret_key(settings.jwt.hs256_secret))
+        return Gate(ring, JwtVerifier(rules, keys), last_used=used, failed=failed)
     jwks = Jwks(
         _source(settings.jwt).fetch,
         rules.algorithms,
         refresh_s=settings.jwt.refresh_s,
         report=_log.warning,
     )
-    return Gate(ring, JwtVerifier(rules, jwks), jwks)
+    return Gate(ring, JwtVerifier(rules, jwks), jwks, used, failed)
 
 
 def authenticator(gate: Gate | None) -> Authenticate:
@@ -53,7 +52,7 @@ def authenticator(gate: Gate | None) -> Authenticate:
     if gate is not None:
         return gate.verify
     principal = open_principal()
-    return lambda _headers: principal
+    return lambda _headers, _peer="": principal
 
 
 def _rules(jwt: JwtSettings) -> JwtRules:

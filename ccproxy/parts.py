@@ -30,10 +30,9 @@ from ccproxy.recording import build_records
 
 if TYPE_CHECKING:
     from ccproxy.alerts.alarms import Alarms
-    from ccproxy.auth import Gate
+    from ccproxy.auth import Authenticate, Gate
     from ccproxy.config.settings import Settings
     from ccproxy.fleet import Fleet
-    from ccproxy.gating import Authenticate
     from ccproxy.pipeline.budgets import BudgetGuard
     from ccproxy.recording import Records
     from routing.breaker import BreakerRules

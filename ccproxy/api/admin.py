@@ -7,14 +7,15 @@ from typing import TYPE_CHECKING, Protocol
 import orjson
 from fastapi import APIRouter, Request, Response
 
+from ccproxy.api.messages import peer_of
 from ccproxy.auth import require_scope
 from ccproxy.wire.errors import ApiError, error_payload
 from ccproxy.wire.ids import mint_request_id
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
-    from ccproxy.auth import Principal
+    from ccproxy.auth import Authenticate
 
 
 class ReloadResult(Protocol):
@@ -54,9 +55,7 @@ class Reloads(Protocol):
         ...
 
 
-def admin_router(
-    authenticate: Callable[[Sequence[tuple[bytes, bytes]]], Principal], live: Reloads
-) -> APIRouter:
+def admin_router(authenticate: Authenticate, live: Reloads) -> APIRouter:
     """Return `POST /admin/reload`.
 
     It answers 200 `{"changed", "version", "table_version", "warnings"}`, or 409 `conflict_error`
@@ -67,7 +66,7 @@ def admin_router(
     @router.post("/admin/reload")
     async def reload(request: Request) -> Response:
         """Load the routing table and the roster anew."""
-        require_scope(authenticate(request.scope["headers"]), "ops")
+        require_scope(authenticate(request.scope["headers"], peer_of(request.scope)), "ops")
         result = await live.reload()
         request_id = mint_request_id()
         if result.problems:

@@ -9,16 +9,17 @@ import orjson
 from fastapi import APIRouter, Request, Response
 
 from ccproxy.api.asgi_client import AsgiClient
+from ccproxy.api.messages import peer_of
 from ccproxy.auth import require_scope
 from ccproxy.wire.ids import mint_request_id
 from ccproxy.wire.json_body import parse_json_object
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Mapping
 
     from starlette.types import Message
 
-    from ccproxy.auth import Principal
+    from ccproxy.auth import Authenticate
 
 BODY_LIMIT_BYTES: Final = 32 * 1024 * 1024
 """As for Messages themselves (conformance 018)."""
@@ -49,7 +50,7 @@ class Estimates(Protocol):
 
 
 def explain_router(
-    authenticate: Callable[[Sequence[tuple[bytes, bytes]]], Principal],
+    authenticate: Authenticate,
     explainer: Explains,
     estimator: Estimates,
 ) -> APIRouter:
@@ -63,7 +64,7 @@ def explain_router(
     async def answered(
         request: Request, answer: Callable[[Mapping[str, Any]], dict[str, object]]
     ) -> Response:
-        require_scope(authenticate(request.scope["headers"]), "ops")
+        require_scope(authenticate(request.scope["headers"], peer_of(request.scope)), "ops")
         client = AsgiClient(request.scope, request.receive, _send_nothing)
         raw_body = await client.read_body(BODY_LIMIT_BYTES)
         # In a thread: a long prompt is parsed, estimated and searched, the ledger is read.

@@ -14,15 +14,16 @@ from urllib.parse import parse_qsl
 import orjson
 from fastapi import APIRouter, Request, Response
 
+from ccproxy.api.messages import peer_of
 from ccproxy.auth import require_scope
 from ccproxy.ports import HistoryUnknownError
 from ccproxy.wire.errors import ApiError, invalid_request
 from ccproxy.wire.ids import mint_request_id
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping
 
-    from ccproxy.auth import Principal
+    from ccproxy.auth import Authenticate
 
 MOST_READERS: Final = 2
 MOST_WAITING: Final = 20
@@ -76,7 +77,7 @@ class _Readers:
 
 
 def figures_router(
-    authenticate: Callable[[Sequence[tuple[bytes, bytes]]], Principal],
+    authenticate: Authenticate,
     open_series: Callable[[], Series],
     routes: Callable[[], dict[str, Any]],
 ) -> APIRouter:
@@ -94,7 +95,7 @@ def figures_router(
     readers = _Readers()
 
     def admitted(request: Request, keys: Collection[str]) -> dict[str, str]:
-        require_scope(authenticate(request.scope["headers"]), "ops")
+        require_scope(authenticate(request.scope["headers"], peer_of(request.scope)), "ops")
         return _query(request.scope["query_string"], keys)
 
     @router.get("/admin/usage")

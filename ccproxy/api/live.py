@@ -21,17 +21,18 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from ccproxy.api.asgi_client import AsgiClient
+from ccproxy.api.messages import peer_of
 from ccproxy.auth import require_scope
 from ccproxy.ports import ClientGone
 from ccproxy.wire.errors import ApiError
 from ccproxy.wire.ids import mint_request_id
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from starlette.types import Receive, Scope, Send
 
-    from ccproxy.auth import Principal
+    from ccproxy.auth import Authenticate
     from ccproxy.pipeline.in_flight import InFlight
     from ccproxy.ports import Client
 
@@ -141,9 +142,7 @@ class _LiveResponse(Response):
         await self._feed.show(client, self._still_allowed)
 
 
-def live_router(
-    authenticate: Callable[[Sequence[tuple[bytes, bytes]]], Principal], feed: LiveFeed
-) -> APIRouter:
+def live_router(authenticate: Authenticate, feed: LiveFeed) -> APIRouter:
     """Return `GET /admin/live`, which needs the scope `ops`."""
     router = APIRouter()
 
@@ -153,7 +152,7 @@ def live_router(
         headers = request.scope["headers"]
 
         def still_allowed() -> None:
-            require_scope(authenticate(headers), "ops")
+            require_scope(authenticate(headers, peer_of(request.scope)), "ops")
 
         still_allowed()
         return _LiveResponse(feed, still_allowed)

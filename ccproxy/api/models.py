@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 import orjson
 from fastapi import APIRouter, Request, Response
 
+from ccproxy.api.messages import peer_of
 from ccproxy.wire.errors import ApiError
 from ccproxy.wire.ids import mint_request_id
 from ccproxy.wire.models_page import find, page, parse_page_query
@@ -14,7 +15,7 @@ from ccproxy.wire.models_page import find, page, parse_page_query
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from ccproxy.auth import Principal
+    from ccproxy.auth import Authenticate, Principal
     from ccproxy.wire.models_page import ModelEntry
     from routing.types import AgentMatch
 
@@ -31,7 +32,7 @@ class Catalogue(Protocol):
 
 
 def models_router(
-    authenticate: Callable[[Sequence[tuple[bytes, bytes]]], Principal],
+    authenticate: Authenticate,
     find_agent: Callable[[str | None, Principal], AgentMatch],
     catalogue: Catalogue,
 ) -> APIRouter:
@@ -43,7 +44,7 @@ def models_router(
     router = APIRouter()
 
     def admit(request: Request) -> AgentMatch:
-        principal = authenticate(request.scope["headers"])
+        principal = authenticate(request.scope["headers"], peer_of(request.scope))
         return find_agent(request.path_params.get("slug"), principal)
 
     @router.get("/v1/models")

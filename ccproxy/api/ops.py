@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING, Any, Protocol
 import orjson
 from fastapi import APIRouter, Request, Response
 
+from ccproxy.api.messages import peer_of
 from ccproxy.api.openapi import whole_schema
 from ccproxy.auth import require_scope
 from ccproxy.wire.ids import mint_request_id
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
-    from ccproxy.auth import Principal
+    from ccproxy.auth import Authenticate
 
 
 class HealthView(Protocol):
@@ -31,7 +32,7 @@ class HealthView(Protocol):
 
 
 def ops_router(
-    authenticate: Callable[[Sequence[tuple[bytes, bytes]]], Principal],
+    authenticate: Authenticate,
     health: HealthView,
     exposition: Callable[[], tuple[bytes, str]],
 ) -> APIRouter:
@@ -39,7 +40,7 @@ def ops_router(
     router = APIRouter()
 
     def require_ops(request: Request) -> None:
-        require_scope(authenticate(request.scope["headers"]), "ops")
+        require_scope(authenticate(request.scope["headers"], peer_of(request.scope)), "ops")
 
     # The lower decorator is asked first: a 405 names GET.
     @router.head("/", include_in_schema=False)

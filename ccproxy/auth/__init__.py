@@ -8,20 +8,16 @@ Rules:
    running service keeps the tokens it had and says what is wrong.
 """
 
-from ccproxy.auth.gate import Gate
+from ccproxy.auth.gate import Authenticate, Gate
 from ccproxy.auth.key_ring import CHECK_INTERVAL_S, KeyRing
 from ccproxy.auth.principal import KNOWN_SCOPES, Principal, open_principal, require_scope
-from ccproxy.auth.tokens_file import (
-    StoredToken,
-    TokenError,
-    create_token,
-    list_tokens,
-    revoke_token,
-)
+from ccproxy.auth.stored_token import StoredToken, TokenError
+from ccproxy.auth.tokens_file import create_token, list_tokens, revoke_token, rotate_token
 
 __all__ = [
     "CHECK_INTERVAL_S",
     "KNOWN_SCOPES",
+    "Authenticate",
     "Gate",
     "KeyRing",
     "Principal",
@@ -32,4 +28,5 @@ __all__ = [
     "open_principal",
     "require_scope",
     "revoke_token",
+    "rotate_token",
 ]

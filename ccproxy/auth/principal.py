@@ -23,6 +23,8 @@ class Principal:
     """Slugs this caller may act as; empty means any."""
     privacy: Privacy = Privacy.ANY
     """Where its requests may be sent; the routing table can only tighten it."""
+    requests_per_minute: int | None = None
+    """How many Messages requests it may make in a minute; None: any number."""
     is_anyone: bool = False
     """The proxy asks for no tokens, so that a request's credentials are for Claude."""
     project: str | None = None

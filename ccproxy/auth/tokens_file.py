@@ -1,8 +1,9 @@
 """The tokens file: JSON, mode 0600, hashes only.
 
 `{"version": 1, "tokens": [{"name", "sha256", "scopes", "agents", "created_at"}]}`, written by
-`ccproxy token` and read by a running service. A token that is limited to this host also has
-`"privacy": "local_only"`; a program that does not know the key refuses the file.
+`ccproxy token` and read by a running service. A token with further limits also has `privacy`,
+`expires_at` or `requests_per_minute`, one that was rotated `retiring`; a program that does not know
+one of these keys refuses the file.
 """
 
 from __future__ import annotations
@@ -14,11 +15,19 @@ import os
 import secrets
 import stat
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
 from ccproxy.auth.principal import KNOWN_SCOPES
+from ccproxy.auth.private_file import write_private
+from ccproxy.auth.stored_token import (
+    RetiringToken,
+    StoredToken,
+    TokenError,
+    document_of,
+    parse_document,
+)
 from ccproxy.wire.headers import TOKEN_PREFIX
 from routing.types import Privacy
 
@@ -30,26 +39,9 @@ TOKEN_RANDOM_BYTES: Final = 32
 """256 bits: a plain sha256 of it needs no salt and no slow hash."""
 
 NAME_MAX_CHARS: Final = 64
-_SHA256_HEX_CHARS: Final = 64
-_ENTRY_KEYS: Final = frozenset({"name", "sha256", "scopes", "agents", "privacy", "created_at"})
-
-
-class TokenError(Exception):
-    """A tokens file or a token request that cannot be accepted; the message says how to fix it."""
-
-
-@dataclass(frozen=True, slots=True)
-class StoredToken:
-    """One entry of the tokens file. The token itself is not in it."""
-
-    name: str
-    sha256: str = field(repr=False)
-    """Lower-case hex digest of the token's bytes."""
-    scopes: tuple[str, ...] = ()
-    agents: tuple[str, ...] = ()
-    created_at: str = ""
-    """UTC, ISO 8601."""
-    privacy: Privacy = Privacy.ANY
+DEFAULT_OVERLAP: Final = timedelta(hours=24)
+MOST_RETIRING: Final = 8
+"""Every one costs each request a comparison."""
 
 
 def list_tokens(path: Path) -> tuple[StoredToken, ...]:
@@ -77,7 +69,7 @@ def list_tokens(path: Path) -> tuple[StoredToken, ...]:
             "Restore it, or remove it and create the tokens anew."
         )
         raise TokenError(message) from exc
-    return _parse_document(path, document)
+    return parse_document(path, document)
 
 
 def create_token(
@@ -86,6 +78,9 @@ def create_token(
     scopes: Sequence[str] = (),
     agents: Sequence[str] = (),
     privacy: Privacy = Privacy.ANY,
+    *,
+    expires_at: datetime | None = None,
+    requests_per_minute: int | None = None,
 ) -> str:
     """Add a token to the file and return it; this is the only time it can be read.
 
@@ -98,14 +93,16 @@ def create_token(
     """
     _check_name(name)
     _check_scopes(scopes)
-    token = TOKEN_PREFIX + secrets.token_urlsafe(TOKEN_RANDOM_BYTES)
+    token, digest = _new_token()
     entry = StoredToken(
         name=name,
-        sha256=hashlib.sha256(token.encode()).hexdigest(),
+        sha256=digest,
         scopes=tuple(dict.fromkeys(scopes)),
         agents=tuple(dict.fromkeys(agents)),
         created_at=datetime.now(UTC).isoformat(timespec="seconds"),
         privacy=privacy,
+        expires_at=expires_at,
+        requests_per_minute=requests_per_minute,
     )
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     with _locked(path):
@@ -120,6 +117,52 @@ def create_token(
     return token
 
 
+def rotate_token(
+    path: Path,
+    name: str,
+    overlap: timedelta = DEFAULT_OVERLAP,
+    *,
+    expires_at: datetime | None = None,
+) -> str:
+    """Put a new token in the place of one, with its limits, and return it.
+
+    The old one is good for `overlap` longer, so that those who use it have time to change; with no
+    overlap it is refused at once. Of those that it took the place of itself the same holds as
+    before. An expiry is that of the old token unless a new one is given.
+
+    Raises:
+        TokenError: There is no token of that name, too many of its former ones are still good, the
+            new one would have expired, or the file is broken.
+        OSError: The file cannot be written.
+    """
+    now = datetime.now(UTC)
+    with _edited(path, name) as (tokens, found):
+        retiring = [each for each in found.retiring if each.until > now]
+        if overlap > timedelta():
+            ends = (
+                now + overlap if found.expires_at is None else min(now + overlap, found.expires_at)
+            )
+            retiring.append(RetiringToken(found.sha256, ends))
+        if len(retiring) > MOST_RETIRING:
+            message = (
+                f"{path}: {len(retiring) - 1} former tokens of {name!r} are still good. Wait until "
+                "one has ended, or end them all with --overlap 0."
+            )
+            raise TokenError(message)
+        expires_at = expires_at or found.expires_at
+        if expires_at is not None and expires_at <= now:
+            raise TokenError(f"{path}: {name!r} has expired; give the new token --expires.")
+        token, digest = _new_token()
+        changed = replace(
+            found,
+            sha256=digest,
+            expires_at=expires_at,
+            retiring=tuple(retiring) if overlap > timedelta() else (),
+        )
+        _write_tokens(path, [changed if each is found else each for each in tokens])
+    return token
+
+
 def revoke_token(path: Path, name: str) -> None:
     """Remove a token from the file; a running service refuses it within a second or two.
 
@@ -127,17 +170,35 @@ def revoke_token(path: Path, name: str) -> None:
         TokenError: There is no token of that name, or the file is broken.
         OSError: The file cannot be written.
     """
+    with _edited(path, name) as (tokens, found):
+        _write_tokens(path, [each for each in tokens if each is not found])
+
+
+def _new_token() -> tuple[str, str]:
+    """Return a token and its digest."""
+    token = TOKEN_PREFIX + secrets.token_urlsafe(TOKEN_RANDOM_BYTES)
+    return token, hashlib.sha256(token.encode()).hexdigest()
+
+
+@contextmanager
+def _edited(path: Path, name: str) -> Iterator[tuple[Sequence[StoredToken], StoredToken]]:
+    """Hold the lock; yields all tokens, and the one of that name.
+
+    Raises:
+        TokenError: There is none, or the file is broken.
+    """
     if not path.exists():
-        message = f"{path}: there is no tokens file, so there is nothing to revoke."
-        raise TokenError(message)
+        raise TokenError(
+            f"{path}: there is no tokens file, so there is nothing to revoke or rotate."
+        )
     with _locked(path):
         tokens = list_tokens(path)
-        kept = tuple(token for token in tokens if token.name != name)
-        if len(kept) == len(tokens):
-            known = ", ".join(token.name for token in tokens) or "none"
-            message = f"{path}: there is no token named {name!r}. Known names: {known}."
-            raise TokenError(message)
-        _write_tokens(path, kept)
+        for token in tokens:
+            if token.name == name:
+                yield tokens, token
+                return
+        known = ", ".join(token.name for token in tokens) or "none"
+        raise TokenError(f"{path}: there is no token named {name!r}. Known names: {known}.")
 
 
 def _check_name(name: str) -> None:
@@ -166,67 +227,6 @@ def _refuse_shared_file(path: Path, mode: int) -> None:
         raise TokenError(message)
 
 
-def _parse_document(path: Path, document: object) -> tuple[StoredToken, ...]:
-    if not isinstance(document, dict) or not isinstance(document.get("tokens"), list):
-        message = f'{path}: expected {{"version": 1, "tokens": [...]}}, as ccproxy token writes it.'
-        raise TokenError(message)
-    if document.get("version") != 1:
-        message = f"{path}: key version: {document.get('version')!r} is not known here, only 1 is."
-        raise TokenError(message)
-    return tuple(
-        _parse_entry(f"{path}: key tokens.{index}", entry)
-        for index, entry in enumerate(document["tokens"])
-    )
-
-
-def _parse_entry(place: str, entry: object) -> StoredToken:
-    if not isinstance(entry, dict):
-        message = f"{place}: expected an object with name and sha256."
-        raise TokenError(message)
-    # An ignored key could be a misspelt limit, and the token would be good for more than meant.
-    unknown = sorted(set(entry) - _ENTRY_KEYS)
-    if unknown:
-        message = (
-            f"{place}.{unknown[0]}: unknown key. Known keys: {', '.join(sorted(_ENTRY_KEYS))}."
-        )
-        raise TokenError(message)
-    name, digest = entry.get("name"), entry.get("sha256")
-    if not isinstance(name, str) or not name:
-        message = f"{place}.name: expected a name."
-        raise TokenError(message)
-    if not isinstance(digest, str) or not _is_sha256_hex(digest):
-        # The value is not shown: somebody may have pasted a token here.
-        message = f"{place}.sha256: expected the token's sha256, {_SHA256_HEX_CHARS} hex digits."
-        raise TokenError(message)
-    return StoredToken(
-        name=name,
-        sha256=digest.lower(),
-        scopes=_strings(f"{place}.scopes", entry.get("scopes", [])),
-        agents=_strings(f"{place}.agents", entry.get("agents", [])),
-        created_at=str(entry.get("created_at", "")),
-        privacy=_privacy(f"{place}.privacy", entry.get("privacy", Privacy.ANY)),
-    )
-
-
-def _is_sha256_hex(text: str) -> bool:
-    return len(text) == _SHA256_HEX_CHARS and all(char in "0123456789abcdefABCDEF" for char in text)
-
-
-def _strings(place: str, value: object) -> tuple[str, ...]:
-    # A wrong type here must not widen a token: `agents: null` would mean "any agent".
-    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
-        message = f"{place}: expected a list of strings."
-        raise TokenError(message)
-    return tuple(value)
-
-
-def _privacy(place: str, value: object) -> Privacy:
-    if not isinstance(value, str) or value not in list(Privacy):
-        message = f"{place}: expected one of: {', '.join(Privacy)}."
-        raise TokenError(message)
-    return Privacy(value)
-
-
 @contextmanager
 def _locked(path: Path) -> Iterator[None]:
     """Hold an exclusive lock on the file's folder, which stays while the file is replaced."""
@@ -238,27 +238,5 @@ def _locked(path: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
-def _entry(token: StoredToken) -> dict[str, object]:
-    entry = asdict(token)
-    if token.privacy is Privacy.ANY:
-        del entry["privacy"]
-    return entry
-
-
 def _write_tokens(path: Path, tokens: Sequence[StoredToken]) -> None:
-    """Replace the file by a new one that was never readable by others."""
-    document = {"version": 1, "tokens": [_entry(token) for token in tokens]}
-    content = json.dumps(document, indent=2).encode() + b"\n"
-    # A tokens file that is a symbolic link stays one.
-    target = path.resolve()
-    temporary = target.with_name(f".{target.name}.{secrets.token_hex(8)}")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(target)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+    write_private(path, json.dumps(document_of(tokens), indent=2).encode() + b"\n")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Final
 
 import typer
@@ -48,6 +48,41 @@ def until(text: str, option: str) -> float:
         return _midnight(day + timedelta(days=1))
     except OverflowError:
         raise _no_time(text, option) from None
+
+
+def ahead(text: str, option: str) -> float:
+    """Return Unix time of an end to come: so long from now, or with the beginning of a day.
+
+    Raises:
+        BadParameter: It is no time, or none to come.
+    """
+    span = SPAN.fullmatch(text)
+    try:
+        if span is not None:
+            seconds = SECONDS.get(span[2]) or DAYS[span[2]] * 86400
+            moment_s = time.time() + int(span[1]) * seconds
+        else:
+            moment_s = datetime.fromisoformat(text).timestamp()
+        datetime.fromtimestamp(moment_s, UTC)
+    except (ValueError, OverflowError):
+        raise _no_time(text, option) from None
+    if moment_s <= time.time():
+        raise typer.BadParameter(f"{option}: {text!r} is over already")
+    return moment_s
+
+
+def span_s(text: str, option: str) -> int:
+    """Return the seconds of a span such as `24h`; `0` is none.
+
+    Raises:
+        BadParameter: It is no span.
+    """
+    span = SPAN.fullmatch(text)
+    if text == "0":
+        return 0
+    if span is None:
+        raise typer.BadParameter(f"{option}: {text!r} is no span; write 90m, 24h, 7d, 2w or 0")
+    return int(span[1]) * (SECONDS.get(span[2]) or DAYS[span[2]] * 86400)
 
 
 def _today() -> date:

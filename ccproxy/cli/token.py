@@ -1,4 +1,4 @@
-"""`ccproxy token`: create, list and revoke the tokens of clients."""
+"""`ccproxy token`: create, list, rotate and revoke the tokens of clients."""
 
 # ruff: noqa: PLC0415 -- a command imports what it needs when it runs
 
@@ -13,16 +13,27 @@ from ccproxy.cli.options import ConfigOption, JsonOption, config_path
 from ccproxy.cli.output import print_json, print_table, remark
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
+    from ccproxy.auth import StoredToken
     from ccproxy.config.settings import Settings
     from routing.types import Privacy
 
-app: Final = typer.Typer(no_args_is_help=True, help="Create, list and revoke clients' tokens.")
+app: Final = typer.Typer(
+    no_args_is_help=True, help="Create, list, rotate and revoke clients' tokens."
+)
 
 
 class Scope(StrEnum):
     """What a token may do besides `/v1`; the values of `ccproxy.auth.KNOWN_SCOPES`."""
 
     OPS = "ops"
+
+
+ExpiresOption = Annotated[
+    str | None,
+    typer.Option(metavar="WHEN", help="The end: 12h, 30d, 2w from now, or 2027-01-31."),
+]
 
 
 @app.command()
@@ -34,6 +45,11 @@ def create(
     ] = None,
     scope: Annotated[
         list[Scope] | None, typer.Option(help="ops: also /metrics, /health and /admin.")
+    ] = None,
+    expires: ExpiresOption = None,
+    rate: Annotated[
+        int | None,
+        typer.Option(min=1, max=1_000_000, help="Messages requests in a minute; any by default."),
     ] = None,
     config: ConfigOption = None,
     *,
@@ -55,6 +71,7 @@ def create(
     from ccproxy.cli.auditing import note
     from routing.types import Privacy
 
+    expires_at = _moment(expires)
     slugs = _split(agents or [])
     if agents and not slugs:
         # Without a limit the token would be good for every agent.
@@ -65,11 +82,19 @@ def create(
         _refuse_unknown(slugs, settings.roster_file)
     scopes = [str(each) for each in dict.fromkeys(scope or [])]
     privacy = Privacy.LOCAL_ONLY if local_only else Privacy.ANY
-    token = create_token(settings.tokens_file, name, scopes, slugs, privacy)
+    token = create_token(
+        settings.tokens_file,
+        name,
+        scopes,
+        slugs,
+        privacy,
+        expires_at=expires_at,
+        requests_per_minute=rate,
+    )
     note(settings.tokens_file, " ".join(("token create", name, *(f"--scope {s}" for s in scopes))))
     if as_json:
         made = {"name": name, "token": token, "scopes": scopes, "agents": slugs}
-        print_json(made | _limit(privacy))
+        print_json(made | _limit(privacy) | _limits(expires_at, rate))
     else:
         print(token)
     remark(f"Stored its hash in {settings.tokens_file}; the token itself is not shown again.")
@@ -77,48 +102,60 @@ def create(
 
 @app.command("list")
 def list_(config: ConfigOption = None, *, as_json: JsonOption = False) -> None:
-    """List the tokens: names and limits, never the tokens themselves.
+    """List the tokens: names, limits and last use, never the tokens themselves.
 
-    Examples:
-        ccproxy token list
-        ccproxy token list --json
-
-    Read on: docs/tokens.md
+    A running proxy writes down once in a minute who has called.
     """
     from ccproxy.auth import list_tokens
+    from ccproxy.auth.last_used import read_last_used
 
     settings = _settings(config)
     tokens = list_tokens(settings.tokens_file)
+    used = read_last_used(settings.tokens_file)
     if as_json:
-        print_json(
-            [
-                {
-                    "name": token.name,
-                    "scopes": list(token.scopes),
-                    "agents": list(token.agents),
-                    "created_at": token.created_at,
-                    **_limit(token.privacy),
-                }
-                for token in tokens
-            ]
-        )
+        print_json([_told(token, used.get(token.name)) for token in tokens])
         return
     if tokens:
         print_table(
-            ("name", "scopes", "agents", "privacy", "created"),
-            [
-                (
-                    token.name,
-                    ", ".join(token.scopes),
-                    ", ".join(token.agents) or "any",
-                    token.privacy,
-                    token.created_at,
-                )
-                for token in tokens
-            ],
+            ("name", "scopes", "agents", "privacy", "rate", "expires", "last used", "created"),
+            [_row(token, used.get(token.name)) for token in tokens],
         )
     count = "1 token" if len(tokens) == 1 else f"{len(tokens)} tokens"
     remark(f"{count} in {settings.tokens_file}")
+
+
+@app.command()
+def rotate(
+    name: Annotated[str, typer.Argument(help="The token's name, as `list` shows it.")],
+    overlap: Annotated[
+        str, typer.Option(metavar="SPAN", help="How long the old one is good: 24h, 7d, 0.")
+    ] = "24h",
+    expires: ExpiresOption = None,
+    config: ConfigOption = None,
+    *,
+    as_json: JsonOption = False,
+) -> None:
+    """Put a new token in the place of one, with the same name and limits, and print it.
+
+    The old one is good a while longer, so that clients can be changed one after the other.
+    """
+    from datetime import timedelta
+
+    from ccproxy.auth import rotate_token
+    from ccproxy.cli.auditing import note
+    from ccproxy.cli.moments import span_s
+
+    seconds, expires_at = span_s(overlap, "--overlap"), _moment(expires)
+    settings = _settings(config)
+    file = settings.tokens_file
+    token = rotate_token(file, name, timedelta(seconds=seconds), expires_at=expires_at)
+    note(file, f"token rotate {name}")
+    if as_json:
+        print_json({"name": name, "token": token, "overlap_s": seconds})
+    else:
+        print(token)
+    still = f"is good for {overlap} more" if seconds else "is refused from now on"
+    remark(f"The old token of {name!r} {still}. The new one is not shown again.")
 
 
 @app.command()
@@ -146,6 +183,73 @@ def _settings(config: Path | None) -> "Settings":
     from ccproxy.config.settings import load_settings
 
     return load_settings(config_path(config), os.environ)
+
+
+def _moment(expires: str | None) -> "datetime | None":
+    """Return when a token ends, in whole seconds."""
+    from datetime import UTC, datetime
+
+    from ccproxy.cli.moments import ahead
+
+    if expires is None:
+        return None
+    return datetime.fromtimestamp(int(ahead(expires, "--expires")), UTC)
+
+
+def _told(token: "StoredToken", used_at_s: int | None) -> dict[str, object]:
+    """Return a token for programs; a limit that is none is left out."""
+    told: dict[str, object] = {
+        "name": token.name,
+        "scopes": list(token.scopes),
+        "agents": list(token.agents),
+        "created_at": token.created_at,
+        **_limit(token.privacy),
+        **_limits(token.expires_at, token.requests_per_minute),
+    }
+    if token.retiring:
+        told["former_until"] = [each.until.isoformat() for each in token.retiring]
+    if used_at_s is not None:
+        told["last_used_at"] = _utc(used_at_s)
+    return told
+
+
+def _row(token: "StoredToken", used_at_s: int | None) -> tuple[str, ...]:
+    """Return a token for people."""
+    rate = token.requests_per_minute
+    return (
+        token.name,
+        ", ".join(token.scopes),
+        ", ".join(token.agents) or "any",
+        token.privacy,
+        f"{rate}/min" if rate is not None else "",
+        _expiry(token.expires_at),
+        _utc(used_at_s) if used_at_s is not None else "",
+        token.created_at,
+    )
+
+
+def _expiry(ends: "datetime | None") -> str:
+    from datetime import UTC, datetime
+
+    if ends is None:
+        return "never"
+    return f"{ends.isoformat()}{' (expired)' if ends <= datetime.now(UTC) else ''}"
+
+
+def _utc(at_s: int) -> str:
+    from datetime import UTC, datetime
+
+    return datetime.fromtimestamp(at_s, UTC).isoformat(timespec="seconds")
+
+
+def _limits(expires_at: "datetime | None", rate: int | None) -> dict[str, object]:
+    """Return expiry and rate for JSON, where they are limits."""
+    limits: dict[str, object] = {}
+    if expires_at is not None:
+        limits["expires_at"] = expires_at.isoformat()
+    if rate is not None:
+        limits["requests_per_minute"] = rate
+    return limits
 
 
 def _limit(privacy: "Privacy") -> dict[str, str]:

@@ -15,12 +15,11 @@ The Keychain and the Secret Service are `keyring`'s (docs/adr/0018), imported wh
 from __future__ import annotations
 
 import os
-import secrets as randomness
 import stat
-from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
+from ccproxy.auth.private_file import write_private
 from ccproxy.config.locate import expand_path
 from ccproxy.config.references import (
     ENVIRONMENT_REFERENCE,
@@ -229,22 +228,8 @@ def _refuse_untrusted(path: Path, status: os.stat_result) -> None:
 
 
 def _write_file(path: Path, secret: str) -> None:
-    # A symbolic link stays one.
-    target = path.resolve()
-    temporary = target.with_name(f".{target.name}.{randomness.token_hex(8)}")
     try:
-        target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        try:
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(secret.encode() + b"\n")
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(target)
-        except BaseException:
-            with suppress(OSError):
-                temporary.unlink()
-            raise
+        write_private(path, secret.encode() + b"\n")
     except OSError as exc:
         raise SecretError(f"cannot write {path}: {exc.strerror or exc}") from exc
 

@@ -36,9 +36,9 @@ from routing.retry import DEFAULT_RULES
 from routing.types import Side
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping
 
-    from ccproxy.auth import Principal
+    from ccproxy.auth import Authenticate, Principal
     from ccproxy.pipeline.comparing import Compare
     from ccproxy.pipeline.duplicates import Turn
     from ccproxy.pipeline.request import Reply, Served
@@ -56,7 +56,7 @@ class Exchange:
     def __init__(
         self,
         *,
-        authenticate: Callable[[Sequence[tuple[bytes, bytes]]], Principal],
+        authenticate: Authenticate,
         router: Router,
         deployments: Mapping[str, Served],
         sink: OutcomeSink,
@@ -82,7 +82,7 @@ class Exchange:
         endpoint = "count_tokens" if counting else "messages"
         outcome = Outcome(mint_request_id(), endpoint, time(), incoming.origin())
         async with Accounted(client, outcome, self._sink, self.in_flight):
-            principal = self._admit(incoming, outcome)
+            principal = self._admit(incoming, outcome, counting=counting)
             raw_body = await client.read_body(MESSAGES_LIMIT_BYTES)
             async with client.watched():
                 request = await off_loop(
@@ -118,12 +118,14 @@ class Exchange:
                         leave.answering,
                     )
 
-    def _admit(self, incoming: Incoming, outcome: Outcome) -> Principal:
-        principal = self._authenticate(incoming.headers)
+    def _admit(self, incoming: Incoming, outcome: Outcome, *, counting: bool) -> Principal:
+        principal = self._authenticate(incoming.headers, incoming.peer)
         outcome.principal = principal.name
         if not incoming.header(b"anthropic-version"):
             raise invalid_request("anthropic-version: header is required")
         check_charset(incoming.header(b"content-type"))
+        if not counting:
+            self._router.rates.take(principal)
         return principal
 
     def _understand(

@@ -43,9 +43,9 @@ from routing.plan import privacy_asked, privacy_of
 from routing.types import Privacy, RequestFacts, Side
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+    from collections.abc import AsyncIterator, Mapping, Sequence
 
-    from ccproxy.auth import Principal
+    from ccproxy.auth import Authenticate, Principal
     from ccproxy.pipeline.decide import Circumstances, RoutingState
     from ccproxy.pipeline.router import Router
     from ccproxy.ports import BackendHealth, Client, Incoming, MessagesUpstream, OutcomeSink
@@ -64,7 +64,7 @@ class ApiForwarder:
     def __init__(
         self,
         *,
-        authenticate: Callable[[Sequence[tuple[bytes, bytes]]], Principal],
+        authenticate: Authenticate,
         router: Router,
         claude: Mapping[str, MessagesUpstream],
         health: BackendHealth,
@@ -83,7 +83,7 @@ class ApiForwarder:
         """Answer one request; never raises but for the server's own cancellation."""
         outcome = Outcome(mint_request_id(), "other", time(), incoming.origin())
         async with Accounted(client, outcome, self._sink, self._in_flight):
-            principal = self._authenticate(incoming.headers)
+            principal = self._authenticate(incoming.headers, incoming.peer)
             outcome.principal = principal.name
             path = _plain_path(incoming.path)
             own = own_credentials(incoming.headers, anyone=principal.is_anyone)
@@ -93,6 +93,7 @@ class ApiForwarder:
             if _is_new_batch(incoming, path):
                 said = incoming.header(PROJECT_HEADER) or b""
                 project = principal.project or said.decode("latin-1")
+                self._router.rates.take(principal)
                 self._router.budgets.gate(outcome, project)
             incoming, body = await self._body(incoming, path, principal, client, outcome)
             self._choose(account, outcome)

@@ -11,6 +11,7 @@ from ccproxy.pipeline.budgets import BudgetGuard
 from ccproxy.pipeline.decide import Circumstances, decide, gather_facts
 from ccproxy.pipeline.prefix_watch import Conversation
 from ccproxy.pipeline.refusals import routing_refusal
+from ccproxy.pipeline.token_rates import TokenRates
 from ccproxy.pipeline.weighed_texts import WeighedTexts
 from ccproxy.wire.content_facts import BodyFacts
 from ccproxy.wire.headers import own_credentials
@@ -76,6 +77,8 @@ class Router:
         """Begin without any binding; `read_tokens` is `PrefixWatch.read_tokens`."""
         self.budgets: Final = budgets or BudgetGuard((), lambda: source.loaded)
         """To be asked before what was planned is done."""
+        self.rates: Final = TokenRates()
+        """To be asked before anything is done for a caller."""
         self._read_tokens = read_tokens
         self._source = source
         self._fleet = fleet

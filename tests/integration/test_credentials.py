@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from ccproxy.auth import create_token, failed_logins
 from ccproxy.demo.claude_faults import Fault, FaultKind
 from tests.support.http_wire import ask
 from tests.support.issuer import AUDIENCE, ISSUER, claims, ec_jwk, key_set, signed
@@ -266,3 +267,45 @@ async def test_a_jwt_beside_a_login(proxy):
     )
     assert (200, "claude-opus") == (answer.status, answer.header("x-ccproxy-deployment"))
     assert [(b"authorization", f"Bearer {OAUTH}".encode())] == credentials(proxy.claude.requests[0])
+
+
+# --- tokens ------------------------------------------------------------------------------------
+
+
+async def test_a_rate_of_a_token(proxy):
+    """The request above it is 429 with `retry-after`; counting tokens is free, other tokens go on (conformance 051)."""
+    token = create_token(proxy.tokens_file, "slow", requests_per_minute=1)
+    headers = {"x-api-key": token, "anthropic-version": "2023-06-01"}
+    answers = [
+        await ask(proxy.base_url, "/v1/messages", headers=headers, body=turn(model=SONNET))
+        for _ in range(3)
+    ]
+    # The minute of the clock may end in between.
+    assert [200, 429] == sorted({answer.status for answer in answers})
+    late = next(answer for answer in answers if answer.status == 429)
+    assert "rate_limit_error" == late.error["type"]
+    assert 1 <= int(late.header("retry-after")) <= 60
+    path = "/v1/messages/count_tokens"
+    counted = await ask(proxy.base_url, path, headers=headers, body=turn(model=SONNET))
+    other = await ask(
+        proxy.base_url, "/v1/messages", headers=proxy.headers, body=turn(model=SONNET)
+    )
+    assert (200, 200) == (counted.status, other.status)
+
+
+async def test_wrong_tokens_have_an_end(proxy, monkeypatch):
+    """From one address they are refused ever more shortly, on every path, and a right one is still served."""
+    paths = ("/v1/messages", "/v1/models", "/health", "/metrics", "/v1/files")
+    statuses = set()
+    monkeypatch.setattr(failed_logins, "MOST_LOOPBACK_FAILURES", 20)
+    for index in range(21):
+        path = paths[index % len(paths)]
+        method = "POST" if path == "/v1/messages" else "GET"
+        answer = await ask(proxy.base_url, path, headers={"x-api-key": "no"}, method=method)
+        statuses.add(answer.status)
+    assert {401, 429} >= statuses
+    assert 429 == answer.status
+    assert "rate_limit_error" == answer.error["type"]
+    assert int(answer.header("retry-after")) <= 60
+    good = await ask(proxy.base_url, "/v1/messages", headers=proxy.headers, body=turn(model=SONNET))
+    assert 200 == good.status
