@@ -30,7 +30,7 @@ class Command:
         self.monkeypatch, self.capsys = monkeypatch, capsys
 
     async def __call__(self, *arguments, token=None):
-        """Return exit code, stdout, and stderr without the frame and the line ends around an error."""
+        """Return exit code, stdout and stderr."""
         self.monkeypatch.setenv("ANTHROPIC_BASE_URL", self.proxy.base_url)
         self.monkeypatch.setenv("ANTHROPIC_AUTH_TOKEN", token or self.proxy.token)
         self.monkeypatch.setenv("OTHER_TOKEN", "another-token")
@@ -43,7 +43,7 @@ class Command:
 
         code = await asyncio.to_thread(run)
         out, err = self.capsys.readouterr()
-        return code, out, " ".join(err.replace("│", " ").split())
+        return code, out, err
 
 
 @pytest.fixture

@@ -179,8 +179,7 @@ def test_wrong_usage_is_exit_code_2(ccproxy, arguments, complaint):
     result = ccproxy("explain", *arguments)
 
     assert result.code == 2
-    words = " ".join(result.err.replace("│", " ").split())
-    assert complaint in words
+    assert complaint in result.err
 
 
 def test_a_broken_table(ccproxy):

@@ -61,4 +61,4 @@ def test_wrong_usage(ccproxy, arguments, complaint):
     result = ccproxy("routes", "show", *arguments)
 
     assert result.code == 2
-    assert complaint in " ".join(result.err.replace("│", " ").split())
+    assert complaint in result.err
