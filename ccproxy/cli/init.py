@@ -118,7 +118,7 @@ def init(  # noqa: PLR0913, PLR0917 - options of a command
         ccproxy init --yes                  # asks nothing, for scripts
         ccproxy init --yes --ram 64 --dir /tmp/mini --key-from keychain/ccproxy/anthropic
 
-    Read on: docs/models.md, docs/secrets.md
+    Read on: docs/install.md, docs/models.md, docs/secrets.md
     """
     from ccproxy.setup.arithmetic import KvCacheType, Runner
     from ccproxy.setup.commands import run_command
