@@ -105,6 +105,12 @@ def list_(config: ConfigOption = None, *, as_json: JsonOption = False) -> None:
     """List the tokens: names, limits and last use, never the tokens themselves.
 
     A running proxy writes down once in a minute who has called.
+
+    Examples:
+        ccproxy token list
+        ccproxy token list --json
+
+    Read on: docs/tokens.md
     """
     from ccproxy.auth import list_tokens
     from ccproxy.auth.last_used import read_last_used
@@ -138,6 +144,12 @@ def rotate(
     """Put a new token in the place of one, with the same name and limits, and print it.
 
     The old one is good a while longer, so that clients can be changed one after the other.
+
+    Examples:
+        ccproxy token rotate laptop               # the old one is good for another day
+        ccproxy token rotate ci --overlap 0 --json
+
+    Read on: docs/tokens.md
     """
     from datetime import timedelta
 

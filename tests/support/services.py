@@ -8,11 +8,8 @@ import socket
 import sys
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-import typer.main
 
 from tests.support import service_standin_process as process
 from tests.support.command_line import CONFIG, CommandLine, Result, command_line
@@ -22,8 +19,6 @@ if TYPE_CHECKING:
 
     import pytest
 
-get_command_once = cache(typer.main.get_command)
-"""Typer builds all commands anew at each call, which takes as long as a call of a tool."""
 UID = 501
 """Whoever runs the tests, the commands believe to be the first user of a Mac."""
 LABEL = "com.visiquate.ccproxy"
@@ -105,7 +100,6 @@ def machine(
     monkeypatch.setenv("CCPROXY_STANDIN", str(state))
     monkeypatch.delenv("SUDO_USER", raising=False)
     monkeypatch.delenv("STANDIN_PROGRAM", raising=False)
-    monkeypatch.setattr(typer.main, "get_command", get_command_once)
     monkeypatch.setattr(os, "getuid", lambda: UID)
     monkeypatch.setattr(os, "geteuid", lambda: UID)
     try:
