@@ -1,6 +1,7 @@
 """From nothing to a served request, as docs/install.md has it, against the simulators."""
 
 import asyncio
+import io
 import json
 import math
 import os
@@ -47,6 +48,13 @@ def ccproxy(tmp_path, monkeypatch, capsys):
 
     # The commands have event loops of their own; the simulators run in the test's.
     return lambda *arguments: asyncio.to_thread(run, *arguments)
+
+
+class Terminal(io.StringIO):
+    """Somebody who answers."""
+
+    def isatty(self):
+        return True
 
 
 def registry():
@@ -165,6 +173,19 @@ async def test_init_without_a_terminal(ccproxy, tmp_path):
 
     assert (result.code, (tmp_path / ".ccproxy").exists()) == (2, False)
     assert "--yes" in result.err
+
+
+async def test_init_by_questions(ccproxy, tmp_path, monkeypatch):
+    """At a terminal it asks, proposes what it found, and writes what was answered."""
+    answers = ["", "48", "127.0.0.1:9", "-", "none", "local-only"]
+    monkeypatch.setattr("sys.stdin", Terminal("\n".join([*answers, ""])))
+    result = await ccproxy("init", "--json", "--dir", str(tmp_path / "here"))
+
+    assert result.code == 0
+    assert result.out.partition("{")[0].count(": ") >= len(answers)
+    made = json.loads("{" + result.out.partition("{")[2])
+    assert (made["ram_profile_gib"], made["profile"]) == (48, "local-only")
+    assert "claude-opus" not in (tmp_path / "here" / "ccproxy.yaml").read_text()
 
 
 async def test_the_doctor_with_everything_down(ccproxy, tmp_path):

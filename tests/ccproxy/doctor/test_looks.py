@@ -1,0 +1,135 @@
+"""The doctor's looks at what is outside, on real sockets."""
+
+import asyncio
+import ssl
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from ipaddress import ip_address
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from ccproxy.config.settings import load_settings
+from ccproxy.doctor.claude import look_at_claude
+from ccproxy.doctor.port import Listener, look_at_port
+
+
+@asynccontextmanager
+async def answering(raw, tls=None):
+    """Answer whatever is asked with these bytes; gives the port."""
+
+    async def serve(reader, writer):
+        await reader.read(4096)
+        writer.write(raw)
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=tls)
+    async with server:
+        yield server.sockets[0].getsockname()[1]
+
+
+def reply(status, date=None, body=b"{}"):
+    told = "" if date is None else f"date: {format_datetime(date, usegmt=True)}\r\n"
+    head = f"HTTP/1.1 {status} x\r\n{told}content-length: {len(body)}\r\n\r\n"
+    return head.encode() + body
+
+
+def deployments(tmp_path, api_base, *keys):
+    """Return Claude deployments, one for each key."""
+    lines = [
+        f"- {{model_name: c{index}, litellm_params: {{model: anthropic/claude-x, "
+        f"api_base: '{api_base}', api_key: {key}}}}}"
+        for index, key in enumerate(keys)
+    ]
+    file = tmp_path / "ccproxy.yaml"
+    file.write_text("\n".join(["model_list:", *lines]))
+    return load_settings(file, {}).deployments
+
+
+@pytest.mark.parametrize(
+    ("body", "listener"),
+    [
+        (b'{"service": "ccproxy"}', Listener.CCPROXY),
+        (b'{"service": "other"}', Listener.SOMEBODY_ELSE),
+        (b"[]", Listener.SOMEBODY_ELSE),
+        (b"<html>", Listener.SOMEBODY_ELSE),
+    ],
+)
+async def test_who_has_the_port(body, listener):
+    """Only what says that it is ccproxy counts as ours."""
+    async with answering(reply(200, body=body)) as port:
+        look = await look_at_port("127.0.0.1", port)
+
+    assert look.listener is listener
+
+
+async def test_a_port_that_nobody_has():
+    """A refused connection is a free port, also where the proxy would listen on every address."""
+    async with answering(b"") as port:
+        pass
+
+    assert (await look_at_port("0.0.0.0", port)).listener is Listener.NOBODY
+
+
+async def test_what_claude_says(tmp_path):
+    """One question for each key; status and clock are noted, whatever the status."""
+    hour_ago = datetime.now(UTC) - timedelta(hours=1)
+    async with answering(reply(401, hour_ago)) as port:
+        own = deployments(tmp_path, f"http://127.0.0.1:{port}", "sk-a", "sk-a", "sk-b")
+        looks = await look_at_claude(own)
+
+    assert [(look.deployments, look.status) for look in looks] == [
+        (("c0", "c1"), 401),
+        (("c2",), 401),
+    ]
+    assert looks[0].clock_off_by_s == pytest.approx(3600, abs=30)
+
+
+async def test_a_claude_that_is_not_there(tmp_path):
+    """It is noted, and never raised; no key is in what is noted."""
+    async with answering(b"") as port:
+        pass
+    (look,) = await look_at_claude(deployments(tmp_path, f"http://127.0.0.1:{port}", "sk-secret"))
+
+    assert (look.status, look.is_tls) == (None, False)
+    assert "sk-secret" not in repr(look)
+
+
+async def test_a_certificate_that_nobody_vouches_for(tmp_path):
+    """An unknown certificate is told apart from a Claude that is away (conformance 275)."""
+    async with answering(reply(200), tls=self_signed(tmp_path)) as port:
+        own = deployments(tmp_path, f"https://127.0.0.1:{port}", "sk-a")
+        (look,) = await look_at_claude(own)
+
+    assert (look.status, look.is_tls) == (None, True)
+    assert "certificate" in look.problem.lower()
+
+
+def self_signed(folder):
+    """Return a server's TLS with a certificate of its own making."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
+    now = datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(
+            x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), False
+        )
+        .sign(key, hashes.SHA256())
+    )
+    pem = serialization.Encoding.PEM
+    plain = serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    file = folder / "server.pem"
+    file.write_bytes(key.private_bytes(pem, *plain) + certificate.public_bytes(pem))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(file)
+    return context
