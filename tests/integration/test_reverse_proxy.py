@@ -7,7 +7,6 @@ import re
 import shutil
 import socket
 import ssl
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -19,6 +18,7 @@ from tests.support.http_wire import wire
 from tests.support.messages import CLAUDE, LOCAL, turn
 from tests.support.raw_upstream import self_signed_certificate
 from tests.support.real_server import really_served
+from tests.support.waiting import until_found
 
 ROOT = Path(__file__).parents[2]
 NAME = "ccproxy.example.com"
@@ -64,17 +64,17 @@ async def front(shared_proxy, tmp_path_factory):
         server = documented(upstream, port, certificate)
         config.write_text(AROUND.format(folder=folder, server=server))
         nginx = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin:/usr/local/sbin")
-        process = subprocess.Popen([nginx, "-p", folder, "-c", config])
+        process = await asyncio.create_subprocess_exec(nginx, "-p", folder, "-c", config)
         try:
             trust = ssl.create_default_context(cafile=certificate)
             async with asyncio.timeout(10):
                 while not await accepts(port):
-                    assert None is process.poll(), (folder / "error.log").read_text()
+                    assert None is process.returncode, (folder / "error.log").read_text()
                     await asyncio.sleep(0.02)
             yield f"https://localhost:{port}", trust
         finally:
             process.terminate()
-            process.wait(10)
+            await process.wait()
 
 
 async def accepts(port):
@@ -165,13 +165,11 @@ async def test_who_is_calling_is_told_by_the_proxy_alone(claimed, front, proxy):
         answer = await connection.read_answer()
 
     assert 401 == answer.status
-    async with asyncio.timeout(5):
-        while not (found := refusal(proxy, answer.header("request-id"))):
-            await asyncio.sleep(0.02)
+    found = await until_found(lambda: refusal(proxy, answer.header("request-id")))
     assert "127.0.0.2" == found["peer"]
 
 
-def refusal(proxy, request_id):
+async def refusal(proxy, request_id):
     file = proxy.tokens_file.parent / FILE_NAME
     lines = file.read_text().splitlines() if file.exists() else []
     rows = [json.loads(line) for line in lines]
@@ -186,7 +184,5 @@ async def test_nobody_else_is_believed(claimed, proxy):
         await it.send("POST", "/v1/messages", headers, turn())
         answer = await it.read_answer()
 
-    async with asyncio.timeout(5):
-        while not (found := refusal(proxy, answer.header("request-id"))):
-            await asyncio.sleep(0.02)
+    found = await until_found(lambda: refusal(proxy, answer.header("request-id")))
     assert "127.0.0.2" == found["peer"]
