@@ -107,7 +107,7 @@ async def _look(api_base: str, key: str, names: tuple[str, ...]) -> ClaudeLook:
     import httpx  # noqa: PLC0415 - 0.1 s, for those who ask
 
     headers = {"x-api-key": key, "anthropic-version": _VERSION}
-    # The environment's proxies are not used for serving either (conformance 277).
+    # As upstreams.anthropic: the environment's proxies are not used, certificates are verified.
     client = httpx.AsyncClient(
         timeout=ASK_FOR_S, trust_env=False, verify=ssl.create_default_context()
     )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final
 
 from ccproxy.auth import TokenError, list_tokens
 from ccproxy.config.hosts import is_loopback
@@ -11,11 +12,14 @@ from ccproxy.doctor.finding import error, ok, warning
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
+    from datetime import datetime
 
     from ccproxy.config.problems import ConfigProblem
     from ccproxy.config.secrets import SecretPlace
     from ccproxy.config.settings import Settings
     from ccproxy.doctor.finding import Finding
+
+EXPIRES_SOON: Final = timedelta(days=7)
 
 
 def check_configuration_problems(
@@ -51,8 +55,8 @@ def check_secrets(places: Iterable[SecretPlace]) -> Iterator[Finding]:
         yield ok("secrets", f"all {len(found)} references lead to a secret")
 
 
-def check_tokens(settings: Settings) -> Iterator[Finding]:
-    """Say whether anybody could use the proxy."""
+def check_tokens(settings: Settings, now: datetime) -> Iterator[Finding]:
+    """Say whether anybody could use the proxy, and for how long; `now` has a time zone."""
     if not settings.auth_required:
         yield warning(
             "tokens",
@@ -66,6 +70,9 @@ def check_tokens(settings: Settings) -> Iterator[Finding]:
     except TokenError as problem:
         yield error("tokens", str(problem), "every client is refused", "ccproxy token list")
         return
+    if not tokens and settings.jwt is not None:
+        yield ok("tokens", "none of ours; JSON Web Tokens are taken")
+        return
     if not tokens:
         yield warning(
             "tokens",
@@ -73,9 +80,28 @@ def check_tokens(settings: Settings) -> Iterator[Finding]:
             "no client can use the proxy",
             "ccproxy token create NAME",
         )
-    else:
-        count = "1 token" if len(tokens) == 1 else f"{len(tokens)} tokens"
-        yield ok("tokens", f"{count}: {', '.join(each.name for each in tokens)}")
+        return
+    expired = [each.name for each in tokens if each.expires_at and each.expires_at <= now]
+    soon = [
+        each for each in tokens if each.expires_at and now < each.expires_at <= now + EXPIRES_SOON
+    ]
+    if expired:
+        yield warning(
+            "tokens",
+            f"expired: {', '.join(expired)}",
+            "whoever still uses one of them is refused",
+            f"ccproxy token rotate {expired[0]} --expires 90d, or: ccproxy token revoke ...",
+        )
+    for each in soon:
+        yield warning(
+            "tokens",
+            f"{each.name} expires at {each.expires_at}",
+            "from then on its clients are refused",
+            f"ccproxy token rotate {each.name} --expires 90d",
+        )
+    good = [each.name for each in tokens if each.name not in expired]
+    count = "1 token" if len(good) == 1 else f"{len(good)} tokens"
+    yield ok("tokens", f"{count}: {', '.join(good)}")
 
 
 def check_exposure(settings: Settings) -> Iterator[Finding]:

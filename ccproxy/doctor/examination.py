@@ -9,6 +9,7 @@ import asyncio
 import shutil
 import site
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -110,7 +111,7 @@ def _of_files(settings: Settings, environ: Mapping[str, str]) -> Iterator[Findin
     folder = settings.path.parent
     yield from check_files(settings)
     yield from check_secrets(Secrets(environ, folder).places_in(read_marked(settings.path).value))
-    yield from check_tokens(settings)
+    yield from check_tokens(settings, datetime.now(UTC))
     yield from check_exposure(settings)
     yield from check_traefik(folder, settings.port)
 

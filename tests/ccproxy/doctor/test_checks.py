@@ -2,10 +2,12 @@
 
 import plistlib
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
+from ccproxy.auth import create_token
 from ccproxy.config.problems import ConfigProblem
 from ccproxy.config.secrets import SecretPlace
 from ccproxy.config.settings import load_settings
@@ -31,6 +33,7 @@ from ccproxy.setup.ollama_environment import BREW_PLIST, OllamaEnvironment, read
 from ccproxy.setup.sight import OllamaSight
 from ccproxy.upstreams.ollama import OllamaModel
 
+NOW = datetime.now(UTC)
 MINI = Machine("Darwin", "15.6.1", 32.0, 10)
 PMSET = """\
 System-wide power settings:
@@ -320,15 +323,30 @@ def test_a_folder_that_is_missing(settings):
 
 def test_tokens(settings):
     """No token, a broken file and auth that is off are told."""
-    none = told(check_tokens(settings))
+    none = told(check_tokens(settings, NOW))
     settings.tokens_file.write_text("[]")
     settings.tokens_file.chmod(0o600)
-    broken = told(check_tokens(settings))
-    off = told(check_tokens(replace(settings, auth_required=False)))
+    broken = told(check_tokens(settings, NOW))
+    off = told(check_tokens(replace(settings, auth_required=False), NOW))
 
     assert none == [f"warning tokens: there are none in {settings.tokens_file}"]
     assert broken[0].startswith("error tokens: ")
     assert off == ["warning tokens: auth.mode is off"]
+
+
+def test_tokens_that_expire(settings):
+    """Who is refused already, or will be within a week, is told with how to go on."""
+    file = settings.tokens_file
+    create_token(file, "for-ever")
+    for name, days in (("gone", 1), ("going", 5), ("staying", 60)):
+        create_token(file, name, expires_at=NOW + timedelta(days=days))
+    found = list(check_tokens(settings, NOW + timedelta(days=2)))
+
+    assert [fix.split()[:4] for fix in fixes(found)] == [
+        ["ccproxy", "token", "rotate", "gone"],
+        ["ccproxy", "token", "rotate", "going"],
+    ]
+    assert found[-1].what == "3 tokens: for-ever, going, staying"
 
 
 def test_secrets_that_are_missing():

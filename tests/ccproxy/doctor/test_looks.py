@@ -99,7 +99,7 @@ async def test_a_claude_that_is_not_there(tmp_path):
 
 
 async def test_a_certificate_that_nobody_vouches_for(tmp_path):
-    """An unknown certificate is told apart from a Claude that is away (conformance 275)."""
+    """An unknown certificate is told apart from a Claude that is away (conformance 277)."""
     async with answering(reply(200), tls=self_signed(tmp_path)) as port:
         own = deployments(tmp_path, f"https://127.0.0.1:{port}", "sk-a")
         (look,) = await look_at_claude(own)

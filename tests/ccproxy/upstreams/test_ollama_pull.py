@@ -25,7 +25,7 @@ async def puller():
 
 
 async def test_a_model_arrives_with_news_of_its_progress():
-    """Bytes count up to the whole, and then the model is there (conformance 241)."""
+    """Bytes count up to the whole, and then the model is there."""
     async with puller() as (simulator, fetches):
         parts = [part async for part in fetches.pull("tiny:1b")]
 
