@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ccproxy.service import choice
 from tests.support import service_standin_process as process
 from tests.support.command_line import CONFIG, CommandLine, Result, command_line
 
@@ -90,9 +91,7 @@ def machine(
     for each in (programs, state, home):
         each.mkdir()
     for tool in tools:
-        program = programs / tool
-        program.write_text(f"#!{sys.executable} -IS\n{STANDIN}.main({tool!r}, *sys.argv[1:])\n")
-        program.chmod(0o755)
+        write_standin(programs, tool)
     run = command_line(home, monkeypatch, captured)
     port = free_port()
     (home / "ccproxy.yaml").write_text(CONFIG.replace("8081", str(port)))
@@ -100,12 +99,22 @@ def machine(
     monkeypatch.setenv("CCPROXY_STANDIN", str(state))
     monkeypatch.delenv("SUDO_USER", raising=False)
     monkeypatch.delenv("STANDIN_PROGRAM", raising=False)
+    # Neither what this machine has is in a test's way, nor could a broken refusal write there.
+    monkeypatch.setattr(choice, "LAUNCH_DAEMONS", folder / "LaunchDaemons")
+    monkeypatch.setattr(choice, "SYSTEM_UNITS", state / "system")
     monkeypatch.setattr(os, "getuid", lambda: UID)
     monkeypatch.setattr(os, "geteuid", lambda: UID)
     try:
         yield Machine(home, state, port, run)
     finally:
         process.kill_all(str(state))
+
+
+def write_standin(programs: Path, tool: str) -> None:
+    """Put the stand-in of a tool into a folder of programs."""
+    program = programs / tool
+    program.write_text(f"#!{sys.executable} -IS\n{STANDIN}.main({tool!r}, *sys.argv[1:])\n")
+    program.chmod(0o755)
 
 
 def free_port() -> int:

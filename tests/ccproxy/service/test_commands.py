@@ -363,10 +363,10 @@ def test_what_cannot_be_installed(mac, arguments, words):
     assert [] == mac.calls
 
 
-def test_only_one_kind_under_a_label(mac, monkeypatch):
+def test_only_one_kind_under_a_label(mac):
     """A user's service and the machine's would want the same port: the second is refused."""
-    monkeypatch.setattr(choice, "LAUNCH_DAEMONS", mac.folder)
-    (mac.folder / f"{LABEL}.plist").touch()
+    choice.LAUNCH_DAEMONS.mkdir()
+    (choice.LAUNCH_DAEMONS / f"{LABEL}.plist").touch()
 
     done = mac("install")
 
