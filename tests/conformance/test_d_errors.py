@@ -263,7 +263,7 @@ async def broken_url(proxy):
     """A proxy all of whose deployments have a bug."""
     live = proxy.proxy.live.loaded
     exchange = Exchange(
-        authenticate=lambda _headers: open_principal(),
+        authenticate=lambda _headers, _peer="": open_principal(),
         router=router_of(live.table, live.roster),
         deployments=dict.fromkeys(live.table.deployments, Broken()),
         sink=Outcomes(),

@@ -73,7 +73,7 @@ async def test_a_bug_in_the_middle_of_a_stream(proxy):
     live = proxy.proxy.live.loaded
     outcomes = Outcomes()
     exchange = Exchange(
-        authenticate=lambda _headers: open_principal(),
+        authenticate=lambda _headers, _peer="": open_principal(),
         router=router_of(live.table, live.roster),
         deployments=dict.fromkeys(live.table.deployments, Broken()),
         sink=outcomes,

@@ -142,7 +142,7 @@ async def serve(request, state, fleet):
     client = Client(orjson.dumps(request.body))
     sink = Sink()
     exchange = Exchange(
-        authenticate=lambda _headers: Principal(
+        authenticate=lambda _headers, _peer="": Principal(
             request.principal, agents=request.token_agents, privacy=request.token_privacy
         ),
         router=Router(Source(state), Known(fleet)),

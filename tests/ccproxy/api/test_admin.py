@@ -16,7 +16,7 @@ from tests.support.routing_folder import route_of, routing_folder, routing_text
 PRINCIPALS = {b"boss": Principal("boss", frozenset({"ops"})), b"agent": Principal("agent")}
 
 
-def authenticate(headers):
+def authenticate(headers, _peer=""):
     for name, value in headers:
         if name == b"x-api-key" and value in PRINCIPALS:
             return PRINCIPALS[value]

@@ -24,7 +24,7 @@ class Service:
         return {"estimated": self.explain(document)["asked"]}
 
 
-def authenticate(headers):
+def authenticate(headers, _peer=""):
     presented = dict(headers).get(b"authorization")
     if presented is None:
         raise ApiError(401, "no token")

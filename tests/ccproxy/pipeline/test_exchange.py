@@ -115,7 +115,7 @@ async def run(
 ):
     sink = Sink()
     exchange = Exchange(
-        authenticate=lambda _headers: open_principal(),
+        authenticate=lambda _headers, _peer="": open_principal(),
         router=router(),
         deployments={"d": Served(does)},
         sink=sink,
@@ -190,7 +190,7 @@ async def test_a_stop_before_the_answer():
             await asyncio.Event().wait()
 
     exchange = Exchange(
-        authenticate=lambda _headers: open_principal(),
+        authenticate=lambda _headers, _peer="": open_principal(),
         router=router(),
         deployments={"d": Waiting(None)},
         sink=sink,

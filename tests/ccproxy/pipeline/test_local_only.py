@@ -287,7 +287,7 @@ async def run(
     table, _ = compile_table(dict(mapping), DEPLOYMENTS, FLEET_ROSTER)
     sink = Sink()
     exchange = Exchange(
-        authenticate=lambda _headers: Principal("p", privacy=privacy),
+        authenticate=lambda _headers, _peer="": Principal("p", privacy=privacy),
         router=Router(Source(State(table, FLEET_ROSTER)), Known(fleet or FleetSnapshot())),
         deployments=served_by(world),
         sink=sink,
