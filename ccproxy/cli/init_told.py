@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ccproxy.cli.output import print_table, remark
+from ccproxy.config.locate import find_config
+from ccproxy.config.problems import ConfigError
 from ccproxy.config.secrets import Secrets
 from ccproxy.setup.plan import DEFAULT_KEY, FILE_KEY, KEY_VARIABLE
 
@@ -102,8 +104,7 @@ def _presence(sight: OllamaSight, model: str) -> str:
 def next_steps(plan: SetupPlan, folder: Path, sight: OllamaSight) -> None:
     """Say what to run now."""
     config = folder / "ccproxy.yaml"
-    is_default = folder == Path.home() / ".ccproxy"
-    option = "" if is_default else f" --config {config}"
+    option = "" if _is_found(config) else f" --config {config}"
     missing = any(sight.find(each.model) is None for each in plan.local)
     steps = [f"ccproxy models pull{option}"] if missing else []
     key = plan.key_reference
@@ -116,3 +117,12 @@ def next_steps(plan: SetupPlan, folder: Path, sight: OllamaSight) -> None:
         note = f"note: a service does not see your shell's {KEY_VARIABLE}; for one:"
         file = f"  ccproxy init --force --key-from {FILE_KEY}"
         remark("", note, file, f"  ccproxy secret set {FILE_KEY}{option}")
+
+
+def _is_found(config: Path) -> bool:
+    """Return whether commands find the file without being told, as this one was started."""
+    try:
+        found = find_config(None, os.environ, Path.cwd(), Path.home())
+    except ConfigError:
+        return False
+    return found == config

@@ -167,6 +167,18 @@ async def test_what_init_refuses(options, code, said, ccproxy, tmp_path):
     assert not (tmp_path / ".ccproxy").exists()
 
 
+async def test_the_next_steps_are_about_the_new_files(ccproxy, tmp_path):
+    """Where commands would find another config file, the steps that init names say which."""
+    plain = await ccproxy("init", "--yes", "--ollama", "127.0.0.1:9", "--key-from", "file/a.key")
+    (tmp_path / "config").mkdir()
+    (tmp_path / "config" / "ccproxy.yaml").write_text("")
+    beside = await ccproxy("init", "--yes", "--ollama", "127.0.0.1:9", "--key-from", "file/a.key")
+    new = tmp_path / ".ccproxy" / "ccproxy.yaml"
+
+    assert "\n  ccproxy secret set file/a.key\n  ccproxy doctor\n" in plain.err
+    assert f"\n  ccproxy doctor --config {new}\n" in beside.err
+
+
 async def test_init_without_a_terminal(ccproxy, tmp_path):
     """Without anybody to answer it asks nothing and writes nothing."""
     result = await ccproxy("init")
