@@ -139,10 +139,9 @@ def test_trusted_proxies(folder: Path) -> None:
 
     assert ("127.0.0.1/32", "10.0.0.0/8", "::1/128") == load(folder, listed).trusted_proxies
     assert () == load(folder, LOCAL).trusted_proxies
-    assert ["1:28: server.trusted_proxies[0]: must be an IP address or a network such as "
-            "10.0.0.0/8, not 'localhost'"] == problems(
-        folder, "server: {trusted_proxies: [localhost]}\n" + LOCAL
-    )  # fmt: skip
+    named = problems(folder, "server: {trusted_proxies: [localhost]}\n" + LOCAL)
+    assert 1 == len(named)
+    assert named[0].startswith("1:28: server.trusted_proxies[0]: must be an IP address or a network")
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "192.168.1.5", "studio.local"])
