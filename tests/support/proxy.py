@@ -26,6 +26,7 @@ from routing.types import Privacy
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 
+    from ccproxy.ports import OutcomeSink
     from routing.breaker import BreakerRules
     from routing.health import HealthRules
     from routing.retry import RetryRules
@@ -151,6 +152,7 @@ async def running_proxy(
     health_rules: HealthRules = health.DEFAULT_RULES,
     breaker_rules: BreakerRules = breaker.DEFAULT_RULES,
     retry_rules: RetryRules = retry.DEFAULT_RULES,
+    sinks: Sequence[OutcomeSink] = (),
 ) -> AsyncIterator[RunningProxy]:
     """Run a proxy while the block runs.
 
@@ -167,6 +169,7 @@ async def running_proxy(
         health_rules: When a backend counts as down.
         breaker_rules: When a deployment is left alone.
         retry_rules: How much is tried for one request.
+        sinks: Who else hears of finished requests.
     """
     ollama = ollama or SimulatedOllama(speed=TEST_SPEED)
     claude = claude or SimulatedClaude(speed=TEST_SPEED)
@@ -202,6 +205,7 @@ async def running_proxy(
                 health_rules=health_rules,
                 breaker_rules=breaker_rules,
                 retry_rules=retry_rules,
+                sinks=sinks,
             )
             async with running(proxy.app) as base_url:
                 yield RunningProxy(
