@@ -69,9 +69,7 @@ def audited(folder: Path, arguments: Sequence[str]) -> Verdict:
     command = [sys.executable, "-m", "pip_audit", "--requirement", str(LOCK), "--require-hashes"]
     command += ["--disable-pip", "--progress-spinner", "off", "--format", "json", *arguments]
     environment = {**os.environ, "PYTHONPATH": str(folder)}
-    done = subprocess.run(
-        command, env=environment, capture_output=True, text=True, check=False
-    )
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     try:
         report = json.loads(done.stdout)
     except ValueError:

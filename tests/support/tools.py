@@ -175,7 +175,10 @@ def known_tools() -> Mapping[str, Tool]:
             _program("systemd-analyze"),
         ),
         Tool(
-            "nginx", "stands in front, with TLS and in benchmarks", "make ci-tools", _program("nginx")
+            "nginx",
+            "stands in front, with TLS and in benchmarks",
+            "make ci-tools",
+            _program("nginx"),
         ),
     )
     return {tool.name: tool for tool in tools}

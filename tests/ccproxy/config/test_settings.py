@@ -141,7 +141,9 @@ def test_trusted_proxies(folder: Path) -> None:
     assert () == load(folder, LOCAL).trusted_proxies
     named = problems(folder, "server: {trusted_proxies: [localhost]}\n" + LOCAL)
     assert 1 == len(named)
-    assert named[0].startswith("1:28: server.trusted_proxies[0]: must be an IP address or a network")
+    assert named[0].startswith(
+        "1:28: server.trusted_proxies[0]: must be an IP address or a network"
+    )
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "192.168.1.5", "studio.local"])
