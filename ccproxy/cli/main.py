@@ -91,7 +91,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             raise
         remark(explanation)
         raise SystemExit(1) from None
-    raise SystemExit(code)
+    raise SystemExit(code or 0)
 
 
 def _explain(error: Exception) -> str | None:

@@ -129,7 +129,7 @@ async def _serve(
     *,
     traffic: bool,
 ) -> None:
-    console = Console(stderr=True, highlight=False)
+    console = Console(stderr=True, highlight=False, soft_wrap=True)
     async with AsyncExitStack() as stack:
         if not found.any:
             simulation = await stack.enter_async_context(simulated_upstreams())
@@ -179,8 +179,8 @@ def _introduce(console: Console, settings: Settings, found: Found, base_url: str
         )
         return
     console.print(f"\nToken `{LOCAL_TOKEN}`, shown this once. Paste into a client's shell:\n")
-    console.print(f"export ANTHROPIC_BASE_URL={base_url}", soft_wrap=True)
-    console.print(f"export ANTHROPIC_AUTH_TOKEN={token}\n", soft_wrap=True)
+    console.print(f"export ANTHROPIC_BASE_URL={base_url}")
+    console.print(f"export ANTHROPIC_AUTH_TOKEN={token}\n")
 
 
 def _first_token(settings: Settings) -> str | None:

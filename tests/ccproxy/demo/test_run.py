@@ -73,18 +73,6 @@ def token_names(folder):
     return [token["name"] for token in json.loads((folder / "tokens.json").read_text())["tokens"]]
 
 
-async def test_a_free_port_is_named(tmp_path):
-    """`--port 0` takes a free port, and what is printed is where a client is served."""
-    written(tmp_path, server={"host": "127.0.0.1", "port": 8081})
-    async with started(tmp_path, "demo", "--port", "0") as process:
-        base_url = (await heard(process, r"ccproxy on (http://127\.0\.0\.1:\d+)$"))[1]
-        shown = (await heard(process, r"export ANTHROPIC_BASE_URL=(\S+)"))[1]
-        live = await ask(base_url, "/health/live", method="GET")
-
-    assert (base_url, 200) == (shown, live.status)
-    assert not base_url.endswith((":0", ":8081"))
-
-
 async def test_serve_says_where_it_listens(tmp_path):
     """One JSON line `listening`, with an address that a client can use, once it is true."""
     written(tmp_path)
