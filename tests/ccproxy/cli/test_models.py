@@ -75,13 +75,14 @@ def test_list(ccproxy, simulator):
     (coder, fast) = ccproxy("models", "list", "--json").json()
     told = ccproxy("models", "list")
 
-    assert coder == {
+    expected = {
         "deployment": "coder",
         "model": "qwen2.5-coder:7b-instruct",
         "ollama": coder["ollama"],
         "present": True,
         "digest": CODER.digest,
         "size_bytes": CODER.weights_bytes,
+        "weights_gib": 4.36,
         "quantisation": "Q4_K_M",
         "family": "qwen2",
         "num_ctx": 8192,
@@ -91,6 +92,7 @@ def test_list(ccproxy, simulator):
         "loaded": False,
         "loaded_context_tokens": None,
     }
+    assert expected == {key: coder[key] for key in expected}
     assert fast["present"] is False
     assert "1 missing" in told.err
 
