@@ -83,7 +83,7 @@ lint: setup
 	@.venv/bin/lint-imports --no-logo
 
 .PHONY: check
-check: lint ## Everything that must hold before a commit is shared: lint, types, import rules, tests
+check: lint site ## Everything that must hold before a commit is shared: lint, types, import rules, links of the docs, tests
 	@$(MAKE) test
 
 .PHONY: fmt
@@ -152,8 +152,14 @@ docs: setup ## Write the generated pages of docs/ anew
 	@.venv/bin/python -m tests.support.conformance > docs/conformance.md
 	@.venv/bin/python -m tests.support.reliability
 	@.venv/bin/python -m tests.support.metrics_page
+	@.venv/bin/python -m tests.support.orchestra_pages
 	@.venv/bin/python -m tests.support.capacity
 	@.venv/bin/python -m tests.support.commands_page
+
+.PHONY: site
+site: setup ## Build docs/ as a site in .cache/site; a broken link is an error
+	@.venv/bin/python -m sphinx -b html -W --keep-going -q docs .cache/site
+	@echo "open .cache/site/index.html"
 
 .PHONY: clean
 clean: ## Remove everything that the other commands built

@@ -134,7 +134,7 @@ def bench(  # noqa: PLR0913 -- one parameter for each option
         _compare(*compare, as_json=as_json)
         return
     if show is not None:
-        _tell(_read_report(show), None, html, as_json=as_json)
+        _tell(read_report(show), None, html, as_json=as_json)
         return
     from ccproxy.bench.asked import Asked, AskedError
     from ccproxy.bench.spending import CostUnknownError
@@ -285,7 +285,7 @@ def _compare(first: Path, second: Path, *, as_json: bool) -> None:
     from ccproxy.bench.report import compared
     from ccproxy.bench.tables import RATIO_HEADINGS, ratio_rows
 
-    documents = [_read_report(file) for file in (first, second)]
+    documents = [read_report(file) for file in (first, second)]
     told = compared(*documents)
     if as_json:
         print_json(told)
@@ -302,7 +302,12 @@ def _compare(first: Path, second: Path, *, as_json: bool) -> None:
     remark(f"Load of the machines before: {loads[0]} and {loads[1]}.")
 
 
-def _read_report(file: Path) -> dict[str, Any]:
+def read_report(file: Path) -> dict[str, Any]:
+    """Return a report of this command's.
+
+    Raises:
+        BadParameter: The file holds none; the message says what it holds.
+    """
     from ccproxy.bench.report import ReportError, samples_in
 
     try:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
+from ccproxy.cli.models_report import report
 from ccproxy.cli.options import ConfigOption, JsonOption, config_path
 from ccproxy.cli.output import print_json, print_table, remark
 
@@ -19,7 +20,8 @@ if TYPE_CHECKING:
     from ccproxy.setup.verifying import Doubt
 
 app: Final = typer.Typer(
-    no_args_is_help=True, help="List, fetch and verify the local models of the config file."
+    no_args_is_help=True,
+    help="List, fetch and verify the local models of the config file, and report on them.",
 )
 NamesArgument = Annotated[
     list[str] | None,
@@ -41,12 +43,11 @@ def list_(config: ConfigOption = None, *, as_json: JsonOption = False) -> None:
 
     Read on: docs/models.md
     """
-    settings = _settings(config)
-    deployed = _look(settings)
-    runner = _runner()
     if as_json:
-        print_json([_entry(each, runner) for each in deployed])
+        print_json(model_entries(config))
         return
+    deployed = _look(_settings(config))
+    runner = _runner()
     print_table(
         (
             *("deployment", "model", "there", "size", "quantisation", "family"),
@@ -58,6 +59,15 @@ def list_(config: ConfigOption = None, *, as_json: JsonOption = False) -> None:
     missing = sum(each.sight.answers and each.pulled is None for each in deployed)
     if missing:
         remark(f"{missing} missing: `ccproxy models pull` fetches them")
+
+
+app.command()(report)
+
+
+def model_entries(config: Path | None) -> list[dict[str, object]]:
+    """Return what `list --json` prints."""
+    runner = _runner()
+    return [model_entry(each, runner) for each in _look(_settings(config))]
 
 
 @app.command()
@@ -219,9 +229,10 @@ def _runner() -> "Runner":
     return read_environment(run_command, is_macos=is_macos, home=Path.home()).runner()
 
 
-def _entry(each: "Deployed", runner: "Runner") -> dict[str, object]:
+def model_entry(each: "Deployed", runner: "Runner") -> dict[str, object]:
+    """Return one object of what `list --json` prints."""
     facts, settings, loaded = each.facts, each.settings, each.loaded
-    memory_gib = each.resident_gib(runner)
+    memory_gib, weights_gib = each.resident_gib(runner), each.weights_gib()
     return {
         "deployment": settings.name,
         "model": each.model,
@@ -229,6 +240,7 @@ def _entry(each: "Deployed", runner: "Runner") -> dict[str, object]:
         "present": each.pulled is not None if each.sight.answers else None,
         "digest": None if each.pulled is None else each.pulled.digest,
         "size_bytes": facts.weights_bytes,
+        "weights_gib": None if weights_gib is None else round(weights_gib, 2),
         "quantisation": facts.quantisation,
         "family": facts.family,
         "num_ctx": settings.num_ctx,
