@@ -51,7 +51,7 @@ async def ask_all(base_url, proxy, seeds, wrong):
                     wrong += [(seed, blamed)] if blamed == "api_error" else []
 
 
-@pytest.mark.timeout(count(quick=60, ci=120, full=7200))
+@pytest.mark.timeout(count(quick=180, ci=180, full=7200))
 async def test_whatever_is_sent_is_answered(base_url, proxy):
     """Mutated requests to every path end in an answer that blames whom it should, and leave nothing."""
     wrong = []
