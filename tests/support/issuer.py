@@ -58,6 +58,13 @@ def ec_jwk(name: str, **more: object) -> dict[str, Any]:
     return {"kty": "EC", "kid": name, "crv": "P-256", "x": x, "y": y} | more
 
 
+def p384_jwk(name: str) -> dict[str, Any]:
+    """Return the public half of a key on another curve than ES256's."""
+    numbers = ec.generate_private_key(ec.SECP384R1()).public_key().public_numbers()
+    x, y = (b64(each.to_bytes(48, "big")) for each in (numbers.x, numbers.y))
+    return {"kty": "EC", "kid": name, "crv": "P-384", "x": x, "y": y}
+
+
 def key_set(*keys: Mapping[str, object]) -> bytes:
     """Return a JWK set."""
     return json.dumps({"keys": keys}).encode()
