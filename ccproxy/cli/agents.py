@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from ccproxy.cli.agents_tag import tag
+from ccproxy.cli.completing import agent_names
 from ccproxy.cli.options import (
     ConfigOption,
     JsonOption,
@@ -70,7 +71,10 @@ def list_(
 
 @app.command()
 def show(
-    slug: Annotated[str, typer.Argument(help="An agent's slug, e.g. python-pro.")],
+    slug: Annotated[
+        str,
+        typer.Argument(help="An agent's slug, e.g. python-pro.", autocompletion=agent_names),
+    ],
     roster: RosterOption = None,
     config: ConfigOption = None,
     *,

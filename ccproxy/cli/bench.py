@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ccproxy.cli.completing import agent_names
 from ccproxy.cli.options import ConfigOption, JsonOption
 from ccproxy.cli.output import print_json, print_table, remark
 
@@ -72,7 +73,12 @@ MaxUsdOption = Annotated[
 ]
 ShapesOption = Annotated[
     str | None,
-    typer.Option("--shapes-of", metavar="SLUG", help="With `ledger`: requests of this agent."),
+    typer.Option(
+        "--shapes-of",
+        metavar="SLUG",
+        help="With `ledger`: requests of this agent.",
+        autocompletion=agent_names,
+    ),
 ]
 SimulateOption = Annotated[
     bool,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ccproxy.cli.completing import agent_names, deployment_names
 from ccproxy.cli.options import ConfigOption, JsonOption, config_path
 from ccproxy.cli.output import print_json, print_table, remark
 
@@ -21,10 +22,21 @@ FileArgument = Annotated[
 ]
 AgentOption = Annotated[
     str | None,
-    typer.Option("--agent", metavar="SLUG", help="As in the base URL /agents/SLUG."),
+    typer.Option(
+        "--agent",
+        metavar="SLUG",
+        help="As in the base URL /agents/SLUG.",
+        autocompletion=agent_names,
+    ),
 ]
 ModelOption = Annotated[
-    str | None, typer.Option("--model", metavar="ID", help="Instead of the request's own model.")
+    str | None,
+    typer.Option(
+        "--model",
+        metavar="ID",
+        help="Instead of the request's own model.",
+        autocompletion=deployment_names,
+    ),
 ]
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ccproxy.cli.completing import agent_names, deployment_names, token_names
 from ccproxy.cli.options import ConfigOption, JsonOption, config_path
 from ccproxy.cli.output import print_json, print_table, remark
 
@@ -17,10 +18,21 @@ if TYPE_CHECKING:
 
 AgentOption = Annotated[
     str | None,
-    typer.Option("--agent", metavar="SLUG", help="As in the base URL /agents/SLUG."),
+    typer.Option(
+        "--agent",
+        metavar="SLUG",
+        help="As in the base URL /agents/SLUG.",
+        autocompletion=agent_names,
+    ),
 ]
 ModelOption = Annotated[
-    str | None, typer.Option("--model", metavar="ID", help="The model that is asked for.")
+    str | None,
+    typer.Option(
+        "--model",
+        metavar="ID",
+        help="The model that is asked for.",
+        autocompletion=deployment_names,
+    ),
 ]
 RequestOption = Annotated[
     Path | None,
@@ -32,7 +44,12 @@ HeaderOption = Annotated[
 ]
 PrincipalOption = Annotated[
     str | None,
-    typer.Option("--principal", metavar="NAME", help="The name of the token; its limits count."),
+    typer.Option(
+        "--principal",
+        metavar="NAME",
+        help="The name of the token; its limits count.",
+        autocompletion=token_names,
+    ),
 ]
 HealthOption = Annotated[
     list[str] | None,

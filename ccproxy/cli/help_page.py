@@ -49,6 +49,7 @@ class HelpContext(typer.Context):
 def use_help_page(command: Command) -> None:
     """Let a command and those below it print their help by this module."""
     command.context_class = HelpContext
+    command.short_help = summary(command)
     for each in _subcommands(command):
         use_help_page(each)
 

@@ -18,6 +18,7 @@ from typer.main import get_command
 
 from ccproxy.cli.help_page import use_help_page
 from ccproxy.cli.output import remark
+from ccproxy.cli.shells import use_plain_completion
 from ccproxy.cli.tree import CommandTree
 
 app: Final = typer.Typer(
@@ -66,6 +67,7 @@ def command_tree() -> CommandTree:
     command = get_command(app)
     assert isinstance(command, CommandTree)  # noqa: S101 - what Typer was told to make
     use_help_page(command)
+    use_plain_completion()
     return command
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
+from ccproxy.cli.completing import local_names
 from ccproxy.cli.models_report import report
 from ccproxy.cli.options import ConfigOption, JsonOption, config_path
 from ccproxy.cli.output import print_json, print_table, remark
@@ -25,7 +26,11 @@ app: Final = typer.Typer(
 )
 NamesArgument = Annotated[
     list[str] | None,
-    typer.Argument(metavar="NAME", help="Deployments or models; all without a name."),
+    typer.Argument(
+        metavar="NAME",
+        help="Deployments or models; all without a name.",
+        autocompletion=local_names,
+    ),
 ]
 _BYTES_PER_GIB: Final = 1024**3
 

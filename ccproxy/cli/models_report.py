@@ -35,7 +35,8 @@ def report(
 
     Examples:
         ccproxy models report > models.md
-        ccproxy bench -r qwen-coder -r claude-sonnet --out b.json; ccproxy models report b.json
+        ccproxy bench -r qwen-coder -r claude-sonnet --out b.json
+        ccproxy models report b.json > models.md
 
     Read on: docs/qwen-model-report.md, docs/benchmarks.md
     """

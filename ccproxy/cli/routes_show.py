@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ccproxy.cli.completing import profile_names
 from ccproxy.cli.options import ConfigOption, JsonOption, config_path
 from ccproxy.cli.output import print_csv, print_json, print_table, remark
 
@@ -19,7 +20,12 @@ if TYPE_CHECKING:
 
 ProfileOption = Annotated[
     str | None,
-    typer.Option("--profile", metavar="NAME", help="Another profile than the active one."),
+    typer.Option(
+        "--profile",
+        metavar="NAME",
+        help="Another profile than the active one.",
+        autocompletion=profile_names,
+    ),
 ]
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
+from ccproxy.cli.completing import agent_names, token_names
 from ccproxy.cli.options import ConfigOption, JsonOption, config_path
 from ccproxy.cli.output import print_json, print_table, remark
 
@@ -41,7 +42,11 @@ def create(
     name: Annotated[str, typer.Argument(help="A name of your choice, for logs and `revoke`.")],
     agents: Annotated[
         list[str] | None,
-        typer.Option(metavar="A,B", help="Limit the token to these agents of the roster."),
+        typer.Option(
+            metavar="A,B",
+            help="Limit the token to these agents of the roster.",
+            autocompletion=agent_names,
+        ),
     ] = None,
     scope: Annotated[
         list[Scope] | None, typer.Option(help="ops: also /metrics, /health and /admin.")
@@ -132,7 +137,10 @@ def list_(config: ConfigOption = None, *, as_json: JsonOption = False) -> None:
 
 @app.command()
 def rotate(
-    name: Annotated[str, typer.Argument(help="The token's name, as `list` shows it.")],
+    name: Annotated[
+        str,
+        typer.Argument(help="The token's name, as `list` shows it.", autocompletion=token_names),
+    ],
     overlap: Annotated[
         str, typer.Option(metavar="SPAN", help="How long the old one is good: 24h, 7d, 0.")
     ] = "24h",
@@ -172,7 +180,10 @@ def rotate(
 
 @app.command()
 def revoke(
-    name: Annotated[str, typer.Argument(help="The token's name, as `list` shows it.")],
+    name: Annotated[
+        str,
+        typer.Argument(help="The token's name, as `list` shows it.", autocompletion=token_names),
+    ],
     config: ConfigOption = None,
 ) -> None:
     """Revoke a token; a running proxy refuses it within seconds.

@@ -55,7 +55,11 @@ PLACES: Final = (
         "Keep secrets in files of mode 0600 or in the keychain, and out of ccproxy.yaml.",
     ),
     Place("token", SETUP, "Create, list, rotate and revoke clients' tokens."),
-    Place("models", SETUP, "List, fetch and verify the local models of the config file."),
+    Place(
+        "models",
+        SETUP,
+        "List, fetch and verify the local models of the config file, and report on them.",
+    ),
     Place(
         "service", SETUP, "Run the proxy as a service: by launchd on macOS, by systemd on Linux."
     ),

@@ -1,0 +1,113 @@
+"""What the Tab key gives, in the words of each shell."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from ccproxy.cli.tree import PLACES
+from tests.support.command_line import command_line
+
+COMMAND = Path(sys.executable).with_name("ccproxy")
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch, capsys):
+    command_line(tmp_path, monkeypatch, capsys)
+    state = tmp_path / "state"
+    state.mkdir()
+    (state / "tokens.json").write_text('{"tokens": [{"name": "laptop"}, {"name": "ci"}]}')
+    return tmp_path
+
+
+@pytest.fixture
+def tab(folder, monkeypatch, capsys):
+    """What fish is told for a line: values with the lines about them."""
+    run = command_line(folder, monkeypatch, capsys)
+    monkeypatch.setenv("_CCPROXY_COMPLETE", "complete_fish")
+    monkeypatch.setenv("_TYPER_COMPLETE_FISH_ACTION", "get-args")
+
+    def press(line):
+        monkeypatch.setenv("_TYPER_COMPLETE_ARGS", line)
+        done = run()
+        assert (0, "") == (done.code, done.err)
+        return [each for each in done.out.splitlines() if each]
+
+    return press
+
+
+@pytest.mark.parametrize(
+    ("line", "values"),
+    [
+        ("ccproxy rout", ["routes\tCheck, show and compare routing tables, and take edits back."]),
+        ("ccproxy routes sh", ["show\tShow where each agent's requests go, as things are configured."]),
+        ("ccproxy routes show --j", ["--json\tPrint JSON for programs."]),
+        ("ccproxy export --format ", ["csv", "jsonl"]),
+        ("ccproxy explain --agent deb", ["debugger\tDebugger, sonnet"]),
+        ("ccproxy estimate x.json --model cl", ["cloud\tanthropic/*"]),
+        ("ccproxy explain --principal ", ["laptop", "ci"]),
+        ("ccproxy token revoke c", ["ci"]),
+        ("ccproxy token create x --agents debugger,p", ["debugger,python-pro\tPython Pro, haiku"]),
+        ("ccproxy agents show s", ["security-auditor\tSecurity Auditor, sonnet"]),
+        ("ccproxy routes show --profile ", ["day\tactive", "night"]),
+        ("ccproxy models verify wr", ["writer\tollama_chat/qwen2.5:32b-instruct"]),
+        ("ccproxy models pull cl", []),
+    ],
+)  # fmt: skip
+def test_values(tab, line, values):
+    """Commands and options with what they are for, values from the files in force."""
+    assert values == tab(line)
+
+
+def test_the_config_of_the_line_counts(tab, folder, monkeypatch):
+    """Behind `--config FILE` values are that file's."""
+    monkeypatch.delenv("CCPROXY_CONFIG")
+
+    assert [] == tab("ccproxy explain --agent deb")
+    there = f"ccproxy explain --config {folder}/ccproxy.yaml --agent deb"
+    assert ["debugger\tDebugger, sonnet"] == tab(there)
+
+
+@pytest.mark.parametrize(
+    "file", ["ccproxy.yaml", "routing.yaml", "roster.json", "state/tokens.json"]
+)
+@pytest.mark.parametrize("text", [None, "[", "[]", "7"])
+def test_broken_files_complete_nothing(tab, folder, file, text):
+    """Without a usable file there are no values, and no word about it while somebody types."""
+    (folder / file).unlink()
+    if text is not None:
+        (folder / file).write_text(text)
+
+    for line in ("explain --agent ", "routes show --profile ", "token revoke ", "models pull "):
+        tab(f"ccproxy {line}")
+
+
+def test_zsh_quotes_what_it_evaluates(folder, monkeypatch, capsys):
+    """Lines with brackets, quotes and colons arrive whole, for zsh evaluates them."""
+    run = command_line(folder, monkeypatch, capsys)
+    monkeypatch.setenv("_CCPROXY_COMPLETE", "complete_zsh")
+    monkeypatch.setenv("_TYPER_COMPLETE_ARGS", "ccproxy ")
+    lines = run().out.splitlines()
+
+    assert lines[0].startswith("""_arguments '*: :(("init":"Write ccproxy.yaml and routing.yaml""")
+    assert """"token":"Create, list, rotate and revoke clients'' tokens.\"""" in lines
+    assert len(PLACES) == len(lines)
+
+
+def test_bash_with_the_script_it_is_given(folder):
+    """A real bash completes by the script that `--install-completion` installs."""
+    script = (
+        f'PATH={COMMAND.parent}:$PATH; eval "$(_CCPROXY_COMPLETE=source_bash ccproxy)"; '
+        "COMP_WORDS=(ccproxy routes show --profile ni); COMP_CWORD=4; "
+        '_ccproxy_completion ccproxy; echo "${COMPREPLY[*]}"; complete -p ccproxy'
+    )
+    done = subprocess.run(
+        ["bash", "--norc", "-c", script], capture_output=True, text=True, check=True
+    )
+
+    assert [
+        "night",
+        "complete -o default -F _ccproxy_completion ccproxy",
+    ] == done.stdout.splitlines()
+    assert "" == done.stderr
