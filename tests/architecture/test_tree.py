@@ -24,6 +24,7 @@ TOP_LEVEL = {
     "ccproxy",
     "config",
     "docs",
+    "hatch_build.py",  # where hatchling looks for it
     "launchd",
     "pyproject.toml",
     "requirements.lock",
