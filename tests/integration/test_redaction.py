@@ -146,19 +146,29 @@ async def exercised(proxy, headers_and_models):
     return answers
 
 
+@pytest.fixture
+def root_logger():
+    """Return the root of all loggers, and put it back as it was."""
+    root = logging.getLogger()
+    before = root.level, list(root.handlers)
+    yield root
+    root.setLevel(before[0])
+    root.handlers[:] = before[1]
+
+
 def run(command):
     """Run a command of ours in this process."""
     with pytest.raises(SystemExit):
         main(command)
 
 
-async def test_no_credential_is_written_or_answered(tmp_path, caplog, capsys):
+async def test_no_credential_is_written_or_answered(tmp_path, caplog, capsys, root_logger):
     """After a run of every kind of caller, right and wrong, with faults, none is in any log, database, answer, header, metric or report."""
-    caplog.set_level(logging.DEBUG)
     log_file, written = tmp_path / "ccproxy.log", tmp_path / "state"
     with ExitStack() as stack:
         stream = stack.enter_context(logging_to(log_file, 2**24, 1))
-        logging.getLogger().addHandler(caplog.handler)
+        root_logger.addHandler(caplog.handler)
+        root_logger.setLevel(logging.DEBUG)
         options = FORGIVING | {"routing": ROUTING, "sinks": (RequestLog(stream),)}
         async with running_proxy(
             **options, edit=lambda document: references(tmp_path, document)
