@@ -9,6 +9,7 @@ import typer
 
 from ccproxy.cli.options import ConfigOption, JsonOption, config_path
 from ccproxy.cli.output import print_json, print_table, remark
+from ccproxy.cli.working import working
 
 if TYPE_CHECKING:
     from ccproxy.alerts.channel import Channel
@@ -44,7 +45,8 @@ def try_channels(config: ConfigOption = None, *, as_json: JsonOption = False) ->
     settings = load_settings(config_path(config), os.environ)
     alerts = settings.alerts
     message = _test_message()
-    results = asyncio.run(_send_all(alert_channels(alerts), message))
+    with working("sending a test alert"):
+        results = asyncio.run(_send_all(alert_channels(alerts), message))
     results += alerts.unavailable
     if as_json:
         print_json([{"channel": name, "result": result} for name, result in results])

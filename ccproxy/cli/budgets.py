@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ccproxy.cli.options import ConfigOption, JsonOption, config_path
 from ccproxy.cli.output import print_json, print_table, remark
+from ccproxy.cli.working import working
 
 if TYPE_CHECKING:
     from ccproxy.config.settings import Settings
@@ -53,7 +54,7 @@ def _status(settings: "Settings") -> dict[str, Any]:
     loaded = load_files(routing_files(settings))
     guard = BudgetGuard(settings.budgets, lambda: loaded)
     if guard.needs_restoring:
-        with reading(settings.ledger_url) as connection:
+        with working("asking the ledger"), reading(settings.ledger_url) as connection:
             guard.restore(guard.read(LedgerSpending(connection)))
     return guard.status()
 

@@ -43,7 +43,7 @@ def doctor(
         ccproxy doctor --fix
         ccproxy doctor --json
 
-    Read on: docs/models.md, docs/service.md
+    Read on: docs/doctor.md
     """
     from ccproxy.doctor.examination import examine
     from ccproxy.setup.commands import run_command

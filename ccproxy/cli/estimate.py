@@ -13,6 +13,7 @@ import typer
 from ccproxy.cli.completing import agent_names, deployment_names
 from ccproxy.cli.options import ConfigOption, JsonOption, config_path
 from ccproxy.cli.output import print_json, print_table, remark
+from ccproxy.cli.working import working
 
 if TYPE_CHECKING:
     from ccproxy.pipeline.estimator import Estimator
@@ -65,7 +66,8 @@ def estimate(
     given = {"agent": agent, "model": model}
     try:
         document = read_request(file, "FILE")
-        told = _estimator(config).estimate(document | {k: v for k, v in given.items() if v})
+        with working("asking the ledger"):
+            told = _estimator(config).estimate(document | {k: v for k, v in given.items() if v})
     except ApiError as error:
         raise typer.BadParameter(error.message) from error
     if as_json:

@@ -4,7 +4,7 @@
 
 import sys
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, TextIO
@@ -20,6 +20,7 @@ from ccproxy.cli.ledger_questions import (
 )
 from ccproxy.cli.options import ConfigOption
 from ccproxy.cli.output import harmless_cell, remark
+from ccproxy.cli.working import working
 
 
 class Format(StrEnum):
@@ -60,7 +61,9 @@ def export(
     from ccproxy.ledger.reading import reading
 
     scope = scope_of(since, until, where, every_endpoint=True)
-    with reading(ledger_url(config)) as connection, _opened(output) as file:
+    # Rows on the terminal are progress enough.
+    progress = nullcontext() if output is None else working(f"writing {output}")
+    with reading(ledger_url(config)) as connection, _opened(output) as file, progress:
         rows = exported(connection, scope, of_attempts=attempts)
         try:
             count = _write_csv(rows, file) if form is Format.CSV else _write_lines(rows, file)

@@ -13,6 +13,7 @@ from ccproxy.cli.init_questions import Answers, Profile, ask, refuse_without_ter
 from ccproxy.cli.init_told import next_steps, result, tell
 from ccproxy.cli.options import JsonOption
 from ccproxy.cli.output import print_json, remark
+from ccproxy.cli.working import working
 
 if TYPE_CHECKING:
     from ccproxy.setup.plan import SetupPlan
@@ -164,7 +165,8 @@ def init(  # noqa: PLR0913, PLR0917 - options of a command
     _refuse_overwriting(wanted.folder, files, yes=yes, force=force)
     written = write_files(wanted.folder, files)
     made = _make_token(wanted.folder, token) if token else None
-    sight = _look(plan)
+    with working("asking Ollama"):
+        sight = _look(plan)
     if as_json:
         print_json(result(plan, written, sight, token, made))
         return

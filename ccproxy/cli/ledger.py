@@ -10,6 +10,7 @@ import typer
 
 from ccproxy.cli.options import ConfigOption, JsonOption, config_path
 from ccproxy.cli.output import print_json, remark
+from ccproxy.cli.working import working
 
 if TYPE_CHECKING:
     from ccproxy.ledger.database import SqlDatabase
@@ -55,8 +56,10 @@ def vacuum(
     days = keep_days if keep_days is not None else settings.ledger_keep_days
     with closing(open_database(settings.ledger_url)) as database:
         before_bytes = database.size_bytes()
-        gone = 0 if days is None else _throw_away(database, days)
-        database.vacuum()
+        with working("throwing old rows away"):
+            gone = 0 if days is None else _throw_away(database, days)
+        with working("giving the room back"):
+            database.vacuum()
         after_bytes = database.size_bytes()
     if as_json:
         sizes = {"before_bytes": before_bytes, "after_bytes": after_bytes}

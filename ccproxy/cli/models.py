@@ -13,6 +13,7 @@ from ccproxy.cli.completing import local_names
 from ccproxy.cli.models_report import report
 from ccproxy.cli.options import ConfigOption, JsonOption, config_path
 from ccproxy.cli.output import print_json, print_table, remark
+from ccproxy.cli.working import working
 
 if TYPE_CHECKING:
     from ccproxy.config.settings import Settings
@@ -204,7 +205,8 @@ def _settings(config: Path | None) -> "Settings":
 def _look(settings: "Settings") -> "tuple[Deployed, ...]":
     from ccproxy.setup.deployed import look_at_deployments
 
-    return look_at_deployments(settings)
+    with working("asking Ollama"):
+        return look_at_deployments(settings)
 
 
 def _named(deployed: "tuple[Deployed, ...]", names: list[str] | None) -> "tuple[Deployed, ...]":

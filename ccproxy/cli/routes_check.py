@@ -10,6 +10,7 @@ import typer
 
 from ccproxy.cli.options import ConfigOption, JsonOption, StrictOption, config_path
 from ccproxy.cli.reporting import report
+from ccproxy.cli.working import working
 
 if TYPE_CHECKING:
     from routing.types import RoutingTable
@@ -59,7 +60,8 @@ def check(
     table_file = file or (settings.routing_file if settings is not None else path)
     about = _about(findings.table) if findings.table is not None else ""
     if settings is not None:
-        seen = SeenModels() if offline else ask_ollama(settings)
+        with working("asking Ollama"):
+            seen = SeenModels() if offline else ask_ollama(settings)
         memory_gib = findings.table.memory_gib if findings.table is not None else None
         models = check_models(settings, seen, memory_gib=memory_gib)
         errors += models.errors

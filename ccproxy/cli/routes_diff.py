@@ -14,6 +14,7 @@ import typer
 from ccproxy.cli.options import ConfigOption, JsonOption, config_path
 from ccproxy.cli.output import print_json, print_table, remark
 from ccproxy.cli.routes_show import ProfileOption, with_profile
+from ccproxy.cli.working import working
 
 if TYPE_CHECKING:
     from ccproxy.cli.replay import Replay
@@ -65,7 +66,8 @@ def diff(
     changes = compare_tables(before, after, loaded.roster)
     replayed = None
     if start is not None:
-        replayed = _replay(settings, loaded, before, after, start)
+        with working("replaying recorded decisions"):
+            replayed = _replay(settings, loaded, before, after, start)
     if as_json:
         told = changes.as_json()
         print_json(told if replayed is None else told | {"replay": _replay_json(replayed)})

@@ -19,6 +19,7 @@ from ccproxy.cli.ledger_questions import (
 )
 from ccproxy.cli.options import ConfigOption, JsonOption
 from ccproxy.cli.output import harmless_cell, print_csv, print_json, print_table, remark
+from ccproxy.cli.working import working
 from ccproxy.ledger.words import By
 
 if TYPE_CHECKING:
@@ -174,7 +175,7 @@ def failed(
     from ccproxy.ledger.reports import failed_attempts, failed_requests
 
     scope = scope_of(since, until, where)
-    with reading(ledger_url(config)) as connection:
+    with working("asking the ledger"), reading(ledger_url(config)) as connection:
         attempts = failed_attempts(connection, scope)
         requests = failed_requests(connection, scope, limit)
     if as_json:

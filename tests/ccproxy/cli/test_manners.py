@@ -6,6 +6,7 @@ import io
 import re
 import shlex
 import sys
+import threading
 
 import pytest
 from typer.core import TyperGroup
@@ -15,6 +16,7 @@ from ccproxy.cli.help_page import HelpContext, help_page, summary
 from ccproxy.cli.main import command_tree
 from ccproxy.cli.output import remark
 from ccproxy.cli.tree import PLACES, load
+from ccproxy.cli.working import working
 from tests.support.command_line import command_line
 from tests.support.command_tree import walk
 from tests.support.commands_page import PAGE, page
@@ -170,6 +172,48 @@ def test_ctrl_c_is_130(ccproxy, monkeypatch):
     monkeypatch.setattr("ccproxy.config.settings.load_settings", interrupted)
 
     assert 130 == ccproxy("models", "list").code
+
+
+# --- progress -----------------------------------------------------------------------------------
+
+
+def test_what_takes_its_time_says_so(monkeypatch):
+    """After half a second a terminal shows what goes on, and it is gone at the end."""
+    monkeypatch.setenv("TERM", "xterm")
+    said = threading.Event()
+
+    class Heard(Terminal):
+        def write(self, text):
+            if "asking Ollama" in text:
+                said.set()
+            return super().write(text)
+
+    terminal = Heard()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    with working("asking Ollama"):
+        assert said.wait(30)
+
+    assert terminal.getvalue().endswith("\x1b[2K")  # the line is erased
+
+
+@pytest.mark.parametrize("stream", [io.StringIO, lambda: Terminal()], ids=["pipe", "terminal"])  # noqa: PLW0108
+def test_what_is_quick_or_piped_says_nothing(monkeypatch, stream):
+    """No word of progress in a pipe, nor where there was hardly anything to wait for."""
+    shown = stream()
+    monkeypatch.setattr(sys, "stderr", shown)
+    with working("asking Ollama"):
+        pass
+
+    assert "" == shown.getvalue()
+
+
+def test_progress_ends_with_a_failure(monkeypatch):
+    """An error inside goes on its way, and no line of progress stays behind."""
+    monkeypatch.setattr(sys, "stderr", Terminal())
+    with pytest.raises(ZeroDivisionError), working("asking Ollama"):
+        raise ZeroDivisionError
+
+    assert "working" not in {each.name for each in threading.enumerate()}
 
 
 # --- colours ------------------------------------------------------------------------------------
