@@ -21,7 +21,22 @@ from ccproxy.cli.output import print_json, print_table, remark
 if TYPE_CHECKING:
     from ccproxy.config.roster import LoadedRoster
 
-app: Final = typer.Typer(no_args_is_help=True, help="Show the agents of the roster.")
+app: Final = typer.Typer(no_args_is_help=True)
+
+
+@app.callback()
+def root() -> None:
+    """Show the agents of the roster.
+
+    The roster says who there is and which tier each was written for; the routing table says where
+    each one's requests go (`ccproxy routes`).
+
+    Examples:
+        ccproxy agents list
+        ccproxy agents show python-pro
+
+    Read on: docs/recognition.md
+    """
 
 
 app.command()(tag)

@@ -15,14 +15,20 @@ if TYPE_CHECKING:
     from ccproxy.alerts.channel import Channel
     from ccproxy.alerts.message import Message
 
-app: Final = typer.Typer(no_args_is_help=True, help="Try the alerts of ccproxy.yaml.")
+app: Final = typer.Typer(no_args_is_help=True)
 
 DELIVERED: Final = "delivered"
 
 
 @app.callback()
 def root() -> None:
-    """Keep `test` a command of its own; Typer would make a single one the group's."""
+    """Try the alerts of ccproxy.yaml.
+
+    Examples:
+        ccproxy alerts test
+
+    Read on: docs/alerts.md
+    """
 
 
 @app.command("test")

@@ -13,7 +13,7 @@ from ccproxy.cli.options import JsonOption, StrictOption, config_path
 from ccproxy.cli.output import print_json
 from ccproxy.cli.reporting import report
 
-app: Final = typer.Typer(no_args_is_help=True, help="Check the configuration, print its schema.")
+app: Final = typer.Typer(no_args_is_help=True)
 
 
 class SchemaName(StrEnum):
@@ -21,6 +21,22 @@ class SchemaName(StrEnum):
 
     CCPROXY = "ccproxy"
     ROUTING = "routing"
+
+
+@app.callback()
+def root() -> None:
+    """Check the configuration, print its schema.
+
+    Settings, roster, routing table and tokens file are checked as `ccproxy serve` does it before it
+    starts: all problems at once, each with its place. An editor with the schemas checks while you
+    write.
+
+    Examples:
+        ccproxy config check --strict
+        ccproxy config schema routing > routing.schema.json
+
+    Read on: docs/routing.md, docs/reload.md
+    """
 
 
 @app.command()

@@ -15,12 +15,20 @@ from ccproxy.cli.working import working
 if TYPE_CHECKING:
     from ccproxy.ledger.database import SqlDatabase
 
-app: Final = typer.Typer(no_args_is_help=True, help="Look after the ledger's database.")
+app: Final = typer.Typer(no_args_is_help=True)
 
 
 @app.callback()
 def root() -> None:
-    """Keep `vacuum` a command of its own; Typer would make a single one the group's."""
+    """Look after the ledger's database.
+
+    What is in it, `ccproxy usage`, `budgets` and `export` tell.
+
+    Examples:
+        ccproxy ledger vacuum
+
+    Read on: docs/ledger.md
+    """
 
 
 @app.command()

@@ -21,10 +21,7 @@ if TYPE_CHECKING:
     from ccproxy.setup.deployed import Deployed
     from ccproxy.setup.verifying import Doubt
 
-app: Final = typer.Typer(
-    no_args_is_help=True,
-    help="List, fetch and verify the local models of the config file, and report on them.",
-)
+app: Final = typer.Typer(no_args_is_help=True)
 NamesArgument = Annotated[
     list[str] | None,
     typer.Argument(
@@ -34,6 +31,21 @@ NamesArgument = Annotated[
     ),
 ]
 _BYTES_PER_GIB: Final = 1024**3
+
+
+@app.callback()
+def root() -> None:
+    """List, fetch and verify the local models of the config file, and report on them.
+
+    Which models there should be is in ccproxy.yaml; which there are, Ollama says. Nothing is loaded
+    into memory unless an option says so.
+
+    Examples:
+        ccproxy models list
+        ccproxy models pull
+
+    Read on: docs/models.md
+    """
 
 
 @app.command("list")

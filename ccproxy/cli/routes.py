@@ -10,14 +10,23 @@ from ccproxy.cli.routes_import import import_roster
 from ccproxy.cli.routes_show import show
 from ccproxy.cli.routes_versions import rollback, versions
 
-app: Final = typer.Typer(
-    no_args_is_help=True, help="Check, show and compare routing tables, and take edits back."
-)
+app: Final = typer.Typer(no_args_is_help=True)
 
 
 @app.callback()
-def group() -> None:
-    """Check, show and compare routing tables, and take edits back."""
+def root() -> None:
+    """Check, show and compare routing tables, and take edits back.
+
+    A running proxy takes up an edit of routing.yaml by itself. Check and compare it before, and
+    take it back if it was a mistake.
+
+    Examples:
+        ccproxy routes check edited.yaml
+        ccproxy routes diff routing.yaml edited.yaml --since 7d
+        ccproxy routes rollback
+
+    Read on: docs/routing.md, docs/reload.md
+    """
 
 
 app.command()(check)

@@ -16,14 +16,26 @@ if TYPE_CHECKING:
 
     from ccproxy.config.secrets import Secrets
 
-app: Final = typer.Typer(
-    no_args_is_help=True,
-    help="Keep secrets in files of mode 0600 or in the keychain, and out of ccproxy.yaml.",
-)
+app: Final = typer.Typer(no_args_is_help=True)
 
 ReferenceArgument = Annotated[
     str, typer.Argument(help="file/PATH or keychain/SERVICE/ACCOUNT, as in ccproxy.yaml.")
 ]
+
+
+@app.callback()
+def root() -> None:
+    """Keep secrets in files of mode 0600 or in the keychain, and out of ccproxy.yaml.
+
+    The config file names where a secret is, e.g. `api_key: keychain/ccproxy/anthropic`. These
+    commands put it there, take it away, and say of each such name whether a secret is behind it.
+
+    Examples:
+        ccproxy secret set keychain/ccproxy/anthropic
+        ccproxy secret list
+
+    Read on: docs/secrets.md
+    """
 
 
 @app.command("set")

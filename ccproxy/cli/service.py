@@ -25,7 +25,8 @@ app: Final = typer.Typer(
     "that user is logged in, on a Mac at the screen.\n\n"
     "The machine's service (--daemon: LaunchDaemon, systemd system unit) is installed with sudo, "
     "starts at boot with nobody logged in, and runs as the user named with --user.\n\n"
-    "See docs/service.md.",
+    "Examples:\n    ccproxy service install\n    ccproxy service status\n\n"
+    "Read on: docs/service.md",
 )
 
 LabelOption = Annotated[

@@ -20,9 +20,7 @@ if TYPE_CHECKING:
     from ccproxy.config.settings import Settings
     from routing.types import Privacy
 
-app: Final = typer.Typer(
-    no_args_is_help=True, help="Create, list, rotate and revoke clients' tokens."
-)
+app: Final = typer.Typer(no_args_is_help=True)
 
 
 class Scope(StrEnum):
@@ -35,6 +33,21 @@ ExpiresOption = Annotated[
     str | None,
     typer.Option(metavar="WHEN", help="The end: 12h, 30d, 2w from now, or 2027-01-31."),
 ]
+
+
+@app.callback()
+def root() -> None:
+    """Create, list, rotate and revoke clients' tokens.
+
+    A client sends its token as `x-api-key` or as a bearer. Only hashes are kept, and a running
+    proxy takes up every change within seconds.
+
+    Examples:
+        ccproxy token create laptop
+        ccproxy token list
+
+    Read on: docs/tokens.md
+    """
 
 
 @app.command()

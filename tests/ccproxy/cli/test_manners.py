@@ -61,13 +61,15 @@ def test_sections_of_the_list_are_whole():
     assert sorted(PLACES, key=lambda place: order.index(place.section)) == list(PLACES)
 
 
-@pytest.mark.parametrize("name", LEAVES)
-def test_help_teaches(name):
-    """Every command's help has examples that its parser takes, and pages that there are."""
-    examples, _, rest = (LEAVES[name].help or "").partition("Examples:\n")[2].partition("\n\n")
+@pytest.mark.parametrize("path", COMMANDS, ids=" ".join)
+def test_help_teaches(path):
+    """Every command's help has examples that a parser takes, and names pages that there are."""
+    name = " ".join(path[1:])
+    examples, _, rest = (COMMANDS[path].help or "").partition("Examples:\n")[2].partition("\n\n")
     read_on = re.search(r"Read on: (.+)", rest)
 
-    assert name in {checked_example(line) for line in examples.splitlines()}
+    called = {checked_example(line) for line in examples.splitlines()}
+    assert [each for each in called if each.startswith(name)]
     assert read_on
     missing = [each for each in read_on[1].split(", ") if not (ROOT / each).is_file()]
     assert [] == missing
@@ -77,11 +79,11 @@ def checked_example(line):
     """Return the command that a line of examples calls, after a look at its options."""
     words = shlex.split(line.split(" < ")[0].split(" > ")[0], comments=True)
     words = words[words.index("ccproxy") + 1 :]
-    name = max((each for each in LEAVES if words[: len(each.split())] == each.split()), key=len)
-    context = HelpContext(LEAVES[name], info_name=name)
+    path = max((each for each in COMMANDS if each[1:] == tuple(words[: len(each) - 1])), key=len)
+    context = HelpContext(COMMANDS[path], info_name=path[-1])
     # The parser alone: files that an example names are not here.
-    LEAVES[name].make_parser(context).parse_args(words[len(name.split()) :])
-    return name
+    COMMANDS[path].make_parser(context).parse_args(words[len(path) - 1 :])
+    return " ".join(path[1:])
 
 
 def test_the_page_of_commands_is_their_help():
