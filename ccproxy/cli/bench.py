@@ -7,98 +7,35 @@ import json
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
-from ccproxy.cli.completing import agent_names
+from ccproxy.cli.bench_options import (
+    BaseUrlOption,
+    CompareOption,
+    ConcurrencyOption,
+    FreeOption,
+    HtmlOption,
+    MaxUsdOption,
+    OutOption,
+    RouteOption,
+    SeedOption,
+    ShapesOption,
+    ShowOption,
+    SimulateOption,
+    TasksOption,
+    TimeoutOption,
+    TokenOption,
+    WarmUpOption,
+    WorkloadOption,
+)
 from ccproxy.cli.options import ConfigOption, JsonOption
 from ccproxy.cli.output import print_json, print_table, remark
 
 if TYPE_CHECKING:
     from ccproxy.bench.asked import Asked
     from ccproxy.bench.run import Bench
-
-RouteOption = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--route", "-r", metavar="ROUTE",
-        help="[LABEL=]MODEL[+AGENT][@URL]; repeat it. The others are compared with the first.",
-    ),
-]  # fmt: skip
-WorkloadOption = Annotated[
-    str,
-    typer.Option(
-        "--workload", "-w", metavar="NAME",
-        help="A workload, a task profile, or `ledger`: requests as large as earlier ones.",
-    ),
-]  # fmt: skip
-TasksOption = Annotated[
-    int, typer.Option("--tasks", "-n", min=1, help="On each route; a task is one conversation.")
-]
-ConcurrencyOption = Annotated[
-    int, typer.Option("--concurrency", "-c", min=1, help="Tasks at once, on one route at a time.")
-]
-WarmUpOption = Annotated[
-    int, typer.Option("--warm-up", min=0, help="Tasks on each route that no figure has in it.")
-]
-SeedOption = Annotated[
-    int | None,
-    typer.Option("--seed", help="Makes the same requests again; a new one by default."),
-]
-TimeoutOption = Annotated[
-    float, typer.Option("--timeout", metavar="S", min=0.1, help="For one answer, seconds.")
-]
-BaseUrlOption = Annotated[
-    str | None,
-    typer.Option(
-        "--base-url", metavar="URL",
-        help="Of routes without one; $ANTHROPIC_BASE_URL or the config's address by default.",
-    ),
-]  # fmt: skip
-TokenOption = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--token-env", metavar="LABEL=NAME",
-        help="The variable a route's token is in; ANTHROPIC_AUTH_TOKEN by default.",
-    ),
-]  # fmt: skip
-FreeOption = Annotated[
-    list[str] | None,
-    typer.Option("--free", metavar="LABEL", help="Nobody bills this route; repeatable."),
-]
-MaxUsdOption = Annotated[
-    float | None,
-    typer.Option("--max-usd", metavar="USD", min=0, help="Stop when so much has been spent."),
-]
-ShapesOption = Annotated[
-    str | None,
-    typer.Option(
-        "--shapes-of",
-        metavar="SLUG",
-        help="With `ledger`: requests of this agent.",
-        autocompletion=agent_names,
-    ),
-]
-SimulateOption = Annotated[
-    bool,
-    typer.Option("--simulate", help="In front of simulated upstreams; nothing is spent."),
-]
-OutOption = Annotated[
-    Path | None, typer.Option("--out", metavar="FILE", help="Write the report as JSON.")
-]
-HtmlOption = Annotated[
-    Path | None,
-    typer.Option("--html", metavar="FILE", help="Write it as a page that needs nothing else."),
-]
-ShowOption = Annotated[
-    Path | None,
-    typer.Option("--show", metavar="FILE", help="Show a report again; runs nothing."),
-]
-CompareOption = Annotated[
-    tuple[Path, Path] | None,
-    typer.Option("--compare", metavar="FIRST SECOND", help="Compare two reports; runs nothing."),
-]
 
 
 def bench(  # noqa: PLR0913 -- one parameter for each option

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from ccproxy.setup.sight import OllamaSight
 
 _NO_KEY: Final = "none"
+_INSTALLATION: Final = "The installation"
+_MEMORY: Final = "Memory, which decides about models"
+_UPSTREAMS: Final = "Upstreams"
 FIRST_TOKEN: Final = "local"  # noqa: S105 - its name, not its value
 
 
@@ -34,12 +37,22 @@ class KvCache(StrEnum):
 def init(  # noqa: PLR0913, PLR0917 - options of a command
     folder: Annotated[
         Path | None,
-        typer.Option("--dir", metavar="FOLDER", help="Where to.", show_default="~/.ccproxy"),
+        typer.Option(
+            "--dir",
+            metavar="FOLDER",
+            help="Where to.",
+            show_default="~/.ccproxy",
+            rich_help_panel=_INSTALLATION,
+        ),
     ] = None,
     ram: Annotated[
         float | None,
         typer.Option(
-            "--ram", min=1, metavar="GIB", help="Memory of the machine; asked of it by default."
+            "--ram",
+            min=1,
+            metavar="GIB",
+            help="Memory of the machine; asked of it by default.",
+            rich_help_panel=_MEMORY,
         ),
     ] = None,
     memory: Annotated[
@@ -49,10 +62,17 @@ def init(  # noqa: PLR0913, PLR0917 - options of a command
             min=0.1,
             metavar="GIB",
             help="What models can have of it; by default what macOS gives the GPU.",
+            rich_help_panel=_MEMORY,
         ),
     ] = None,
     ollama: Annotated[
-        str | None, typer.Option("--ollama", metavar="URL", help="Where Ollama is.")
+        str | None,
+        typer.Option(
+            "--ollama",
+            metavar="URL",
+            help="Where Ollama is.",
+            rich_help_panel=_UPSTREAMS,
+        ),
     ] = None,
     roster: Annotated[
         Path | None,
@@ -62,6 +82,7 @@ def init(  # noqa: PLR0913, PLR0917 - options of a command
             exists=True,
             dir_okay=False,
             help="Your orchestra-config.json, used in its place; else a copy of the shipped one.",
+            rich_help_panel=_INSTALLATION,
         ),
     ] = None,
     key_from: Annotated[
@@ -72,32 +93,59 @@ def init(  # noqa: PLR0913, PLR0917 - options of a command
             help="Where Claude's key is: os.environ/NAME, file/PATH, keychain/SERVICE/ACCOUNT, "
             "or none for an installation without Claude.",
             show_default="ANTHROPIC_API_KEY if it is set, else the keychain or a file",
+            rich_help_panel=_UPSTREAMS,
         ),
     ] = None,
     claude: Annotated[
         str | None,
-        typer.Option("--claude", metavar="URL", help="A gateway in place of Anthropic's address."),
+        typer.Option(
+            "--claude",
+            metavar="URL",
+            help="A gateway in place of Anthropic's address.",
+            rich_help_panel=_UPSTREAMS,
+        ),
     ] = None,
     profile: Annotated[
-        Profile | None, typer.Option(help="The active profile.", show_default="balanced")
+        Profile | None,
+        typer.Option(
+            help="The active profile.", show_default="balanced", rich_help_panel=_INSTALLATION
+        ),
     ] = None,
     kv_cache: Annotated[
         KvCache | None,
         typer.Option(
-            "--kv-cache", help="OLLAMA_KV_CACHE_TYPE to reckon with; by default what Ollama has."
+            "--kv-cache",
+            help="OLLAMA_KV_CACHE_TYPE to reckon with; by default what Ollama has.",
+            rich_help_panel=_MEMORY,
         ),
     ] = None,
     parallel: Annotated[
         int | None,
         typer.Option(
-            "--parallel", min=1, max=64, help="OLLAMA_NUM_PARALLEL; by default what Ollama has."
+            "--parallel",
+            min=1,
+            max=64,
+            help="OLLAMA_NUM_PARALLEL; by default what Ollama has.",
+            rich_help_panel=_MEMORY,
         ),
     ] = None,
-    port: Annotated[int, typer.Option("--port", min=1, max=65535, help="TCP port.")] = 8081,
+    port: Annotated[
+        int,
+        typer.Option(
+            "--port",
+            min=1,
+            max=65535,
+            help="TCP port.",
+            rich_help_panel=_INSTALLATION,
+        ),
+    ] = 8081,
     token: Annotated[
         str,
         typer.Option(
-            "--token", metavar="NAME", help="Make a token of this name; an empty name makes none."
+            "--token",
+            metavar="NAME",
+            help="Make a token of this name; an empty name makes none.",
+            rich_help_panel=_INSTALLATION,
         ),
     ] = FIRST_TOKEN,
     *,
