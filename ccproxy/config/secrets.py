@@ -217,7 +217,7 @@ def _read_file(path: Path) -> str:
 def _refuse_untrusted(path: Path, status: os.stat_result) -> None:
     if not stat.S_ISREG(status.st_mode):
         raise SecretError(f"{path} is no regular file")
-    if status.st_uid != os.geteuid():
+    if status.st_uid not in (0, os.geteuid()):  # root's, as sshd has it: root could anyway
         raise SecretError(
             f"{path} belongs to another user (uid {status.st_uid}), who could change it. "
             f"Run: sudo chown {os.geteuid()} {path}"

@@ -4,22 +4,18 @@ import asyncio
 import io
 import json
 import math
-import os
-import socket
 
 import httpx
 import pytest
 
-from ccproxy.app import build_proxy
 from ccproxy.cli.main import main
-from ccproxy.config.settings import load_settings
-from ccproxy.demo.asgi_server import running
 from ccproxy.demo.claude import SimulatedClaude
 from ccproxy.demo.ollama_models import SimModel
 from ccproxy.demo.ollama_server import SimulatedOllama
 from ccproxy.setup.arithmetic import KvCacheType, kv_kib_per_token
 from ccproxy.setup.catalogue import CATALOGUE
 from tests.support.command_line import Result
+from tests.support.services import machine
 from tests.support.tools import ROOT
 
 KEY = "sk-ant-of-a-new-machine"
@@ -46,7 +42,11 @@ def ccproxy(tmp_path, monkeypatch, capsys):
         captured = capsys.readouterr()
         return Result(int(caught.value.code or 0), captured.out, captured.err)
 
-    # The commands have event loops of their own; the simulators run in the test's.
+    return in_a_thread(run)
+
+
+def in_a_thread(run):
+    """Return the command as a coroutine: it has an event loop of its own, the simulators the test's."""
     return lambda *arguments: asyncio.to_thread(run, *arguments)
 
 
@@ -65,12 +65,6 @@ def registry():
     ]
 
 
-def free_port():
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return sock.getsockname()[1]
-
-
 def errors(result):
     return [each for each in result.json()["findings"] if each["level"] == "error"]
 
@@ -85,35 +79,44 @@ def doubts(result):
     ]
 
 
-async def test_init_doctor_serve(ccproxy, tmp_path):
-    """`init`, `models pull`, a clean `doctor`, and an agent of the roster is served."""
+async def test_a_new_machine_serves(tmp_path, monkeypatch, capfd):
+    """`init`, the key, `models pull`, a clean `doctor`, `service install`: an agent is served."""
     ollama = SimulatedOllama(models=(), speed=math.inf)
     ollama.offer(*registry())
     claude = SimulatedClaude()
-    port = free_port()
     async with ollama.serve() as ollama_url, claude.serve() as claude_url:
-        where = ("--ollama", ollama_url, "--claude", claude_url, "--port", str(port))
-        made = await ccproxy("init", "--yes", "--json", *where)
-        before = await ccproxy("doctor", "--json")
-        pulled = await ccproxy("models", "pull")
-        verified = await ccproxy("models", "verify")
-        after = await ccproxy("doctor", "--json")
-        checked = await ccproxy("routes", "check", "--offline")
-        asked_of_claude = [each.path for each in claude.requests]
-        settings = load_settings(tmp_path / ".ccproxy" / "ccproxy.yaml", os.environ)
-        async with (
-            running(build_proxy(settings).app, port) as base_url,
-            httpx.AsyncClient(timeout=60, trust_env=False) as client,
-        ):
-            token = made.json()["token"]["token"]
-            answer = await client.post(
-                f"{base_url}/agents/python-specialist/v1/messages",
-                json=TURN,
-                headers={"x-api-key": token, "anthropic-version": "2023-06-01"},
-            )
+        with machine(tmp_path, monkeypatch, capfd, "launchctl") as mini:
+            monkeypatch.delenv("CCPROXY_CONFIG")
+            monkeypatch.setenv("STANDIN_PROGRAM", "real")
+            (mini.folder / "ccproxy.yaml").unlink()
+            ccproxy = in_a_thread(mini.run)
+            where = ("--ollama", ollama_url, "--claude", claude_url, "--port", str(mini.port))
+            made = await ccproxy("init", "--yes", "--json", "--key-from", "file/key", *where)
+            monkeypatch.setattr("sys.stdin", io.StringIO(KEY))
+            kept = await ccproxy("secret", "set", "file/key")
+            before = await ccproxy("doctor", "--json")
+            pulled = await ccproxy("models", "pull")
+            verified = await ccproxy("models", "verify")
+            after = await ccproxy("doctor", "--json")
+            checked = await ccproxy("routes", "check", "--offline")
+            asked_of_claude = [each.path for each in claude.requests]
+            installed = await ccproxy("service", "install", "--env", "STANDIN_PROGRAM")
+            assert installed.code == 0, installed.err
+            async with httpx.AsyncClient(timeout=60, trust_env=False) as client:
+                answer = await client.post(
+                    f"http://127.0.0.1:{mini.port}/agents/python-specialist/v1/messages",
+                    json=TURN,
+                    headers={
+                        "x-api-key": made.json()["token"]["token"],
+                        "anthropic-version": "2023-06-01",
+                    },
+                )
+            status = await ccproxy("service", "status", "--json")
             while_serving = await ccproxy("doctor", "--json")
+            removed = await ccproxy("service", "uninstall")
 
-    assert (made.code, pulled.code, verified.code, checked.code) == (0, 0, 0, 0)
+    ran = (made, kept, pulled, verified, checked, installed, status, removed)
+    assert [0] * len(ran) == [each.code for each in ran], [each.err for each in ran]
     assert {each["check"] for each in errors(before)} == {"models"}
     assert doubts(after) == []
     assert after.json()["ok"]
@@ -123,8 +126,8 @@ async def test_init_doctor_serve(ccproxy, tmp_path):
     assert answer.headers["x-ccproxy-route"] == "local"
     assert doubts(while_serving) == []
     said = [each["what"] for each in while_serving.json()["findings"] if each["check"] == "port"]
-    assert said == [f"ccproxy answers on 127.0.0.1:{port}"]
-    assert KEY not in json.dumps([made.out, after.out, while_serving.out])
+    assert said == [f"ccproxy answers on 127.0.0.1:{mini.port}"]
+    assert KEY not in json.dumps([each.out + each.err for each in (*ran, after, while_serving)])
 
 
 async def test_init_overwrites_nothing(ccproxy, tmp_path):

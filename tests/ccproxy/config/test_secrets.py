@@ -111,6 +111,8 @@ def test_a_file_open_to_others_is_refused(mode, secrets, tmp_path):
 def test_a_file_of_another_user_is_refused(secrets, tmp_path, monkeypatch):
     """Its owner could change it at any time."""
     path = written(tmp_path / "key")
+    if os.geteuid() == 0:
+        os.chown(path, 54321, -1)
     monkeypatch.setattr(os, "geteuid", lambda: 12345)
 
     with pytest.raises(SecretError, match=f"belongs to another user .*chown 12345 {path}"):
