@@ -99,8 +99,8 @@ class PassthroughDeployment:
             self._slots.release()
             raise
         if reply.failure is FailureClass.RATE_LIMIT:
-            reply.tells_of_deployment = (
-                not self._is_clients_account and self._is_asked_for_its_own(request)
+            reply.tells_of_deployment = not self._is_clients_account and self._is_asked_for_its_own(
+                request
             )
         if request.overflow_is_trigger and reply.failure is FailureClass.CLIENT_FAULT:
             await reply.look_for_overflow()

@@ -99,7 +99,9 @@ def test_mistakes(load, block, problem):
 def test_a_variable_that_is_not_set(load):
     """It is a warning with its place, and the channel is left out; the others work."""
     login = ", username: me, password: os.environ/PASS"
-    settings = load(f"webhooks: [{{url: os.environ/HOOK}}, {{url: http://127.0.0.1}}]\n{MAIL % login}")
+    settings = load(
+        f"webhooks: [{{url: os.environ/HOOK}}, {{url: http://127.0.0.1}}]\n{MAIL % login}"
+    )
 
     assert [each.name for each in settings.alerts.webhooks] == ["webhook-2"]
     assert settings.alerts.email is None
