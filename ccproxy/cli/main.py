@@ -21,6 +21,10 @@ from ccproxy.cli.output import remark
 from ccproxy.cli.shells import use_plain_completion
 from ccproxy.cli.tree import CommandTree
 
+OWN_MISTAKE: Final = (
+    "This is a mistake of ccproxy's own. Please report it, with what `ccproxy version` prints."
+)
+
 app: Final = typer.Typer(
     name="ccproxy", cls=CommandTree, no_args_is_help=True, rich_markup_mode=None
 )
@@ -90,6 +94,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except Exception as error:
         explanation = _explain(error)
         if explanation is None:
+            error.add_note(OWN_MISTAKE)
             raise
         remark(explanation)
         raise SystemExit(1) from None

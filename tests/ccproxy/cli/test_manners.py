@@ -13,7 +13,7 @@ from typer.core import TyperGroup
 
 from ccproxy.cli.colours import wants_colours
 from ccproxy.cli.help_page import HelpContext, help_page, summary
-from ccproxy.cli.main import command_tree
+from ccproxy.cli.main import OWN_MISTAKE, command_tree, main
 from ccproxy.cli.output import remark
 from ccproxy.cli.tree import PLACES, load
 from ccproxy.cli.working import working
@@ -163,6 +163,29 @@ def test_a_long_path_in_an_error_is_not_cut(ccproxy):
     path = f"/{'long/' * 40}request.json"
 
     assert f"--request {path}: No such file" in ccproxy("explain", "--request", path).err
+
+
+def test_on_a_terminal_wrong_usage_is_drawn(ccproxy, monkeypatch):
+    """A person sees it in a frame, with the command whose help to read."""
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+
+    assert 2 == ccproxy("rout").code
+    assert "No such command 'rout'. Did you mean 'routes'?" in terminal.getvalue()
+    assert "╭" in terminal.getvalue()
+
+
+def test_a_mistake_of_ours_asks_for_a_report(monkeypatch):
+    """What nobody foresaw keeps its traceback, with what to do about it as its last line."""
+
+    def broken(*_):
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("ccproxy.cli.models.config_path", broken)
+    with pytest.raises(ZeroDivisionError) as raised:
+        main(["models", "list"])
+
+    assert [OWN_MISTAKE] == raised.value.__notes__
 
 
 def test_ctrl_c_is_130(ccproxy, monkeypatch):
