@@ -111,7 +111,8 @@ def show(
     agents = load_roster(roster_path(roster, config)).roster.agents
     agent = agents.get(slug)
     if agent is None:
-        remark(f"error: there is no agent {slug!r} in the roster.{did_you_mean(slug, agents)}")
+        hint = did_you_mean(slug, agents) or " `ccproxy agents list` shows them all."
+        remark(f"error: there is no agent {slug!r} in the roster.{hint}")
         raise typer.Exit(1)
     fields = asdict(agent)
     if as_json:

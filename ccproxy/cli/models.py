@@ -230,9 +230,8 @@ def _named(deployed: "tuple[Deployed, ...]", names: list[str] | None) -> "tuple[
     except KeyError as error:
         name = error.args[0]
         known = [each.settings.name for each in deployed]
-        remark(
-            f"error: no local deployment or model is called {name!r}.{did_you_mean(name, known)}"
-        )
+        hint = did_you_mean(name, known) or " `ccproxy models list` shows them all."
+        remark(f"error: no local deployment or model is called {name!r}.{hint}")
         raise typer.Exit(2) from None
 
 
