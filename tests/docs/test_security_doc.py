@@ -57,3 +57,11 @@ def test_each_threat_has_its_defence_and_its_test(row):
 def test_the_usual_threats_are_spoken_of(threat):
     """What a reviewer looks for first is in the tables."""
     assert any(threat in row[0] for row in ROWS)
+
+
+def test_each_was_seen_to_fail():
+    """Every test of the tables stands in the list of what was taken out."""
+    seen = PAGE.partition("## Seen to fail")[2]
+    named = {name for row in ROWS for name in re.findall(r"::(test_\w+)", row[3])}
+
+    assert [] == sorted(name for name in named if f"`{name}`" not in seen)

@@ -16,6 +16,12 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 HOSTILE_NAME = "'; DROP TABLE requests; --"
 
 
+async def visits(inside):
+    """Return how many connections came before one of our own, which waits behind them."""
+    await ask(inside.base_url, "/", method="GET")
+    return inside.connections - 1
+
+
 @pytest.mark.parametrize(
     "block",
     [
@@ -35,7 +41,7 @@ async def test_no_url_of_a_client_is_fetched(block, base_url, proxy):
         answer = await ask(base_url, "/v1/messages", headers=proxy.headers, body=body)
 
         assert 400 == answer.status
-        assert 0 == inside.connections
+        assert 0 == await visits(inside)
 
 
 async def test_no_reference_in_a_schema_is_fetched(base_url, proxy):
@@ -48,7 +54,7 @@ async def test_no_reference_in_a_schema_is_fetched(base_url, proxy):
         answer = await ask(base_url, "/v1/messages", headers=proxy.headers, body=body)
 
         assert answer.status in {200, 400}
-        assert 0 == inside.connections
+        assert 0 == await visits(inside)
 
 
 @pytest.mark.parametrize("sign", [b"\r", b"\n", b"\r\n", b"\0", b"\x0b", b"\x85"])
