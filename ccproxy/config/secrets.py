@@ -16,8 +16,9 @@ from __future__ import annotations
 
 import os
 import stat
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from ccproxy.auth.private_file import write_private
 from ccproxy.config.locate import expand_path
@@ -75,7 +76,7 @@ class Secrets:
             SecretError: It cannot be trusted or reached.
         """
         kind, rest = _split(text)
-        if kind and not rest:
+        if kind and (not rest or "\0" in rest):
             raise SecretError(f"{kind} names nothing; write {EXAMPLES}")
         if kind == ENVIRONMENT_REFERENCE:
             value = self.environ.get(rest, "").strip()
@@ -242,13 +243,8 @@ def _keychain_item(reference: str) -> tuple[str, str]:
 
 
 def _read_keychain(service: str, account: str) -> str:
-    import keyring
-    from keyring.errors import KeyringError
-
-    try:
-        secret = keyring.get_password(service, account)
-    except KeyringError as exc:
-        raise SecretMissing(_unreachable(exc)) from None
+    with _keychain(SecretMissing) as keyring:
+        secret: str | None = keyring.get_password(service, account)
     if not secret or not secret.strip():
         item = describe(f"{KEYCHAIN_REFERENCE}{service}/{account}")
         raise SecretMissing(
@@ -259,35 +255,43 @@ def _read_keychain(service: str, account: str) -> str:
 
 
 def _write_keychain(service: str, account: str, secret: str) -> None:
-    import keyring
-    from keyring.errors import KeyringError
-
-    try:
+    with _keychain(SecretError) as keyring:
         keyring.set_password(service, account, secret)
-    except KeyringError as exc:
-        raise SecretError(_unreachable(exc)) from None
 
 
 def _delete_keychain(service: str, account: str) -> None:
-    import keyring
-    from keyring.errors import KeyringError, PasswordDeleteError
+    with _keychain(SecretError) as keyring:
+        try:
+            keyring.delete_password(service, account)
+        except keyring.errors.PasswordDeleteError:
+            item = describe(f"{KEYCHAIN_REFERENCE}{service}/{account}")
+            raise SecretMissing(f"{item} does not exist") from None
 
+
+@contextmanager
+def _keychain(failure: type[SecretError]) -> Iterator[Any]:
+    """Yield the module `keyring`; whatever goes wrong with it is raised as a failure.
+
+    Its backends raise what they like, and one that the environment names may not even be there.
+    """
     try:
-        keyring.delete_password(service, account)
-    except PasswordDeleteError:
-        item = describe(f"{KEYCHAIN_REFERENCE}{service}/{account}")
-        raise SecretMissing(f"{item} does not exist") from None
-    except KeyringError as exc:
-        raise SecretError(_unreachable(exc)) from None
+        import keyring
+        import keyring.errors
+
+        yield keyring
+    except SecretError:
+        raise
+    except Exception as exc:  # noqa: BLE001 - see above
+        raise failure(_unreachable(exc)) from None
 
 
 def _unreachable(error: Exception) -> str:
     """Return why there is no keychain, in our words; a library's may quote what it was given."""
-    from keyring.errors import KeyringLocked, NoKeyringError
-
-    if isinstance(error, NoKeyringError):
+    # By name: where `keyring` could not be imported, its classes cannot be either.
+    names = {each.__name__ for each in type(error).__mro__}
+    if "NoKeyringError" in names:
         return "this machine has no keychain that can be reached; use file/PATH instead"
-    if isinstance(error, KeyringLocked):
+    if "KeyringLocked" in names:
         return (
             "the keychain is locked, or access to it was denied; unlock it as the user that runs "
             "ccproxy, or use file/PATH, which needs nobody to be logged in"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+import sys
 from typing import TYPE_CHECKING
 
 import keyring
@@ -152,6 +153,7 @@ def test_what_is_not_there_is_missing(secrets, keychain, tmp_path):
         NoKeyringError(VALUE): "no keychain that can be reached",
         KeyringLocked(VALUE): "locked, or access to it was denied",
         InitError(VALUE): "InitError",
+        ConnectionError(VALUE): "ConnectionError",
     }.items():
         keychain.trouble = trouble
         with pytest.raises(SecretMissing, match=words) as caught:
@@ -160,8 +162,20 @@ def test_what_is_not_there_is_missing(secrets, keychain, tmp_path):
         assert caught.value.__cause__ is None
 
 
+def test_a_keychain_that_cannot_even_be_imported(secrets, monkeypatch):
+    """A backend that the environment names and nobody installed is a keychain that is not there."""
+    for name in [each for each in sys.modules if each.partition(".")[0] == "keyring"]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setenv("PYTHON_KEYRING_BACKEND", "nobody.installed.This")
+
+    with pytest.raises(SecretMissing, match="cannot be reached"):
+        secrets.read("keychain/a/b")
+    with pytest.raises(SecretError, match="cannot be reached"):
+        secrets.store("keychain/a/b", VALUE)
+
+
 @pytest.mark.parametrize(
-    "reference", ["os.environ/", "file/", "keychain/", "keychain/a", "keychain/a/"]
+    "reference", ["os.environ/", "file/", "file/a\0", "keychain/", "keychain/a", "keychain/a/"]
 )
 def test_half_a_reference(reference, secrets):
     """It is refused, with how to write it."""
