@@ -2,7 +2,8 @@
 
 Rules:
 1. It is fetched at the start and then every `refresh_s`; a failure is tried again sooner, and the
-   keys that were there stay.
+   keys that were there stay. A set without a usable key is none: whoever keeps it has withdrawn
+   them, and then they are gone.
 2. A token with a key of another name asks for a fetch, at most every `ASKED_S`: whoever makes up
    names must not make us ask the issuer all the time.
 3. Keys that could not be confirmed for `STALE_S` are no longer trusted.
@@ -15,7 +16,7 @@ import time
 from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Final
 
-from ccproxy.auth.jwt_keys import KeysUnusableError, read_key_set
+from ccproxy.auth.jwt_keys import KeysUnusableError, NoKeyError, read_key_set
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -106,6 +107,8 @@ class Jwks:
                 self._keys = await asyncio.to_thread(read_key_set, document, self._algorithms)
                 self._document = document
         except (FetchFailedError, KeysUnusableError) as error:
+            if isinstance(error, NoKeyError):
+                self._keys, self._document = None, b""
             if self.problem is None:
                 self._report(f"auth.jwt: the JWK set cannot be used: {error}")
             self.problem = str(error)

@@ -43,6 +43,10 @@ class KeysUnusableError(Exception):
     """A set or a secret that no token can be checked with; the message has no key in it."""
 
 
+class NoKeyError(KeysUnusableError):
+    """A set that is in order and has no key that may check a token."""
+
+
 @dataclass(frozen=True, slots=True)
 class VerifyingKey:
     """One key, good for one algorithm."""
@@ -97,7 +101,8 @@ def read_key_set(document: bytes, algorithms: Collection[str]) -> KeySet:
     """Return those keys of a JWK set (RFC 7517) that may check signatures of the algorithms.
 
     Raises:
-        KeysUnusableError: It is no JWK set, too large, or has no such key.
+        NoKeyError: It has no such key.
+        KeysUnusableError: It is no JWK set, or too large.
     """
     if len(document) > LONGEST_SET_BYTES:
         raise KeysUnusableError(f"it has more than {LONGEST_SET_BYTES} bytes")
@@ -113,7 +118,7 @@ def read_key_set(document: bytes, algorithms: Collection[str]) -> KeySet:
     keys = tuple(key for item in found if (key := _read_key(item, algorithms)) is not None)
     if not keys:
         names = " or ".join(algorithms)
-        raise KeysUnusableError(f"it has no usable key for {names} (use: sig)")
+        raise NoKeyError(f"it has no usable key for {names} (use: sig)")
     return KeySet(keys)
 
 

@@ -220,6 +220,10 @@ def principal_of(claims: Mapping[str, Any], names: ClaimNames) -> Principal:
     name = _text(claims, names.principal)
     if name is None:
         raise JwtRefused(f"it lacks the claim {names.principal}", is_signed=True)
+    for limit in (names.agents, names.privacy):
+        # An issuer writes null where it found nobody and nothing, which is no leave for all.
+        if limit in claims and claims[limit] is None:
+            raise JwtRefused(f"its claim {limit} is null", is_signed=True)
     agents = _words(claims, names.agents)
     if agents == ():
         raise JwtRefused(f"its claim {names.agents} names nobody", is_signed=True)

@@ -8,7 +8,7 @@ import pytest
 
 from ccproxy.auth.jwks import ASKED_S, STALE_S, FetchFailedError, Jwks
 from ccproxy.auth.jwt_keys import LONGEST_SET_BYTES
-from ccproxy.auth.jwt_tokens import JwtRules, JwtVerifier, KeysPending
+from ccproxy.auth.jwt_tokens import JwtRefused, JwtRules, JwtVerifier, KeysPending
 from ccproxy.demo.asgi_server import running
 from ccproxy.upstreams import jwks as fetching
 from ccproxy.upstreams.jwks import JwksFile, JwksUrl
@@ -107,6 +107,28 @@ async def test_old_keys_stay_when_a_fetch_fails(trouble):
     kept.issuer.answer = key_set(ec_jwk("one"))
     assert await kept.jwks.refresh()
     assert kept.jwks.problem is None
+    assert "ada" == kept.verify().name
+
+
+@pytest.mark.parametrize("withdrawn", [b'{"keys": []}', key_set(ec_jwk("one") | {"use": "enc"})])
+async def test_keys_that_are_withdrawn_are_gone(withdrawn):
+    """A set that is in order and has no usable key ends what was found out with the former ones."""
+    kept = Kept()
+    former = key_set(ec_jwk("one"))
+    assert await kept.jwks.refresh()
+    assert "ada" == kept.verify().name
+    kept.issuer.answer = withdrawn
+
+    assert not await kept.jwks.refresh()
+
+    assert kept.jwks.current is None
+    kept.jwks.ask()
+    await kept.jwks.refresh()
+    with pytest.raises(JwtRefused, match="no keys"):
+        kept.verify()
+    assert 1 == len(kept.told)
+    kept.issuer.answer = former
+    assert await kept.jwks.refresh()
     assert "ada" == kept.verify().name
 
 

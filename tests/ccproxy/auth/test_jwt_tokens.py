@@ -203,6 +203,8 @@ WRONG = {
     "agents of numbers": claims(agents=[1]),
     "agents of nobody": claims(agents=[]),
     "agents blank": claims(agents=" "),
+    "agents null": claims() | {"agents": None},
+    "privacy null": claims() | {"privacy": None},
     "privacy unknown": claims(privacy="public"),
     "privacy no text": claims(privacy=True),
     "claims no map": ["x"],
