@@ -6,7 +6,8 @@ credentials for Claude (docs/adr/0018). Without it those two, either one being e
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from itertools import islice
+from typing import TYPE_CHECKING, Final
 
 from ccproxy.wire.headers import TOKEN_HEADER
 
@@ -14,8 +15,15 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
+MOST_TOKENS: Final = 4
+"""Each costs a comparison with every token on file, or a check of a signature, and the headers of
+one request have room for thousands. A client has two: `x-api-key` and `Authorization`."""
+
+
 def presented_tokens(headers: Sequence[tuple[bytes, bytes]]) -> list[bytes]:
     """Return the tokens of a request, each once, `x-api-key` before `Authorization: Bearer`.
+
+    Of more than `MOST_TOKENS` only the first count.
 
     Header names and the scheme are matched in any case (conformance 022).
     """
@@ -33,4 +41,5 @@ def presented_tokens(headers: Sequence[tuple[bytes, bytes]]) -> list[bytes]:
             if scheme.lower() == b"bearer":
                 bearers.append(credential.strip())
     # Claude Code's apiKeyHelper sends the same token in both headers: hash it once.
-    return list(dict.fromkeys(token for token in (own or (*keys, *bearers)) if token))
+    found = dict.fromkeys(token for token in (own or (*keys, *bearers)) if token)
+    return list(islice(found, MOST_TOKENS))

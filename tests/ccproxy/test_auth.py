@@ -21,6 +21,7 @@ from ccproxy.auth import (
     require_scope,
     revoke_token,
 )
+from ccproxy.auth.presented import MOST_TOKENS
 from ccproxy.wire.errors import ApiError
 from routing.types import Privacy
 
@@ -134,6 +135,15 @@ def test_anything_else_is_a_401(path: Path, headers: tuple[tuple[bytes, bytes], 
 
     assert (error.status, error.error_type) == (401, "authentication_error")
     assert error.message == "invalid x-api-key"
+
+
+def test_of_many_tokens_only_the_first_count(path: Path) -> None:
+    """What one request may cost has an end: its headers have room for thousands of tokens."""
+    valid = (b"x-api-key", create_token(path, "laptop").encode())
+    guesses = [(b"x-api-key", b"guess-%d" % number) for number in range(MOST_TOKENS)]
+
+    assert KeyRing(path).verify([*guesses[1:], valid]).name == "laptop"
+    refused(KeyRing(path), *guesses, valid)
 
 
 def test_a_valid_token_in_another_scheme_is_refused(path: Path) -> None:
