@@ -87,7 +87,7 @@ def own_credentials(headers: RawHeaders, *, anyone: bool) -> tuple[tuple[bytes, 
         for name, value in headers
         if (credential := _credential(name.lower(), value)) is not None
         and credential not in said
-        and not credential.startswith(TOKEN_PREFIX.encode())
+        and not any(word.startswith(TOKEN_PREFIX.encode()) for word in credential.split())
     )
 
 

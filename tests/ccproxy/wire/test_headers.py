@@ -92,6 +92,7 @@ def test_which_credentials_are_the_clients_own(*, anyone: bool) -> None:
     for headers, expected in (
         ([token, own, login], (own, login)),
         ([token, (b"x-api-key", b"ccp_1"), (b"authorization", b"Bearer ccp_1")], ()),
+        ([token, (b"x-api-key", b"Bearer ccp_1"), (b"authorization", b"Bearer x ccp_1")], ()),
         ([token, (b"authorization", b"Bearer  jwt"), own], (own,)),
         ([token, (b"authorization", b"Basic own"), (b"x-api-key", b" ")], ()),
         ([own, login], (own, login) if anyone else ()),
