@@ -21,15 +21,18 @@ if TYPE_CHECKING:
 
 FILE_NAME: Final = "tokens-used.json"
 WRITE_EVERY_S: Final = 60.0
+LAST_TIME_S: Final = 253_402_300_799
+"""The end of the year 9999, beyond which nothing has a date."""
 
 
 def read_last_used(tokens_file: Path) -> Mapping[str, int]:
     """Return Unix seconds by token name, as far as they are known; never raises."""
     try:
         document = json.loads((tokens_file.parent / FILE_NAME).read_bytes())
-        return {str(name): int(at_s) for name, at_s in document["last_used"].items()}
+        found = {str(name): int(at_s) for name, at_s in document["last_used"].items()}
     except (OSError, ValueError, TypeError, KeyError, AttributeError, OverflowError):
         return {}
+    return {name: at_s for name, at_s in found.items() if 0 <= at_s <= LAST_TIME_S}
 
 
 class LastUsed:

@@ -12,6 +12,7 @@ import typer
 SPAN: Final = re.compile(r"(\d{1,6})([mhdw])")
 SECONDS: Final = {"m": 60, "h": 3600}
 DAYS: Final = {"d": 1, "w": 7}
+LONGEST_SPAN_S: Final = 10 * 366 * 86400
 FORMS: Final = "90m, 24h, 30d, 2w, 2026-03-31 or 2026-03-31T14:30"
 
 
@@ -72,17 +73,20 @@ def ahead(text: str, option: str) -> float:
 
 
 def span_s(text: str, option: str) -> int:
-    """Return the seconds of a span such as `24h`; `0` is none.
+    """Return the seconds of a span such as `24h`, ten years at most; `0` is none.
 
     Raises:
-        BadParameter: It is no span.
+        BadParameter: It is no span, or too long.
     """
     span = SPAN.fullmatch(text)
     if text == "0":
         return 0
     if span is None:
         raise typer.BadParameter(f"{option}: {text!r} is no span; write 90m, 24h, 7d, 2w or 0")
-    return int(span[1]) * (SECONDS.get(span[2]) or DAYS[span[2]] * 86400)
+    seconds = int(span[1]) * (SECONDS.get(span[2]) or DAYS[span[2]] * 86400)
+    if seconds > LONGEST_SPAN_S:
+        raise typer.BadParameter(f"{option}: {text!r} is more than ten years")
+    return seconds
 
 
 def _today() -> date:

@@ -211,7 +211,10 @@ async def test_last_use_is_kept_while_it_runs(path):
     assert {"one": 2} == read_last_used(path)
 
 
-@pytest.mark.parametrize("content", [b"", b"[]", b'{"last_used": 1}', b'{"last_used": {"a": "x"}}'])
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"[]", *(b'{"last_used": %s}' % each for each in (b"1", b'{"a": "x"}', b'{"a": 1e18}'))],
+)
 def test_a_broken_record_of_uses_is_none(path, content):
     """It is for people only, and stands in nobody's way."""
     (path.parent / FILE_NAME).write_bytes(content)

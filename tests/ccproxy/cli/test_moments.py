@@ -48,3 +48,11 @@ def test_what_is_no_time(read, text):
     """It is told with the option and the forms there are."""
     with pytest.raises(typer.BadParameter, match=r"--x: .* is no time; write 90m"):
         read(text, "--x")
+
+
+@pytest.mark.parametrize("text", ["", "-1h", "5", "1y", "999999w"])
+def test_what_is_no_span(text):
+    """A span that is none, or that leads beyond every calendar, is told."""
+    assert 7200 == moments.span_s("2h", "--x")
+    with pytest.raises(typer.BadParameter, match=r"--x: .* is (no span|more than ten years)"):
+        moments.span_s(text, "--x")
