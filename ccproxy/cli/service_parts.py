@@ -39,14 +39,19 @@ class Plan:
     manager: Manager
     spec: ServiceSpec
     proxy: ProxyProbe
-    owner: tuple[int, int] | None
-    """Of what belongs to the service's user; None: whoever runs this."""
+    account: pwd.struct_passwd | None
+    """Whom the service runs as; None: whoever runs this."""
     warnings: tuple[str, ...]
 
     def make_log_folder(self) -> None:
-        """Make the folder of what it prints; launchd makes the file, with the right owner."""
+        """Make the folder of what it prints; launchd makes the file, with the right owner.
+
+        With the rights of its user: in a folder where somebody else may change names, a `chown` by
+        root could be led to any file.
+        """
         if self.spec.log is not None:
-            make_folder(self.spec.log.parent, self.owner)
+            with _as(self.account):
+                make_folder(self.spec.log.parent)
 
     def service(self, say: Callable[[object], None], wait_s: float) -> Service:
         """Return what `install` works on."""
@@ -100,7 +105,7 @@ class Installed:
                 "or is none of `ccproxy service install`, which is what to run"
             )
         user = self.manager.user()
-        with _as(pwd.getpwnam(user) if user is not None else None):
+        with _as(_found(user, self.manager.name) if user is not None else None):
             settings, _ = usable_settings(config, self.environ())
         return Service(self.manager, _probe(settings), say, _patience(wait_s))
 
@@ -161,8 +166,7 @@ def planned(
             f"{path}: logging.file is not set, so the log goes to {spec.log}, which launchd lets "
             "grow; with logging.file ccproxy keeps its log small by itself"
         )
-    owner = (account.pw_uid, account.pw_gid) if account is not None else None
-    return Plan(manager, spec, _probe(settings), owner, tuple(warnings))
+    return Plan(manager, spec, _probe(settings), account, tuple(warnings))
 
 
 def installed(label: str, *, daemon: bool, changes: bool = False) -> Installed:
@@ -197,13 +201,17 @@ def _account(user: str | None, *, daemon: bool) -> pwd.struct_passwd | None:
     name = user or os.environ.get("SUDO_USER", "")
     if not name:
         raise ServiceError("--daemon needs --user NAME: whom the service runs as, not root")
-    try:
-        account = pwd.getpwnam(name)
-    except KeyError:
-        raise ServiceError(f"--user: this machine has no user {name!r}") from None
+    account = _found(name, "--user")
     if account.pw_uid == 0:
         raise ServiceError("--user: the proxy needs no rights of root; name an ordinary user")
     return account
+
+
+def _found(name: str, whose: str) -> pwd.struct_passwd:
+    try:
+        return pwd.getpwnam(name)
+    except KeyError:
+        raise ServiceError(f"{whose}: this machine has no user {name!r}") from None
 
 
 @contextmanager

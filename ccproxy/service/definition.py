@@ -42,8 +42,8 @@ def write_definition(path: Path, data: bytes, owner: tuple[int, int] | None = No
         raise
 
 
-def make_folder(path: Path, owner: tuple[int, int] | None = None) -> None:
-    """Make a folder, and those above it that are missing, for its owner only.
+def make_folder(path: Path) -> None:
+    """Make a folder, and those above it that are missing, for whoever runs this only.
 
     Raises:
         OSError: It cannot be made.
@@ -51,8 +51,6 @@ def make_folder(path: Path, owner: tuple[int, int] | None = None) -> None:
     missing = [each for each in (path, *path.parents) if not each.exists()]
     for each in reversed(missing):
         each.mkdir(mode=0o700)
-        if owner is not None:
-            os.chown(each, *owner)
 
 
 def read_definition(path: Path) -> bytes | None:

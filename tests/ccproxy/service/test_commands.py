@@ -10,8 +10,10 @@ import time
 
 import pytest
 
+from ccproxy.cli.service_parts import Plan
 from ccproxy.service import choice
-from ccproxy.service.spec import DEFAULT_LABEL
+from ccproxy.service.property_list import property_list
+from ccproxy.service.spec import DEFAULT_LABEL, ServiceSpec
 from tests.support.services import LABEL, machine
 
 BOTH = ("launchctl", "systemctl")
@@ -391,6 +393,38 @@ def test_a_daemons_settings_are_read_with_its_users_rights(mac, monkeypatch):
         ("setegid", os.getegid()),
         ("setgroups", os.getgroups()),
     ] == done
+
+
+def test_a_daemons_log_folder_is_made_with_its_users_rights(tmp_path, monkeypatch):
+    """Root makes nothing itself where a user may change names: a link could lead it anywhere."""
+    account, done, mkdir = pwd.getpwnam("daemon"), [], os.mkdir
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    for name in ("initgroups", "setegid", "setgroups", "chown"):
+        monkeypatch.setattr(os, name, lambda *_, name=name: done.append(name))
+    monkeypatch.setattr(os, "seteuid", done.append)
+    monkeypatch.setattr(os, "mkdir", lambda *given: (done.append("mkdir"), mkdir(*given)))
+    log = tmp_path / "Library" / "Logs" / "ccproxy.log"
+    spec = ServiceSpec("ccproxy", ("ccproxy",), tmp_path, log=log, user="daemon")
+
+    Plan(None, spec, None, account, ()).make_log_folder()
+
+    assert 0o700 == stat.S_IMODE(log.parent.stat().st_mode)
+    becoming, returning = ["initgroups", "setegid", account.pw_uid], [0, "setegid", "setgroups"]
+    assert [*becoming, "mkdir", "mkdir", *returning] == done
+
+
+def test_a_daemon_whose_user_was_removed(mac, monkeypatch):
+    """It cannot be started, and the reason is told."""
+    choice.LAUNCH_DAEMONS.mkdir()
+    command = ("ccproxy", "serve", "--config", str(mac.config))
+    spec = ServiceSpec(LABEL, command, mac.folder, user="removed-since")
+    (choice.LAUNCH_DAEMONS / f"{LABEL}.plist").write_bytes(property_list(spec))
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+
+    done = mac("restart")
+
+    told = f"error: {LABEL}: this machine has no user 'removed-since'\n"
+    assert (1, told) == (done.code, done.err)
 
 
 def test_a_service_needs_a_port_that_stays(mac):
