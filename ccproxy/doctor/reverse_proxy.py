@@ -28,12 +28,12 @@ def check_traefik(folder: Path, port: int) -> Iterator[Finding]:
     for file in sorted((folder / FOLDER).glob("*.y*ml")):
         try:
             content = yaml.safe_load(file.read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError, yaml.YAMLError) as problem:
+        except (OSError, ValueError, RecursionError, yaml.YAMLError) as problem:
             told = " ".join(str(problem).split())[:200]
             means = "Traefik goes on with the last version it could read, or starts without"
             yield error("traefik", f"{file}: {told}", means, "correct the file")
             continue
-        ports = {urlsplit(url).port for url in _servers(content)}
+        ports = {_port(url) for url in _servers(content)}
         if ports and port not in ports:
             yield warning(
                 "traefik",
@@ -45,6 +45,14 @@ def check_traefik(folder: Path, port: int) -> Iterator[Finding]:
             yield ok(
                 "traefik", f"{file} can be read" + (f", and knows port {port}" if ports else "")
             )
+
+
+def _port(url: str) -> int | None:
+    """Return the port of an address; None where it has none, or none that could be."""
+    try:
+        return urlsplit(url).port
+    except ValueError:
+        return None
 
 
 def _servers(value: Any) -> Iterator[str]:  # noqa: ANN401 - YAML

@@ -424,7 +424,11 @@ def test_the_port(listener, levels):
         ("http: {services: {c: {loadBalancer: {servers: [{url: 'http://127.0.0.1:8081'}]}}}}", []),
         ("http: {services: {c: {loadBalancer: {servers: [{url: 'http://127.0.0.1:9'}]}}}}", ["warning"]),
         ("http: {middlewares: {}}", []),
+        ("http: {services: {c: {loadBalancer: {servers: [{url: 'http://127.0.0.1:x'}]}}}}", ["warning"]),
+        ("http: {services: {c: {loadBalancer: {servers: [{url: 'http://[::1'}]}}}}", ["warning"]),
         ("http: [", ["error"]),
+        ("when: 2026-99-99", ["error"]),
+        ("[" * 5000, ["error"]),
     ],
 )  # fmt: skip
 def test_traefik(text, expected, tmp_path):
