@@ -258,11 +258,14 @@ def _refuse_overwriting(folder: Path, files: dict[str, bytes], *, yes: bool, for
 def _make_token(folder: Path, name: str) -> str | None:
     """Return a new token, or None where one of that name is there."""
     from ccproxy.auth import create_token, list_tokens
+    from ccproxy.cli.auditing import note
 
     tokens_file = folder / "tokens.json"
     if any(each.name == name for each in list_tokens(tokens_file)):
         return None
-    return create_token(tokens_file, name, ("ops",))
+    token = create_token(tokens_file, name, ("ops",))
+    note(tokens_file, f"token create {name} --scope ops")
+    return token
 
 
 def _look(plan: "SetupPlan") -> "OllamaSight":

@@ -41,7 +41,7 @@ def find_config(cli_path: Path | None, environ: Mapping[str, str], cwd: Path, ho
     places = " and ".join(map(str, candidates))
     message = (
         f"not found; looked for {places}. Run in a folder that has one, or name one with --config "
-        f"or ${CONFIG_VARIABLE}; config/ccproxy.yaml of ccproxy itself is one to copy"
+        f"or ${CONFIG_VARIABLE}; `ccproxy init` writes one for this machine"
     )
     raise ConfigError([ConfigProblem.of_file("ccproxy.yaml", message)])
 

@@ -149,6 +149,8 @@ async def test_init_overwrites_nothing(ccproxy, tmp_path):
     assert kept == before
     assert backup.read_bytes() == before
     assert forced.json()["token"] is None, "the token of the first one stays in force"
+    audit = (tmp_path / ".ccproxy" / "audit.jsonl").read_text()
+    assert audit.count("token create local --scope ops") == 1
     assert forced.json()["models"][0]["made_of"] == "qwen2.5-coder:32b-instruct"
 
 

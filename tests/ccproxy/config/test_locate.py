@@ -49,6 +49,7 @@ def test_no_file_anywhere_says_where_it_was_looked_for(tmp_path: Path) -> None:
     assert str(tmp_path / "a" / "config" / "ccproxy.yaml") in str(caught.value)
     assert str(tmp_path / "b" / ".ccproxy" / "ccproxy.yaml") in str(caught.value)
     assert "--config" in str(caught.value)
+    assert "`ccproxy init` writes one" in str(caught.value)
 
 
 @pytest.mark.parametrize(
