@@ -76,20 +76,20 @@ class Installed:
 
     def environ(self) -> dict[str, str]:
         """Return variables in which `~` is the home folder of its user."""
-        user = self.manager.user()
-        home = {}
-        with suppress(KeyError):  # a user who was removed since
-            home = {} if user is None else {"HOME": pwd.getpwnam(user).pw_dir}
-        return {**os.environ, **home}
+        account = self._account()
+        return {**os.environ, **({} if account is None else {"HOME": account.pw_dir})}
 
     def settings(self) -> Settings | None:
-        """Return its settings as they are now; None if nothing is installed.
+        """Return its settings as they are now, and as it sees them; None if nothing is installed.
 
         Raises:
             ConfigError: They cannot be used.
         """
         config = self.config
-        return load_settings(config, self.environ()) if config is not None else None
+        if config is None:
+            return None
+        with _as(self._account()):
+            return load_settings(config, self.environ())
 
     def service(self, say: Callable[[object], None], wait_s: float) -> Service:
         """Return what `start` and `restart` work on, after a look at everything it reads.
@@ -108,6 +108,13 @@ class Installed:
         with _as(_found(user, self.manager.name) if user is not None else None):
             settings, _ = usable_settings(config, self.environ())
         return Service(self.manager, _probe(settings), say, _patience(wait_s))
+
+    def _account(self) -> pwd.struct_passwd | None:
+        """Return whom it runs as; None if that is not said, or was removed since."""
+        user = self.manager.user()
+        with suppress(KeyError):
+            return pwd.getpwnam(user) if user is not None else None
+        return None
 
     def log_files(self) -> list[Path]:
         """Return the files that its log is in: what it prints, and what its settings name."""

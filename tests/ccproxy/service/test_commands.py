@@ -413,6 +413,24 @@ def test_a_daemons_log_folder_is_made_with_its_users_rights(tmp_path, monkeypatc
     assert [*becoming, "mkdir", "mkdir", *returning] == done
 
 
+@pytest.mark.parametrize("verb", ["status", "logs"])
+def test_a_daemon_is_looked_at_with_its_users_rights(verb, mac, monkeypatch):
+    """Secrets' files count only for their owner: to root they would look like somebody else's."""
+    account, done = pwd.getpwnam("daemon"), []
+    choice.LAUNCH_DAEMONS.mkdir()
+    command = ("ccproxy", "serve", "--config", str(mac.config))
+    spec = ServiceSpec(LABEL, command, mac.folder, user="daemon")
+    (choice.LAUNCH_DAEMONS / f"{LABEL}.plist").write_bytes(property_list(spec))
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    for name in ("initgroups", "setegid", "setgroups"):
+        monkeypatch.setattr(os, name, lambda *_: None)
+    monkeypatch.setattr(os, "seteuid", done.append)
+
+    assert mac(verb, "--daemon").err == ""
+
+    assert [account.pw_uid, 0] == done
+
+
 def test_a_daemon_whose_user_was_removed(mac, monkeypatch):
     """It cannot be started, and the reason is told."""
     choice.LAUNCH_DAEMONS.mkdir()
