@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import stat
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
@@ -301,6 +302,21 @@ def test_a_linked_file_stays_a_link(tmp_path: Path) -> None:
 
     assert link.is_symlink()
     assert [token.name for token in list_tokens(real)] == ["laptop"]
+
+
+@pytest.mark.parametrize("user", [0, 501])
+def test_a_file_that_root_edits_stays_its_owners(
+    path: Path, user: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else the service of another user could not read its tokens after `sudo ccproxy token`."""
+    create_token(path, "first")
+    owner, given = path.stat(), []
+    monkeypatch.setattr(os, "geteuid", lambda: user)
+    monkeypatch.setattr(os, "fchown", lambda _file, *whose: given.append(whose))
+
+    create_token(path, "second")
+
+    assert given == ([(owner.st_uid, owner.st_gid)] if user == 0 else [])
 
 
 def test_a_taken_name_is_refused(path: Path) -> None:
