@@ -111,9 +111,12 @@ class Gate:
         # No token of ours has a dot, and every JWT has two.
         signed = [token for token in presented if token.count(b".") == 2]
         plain = [token for token in presented if token not in signed]
-        if plain and (principal := self._find_on_file(plain)) is not None:
-            return principal
         told: ApiError | None = None
+        try:
+            if plain and (principal := self._find_on_file(plain)) is not None:
+                return principal
+        except ApiError as expired:
+            told = expired
         for token in signed:
             try:
                 return jwt.verify(token)

@@ -27,10 +27,13 @@ from ccproxy.auth.failed_logins import (
     WINDOW_S,
     FailedLogins,
 )
+from ccproxy.auth.jwt_keys import secret_key
+from ccproxy.auth.jwt_tokens import FixedKeys, JwtRules, JwtVerifier
 from ccproxy.auth.last_used import FILE_NAME, LastUsed, read_last_used
 from ccproxy.auth.tokens_file import MOST_RETIRING
 from ccproxy.pipeline.token_rates import TokenRates
 from ccproxy.wire.errors import ApiError
+from tests.support.issuer import AUDIENCE, ISSUER, SECRET, signed
 from tests.support.waiting import until
 
 NOW = datetime.now(UTC)
@@ -66,6 +69,20 @@ def test_a_token_ends(path):
     assert told.startswith("invalid x-api-key: the token 'guest' has expired")
     assert token not in told
     assert "invalid x-api-key" == refusal(ring_at(path, end), "ccp_guess")
+
+
+def test_an_expired_token_beside_a_good_jwt(path):
+    """One valid token is enough (conformance 023); without one the reason is that of the expired."""
+    ended = create_token(path, "guest", expires_at=NOW - timedelta(hours=1)).encode()
+    rules = JwtRules(ISSUER, AUDIENCE, ("HS256",))
+    gate = Gate(KeyRing(path), JwtVerifier(rules, FixedKeys(secret_key(SECRET))))
+    for jwt, told in ((signed(alg="HS256"), "ada"), (b"a.b.c", "the token 'guest' has expired")):
+        headers = [(b"x-api-key", ended), (b"authorization", b"Bearer " + jwt)]
+        try:
+            name = gate.verify(headers).name
+        except ApiError as refused:
+            name = refused.message
+        assert told in name
 
 
 def test_rotating(path):
