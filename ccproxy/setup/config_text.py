@@ -126,5 +126,5 @@ def _claude_models(plan: SetupPlan) -> Iterator[str]:
 
 
 def _quoted(text: str) -> str:
-    """Return a YAML scalar: JSON's is one, whatever stands in it."""
-    return json.dumps(text)
+    """Return a YAML scalar: JSON's is one, but for its halves of what is beyond 16 bits."""
+    return json.dumps(text, ensure_ascii=not text.isprintable())

@@ -223,7 +223,7 @@ async def test_the_doctor_with_everything_down(ccproxy, tmp_path):
 
 async def test_the_doctor_and_a_roster_of_ones_own(ccproxy, tmp_path):
     """A roster of one's own is used where it is, and everything about it lints clean."""
-    roster = tmp_path / "mine.json"
+    roster = tmp_path / "mine é 😀.json"
     agents = [
         {"name": "Debugger", "model": "sonnet", "ccproxyMapping": {"ollama": "llama3:70b"}},
         {"name": "Typist", "model": "haiku", "ccproxyMapping": {"ollama": "tiny"}},
