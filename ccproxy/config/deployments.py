@@ -234,7 +234,8 @@ def _split_model(model: str, *, is_known: bool) -> tuple[str, str]:
     provider, slash, upstream_model = model.partition("/")
     if not slash:
         guess = ANTHROPIC if model.startswith("claude") else OLLAMA
-        raise _wrong_model(f"needs a provider in front; for example {guess}/{model}")
+        # What stands there is not shown: it may be a key, from a variable that was mistaken.
+        raise _wrong_model(f"needs a provider in front; write {guess}/ before it")
     if provider == "ollama":
         fix = f"{OLLAMA}/{upstream_model}"
         raise _wrong_model(f"ollama/ uses Ollama's completion API, without tools; write {fix}")

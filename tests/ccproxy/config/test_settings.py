@@ -284,8 +284,8 @@ P = "model_list[0].litellm_params"
     ("params", "key", "message"),
     [
         ("{model: ollama/qwen}", "model", "write ollama_chat/qwen"),
-        ("{model: qwen}", "model", "needs a provider in front; for example ollama_chat/qwen"),
-        ("{model: claude-3}", "model", "for example anthropic/claude-3"),
+        ("{model: a-secret}", "model", "needs a provider in front; write ollama_chat/ before it"),
+        ("{model: claude-3}", "model", "write anthropic/ before it"),
         ("{model: anthropic/}", "model", "must be <provider>/<model>"),
         ("{model: ollama_chat/*}", "model", "a wildcard is only possible as anthropic/*"),
         ("{model: anthropic/claude-*}", "model", "a wildcard is only possible as anthropic/*"),
