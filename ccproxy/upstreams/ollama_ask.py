@@ -23,7 +23,12 @@ async def ask_once(api_base: str, model: str, num_ctx: int, keep_alive: str | in
     Raises:
         AskFailed: It did not.
     """
-    client = ollama.AsyncClient(host=api_base, timeout=ASK_FOR_S, trust_env=False)
+    client = ollama.AsyncClient(
+        host=api_base, timeout=ASK_FOR_S, trust_env=False, follow_redirects=False
+    )
+    http: httpx.AsyncClient = client._client  # noqa: SLF001 - see upstreams.ollama
+    # The package takes OLLAMA_API_KEY from the environment; that is for ollama.com.
+    http.headers.pop("authorization", None)
     begun = monotonic()
     try:
         await client.chat(
@@ -37,5 +42,5 @@ async def ask_once(api_base: str, model: str, num_ctx: int, keep_alive: str | in
     except (httpx.HTTPError, ConnectionError) as error:
         raise AskFailed(f"{model}: {type(error).__name__}") from error
     finally:
-        await client._client.aclose()  # noqa: SLF001 - see upstreams.ollama
+        await http.aclose()
     return monotonic() - begun

@@ -8,6 +8,7 @@ import pytest
 from ccproxy.demo.ollama_models import SimModel
 from ccproxy.demo.ollama_server import SimulatedOllama
 from ccproxy.upstreams.ollama import OllamaControl
+from ccproxy.upstreams.ollama_ask import ask_once
 from ccproxy.upstreams.ollama_pull import TRIES, OllamaPuller, PullFailed
 
 
@@ -22,6 +23,17 @@ async def puller():
             yield simulator, fetches
         finally:
             await fetches.aclose()
+
+
+async def test_nobody_elses_key_is_sent(monkeypatch):
+    """OLLAMA_API_KEY of the environment is for ollama.com, and no Ollama of ours hears it (conformance 243)."""
+    monkeypatch.setenv("OLLAMA_API_KEY", "made-up-secret")
+    async with puller() as (simulator, fetches):
+        assert [part async for part in fetches.pull("tiny:1b")]
+        await ask_once(fetches.api_base, "tiny:1b", 2048, None)
+
+        assert ["/api/pull", "/api/chat"] == [each.path for each in simulator.requests]
+        assert {None} == {each.header(b"authorization") for each in simulator.requests}
 
 
 async def test_a_model_arrives_with_news_of_its_progress():
