@@ -113,9 +113,9 @@ def _tail(file: IO[bytes], count: int, since: int) -> bytes:
 
 def _lines(data: bytes) -> list[str]:
     """Return lines that a terminal shows and does not obey."""
-    return [_harmless(line) for line in data.decode(errors="replace").splitlines()]
+    return [harmless(line) for line in data.decode(errors="replace").splitlines()]
 
 
-def _harmless(line: str) -> str:
+def harmless(line: str) -> str:
     """Return a line without control characters; what a program prints may hold any."""
     return "".join(each if each.isprintable() or each == "\t" else "\ufffd" for each in line)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 from ccproxy.service.asking import TOOL_S, Answer, ask
 from ccproxy.service.definition import read_definition
 from ccproxy.service.launchd import signal_name
+from ccproxy.service.logs import harmless
 from ccproxy.service.manager import RunState
 from ccproxy.service.problems import ServiceError
 from ccproxy.service.unit_file import command_of, unit_file, user_of
@@ -118,7 +119,7 @@ class Systemd:
             answer = ask(command)
         except ServiceError:
             return []
-        return answer.out.splitlines()[-lines:]
+        return [harmless(line) for line in answer.out.splitlines()[-lines:]]
 
     def _ask(self, *arguments: str, timeout_s: float = TOOL_S) -> Answer:
         scope = () if self._is_system else ("--user",)
