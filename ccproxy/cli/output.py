@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 PIPED_WIDTH_COLUMNS: Final = 200
 """Width of a table that no terminal limits, so that `grep` sees whole lines."""
+_ORDERS: Final = dict.fromkeys({*range(32), *range(127, 160)} - {9, 10}, "\ufffd")
+"""Control characters but tab and line feed, which give a terminal orders. Names of models, projects
+and sessions are clients', and what Ollama says may hold anything."""
 _COLOUR_CODES: Final = {"error:": "1;31", "warning:": "33", "note:": "36", "try:": "36"}
 _HOW_BAD: Final = re.compile(r"^(?:error|warning|note|try):", re.MULTILINE)
 
@@ -37,7 +40,7 @@ def print_table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
         table.add_column(heading, overflow="fold")
     for row in rows:
         # Text: a name with brackets in it is no markup.
-        table.add_row(*(Text(cell) for cell in row))
+        table.add_row(*(Text(cell.translate(_ORDERS)) for cell in row))
     width = None if sys.stdout.isatty() else PIPED_WIDTH_COLUMNS
     Console(highlight=False, width=width).print(table)
 
@@ -54,15 +57,18 @@ def harmless_cell(value: object) -> object:
 
     Source: OWASP, *CSV Injection*; what would begin a formula has an apostrophe before it.
     """
-    is_formula = isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r"))
-    return f"'{value}" if is_formula else value
+    if not isinstance(value, str):
+        return value
+    text = value.translate(_ORDERS)
+    return f"'{text}" if value.startswith(("=", "+", "-", "@", "\t", "\r")) else text
 
 
 def remark(*lines: object) -> None:
     """Print lines that are no result: problems, warnings, a summary."""
     coloured = wants_colours(sys.stderr)
     for line in lines:
-        print(_coloured(str(line)) if coloured else line, file=sys.stderr)
+        text = str(line).translate(_ORDERS)
+        print(_coloured(text) if coloured else text, file=sys.stderr)
 
 
 def _coloured(text: str) -> str:

@@ -14,7 +14,7 @@ from typer.core import TyperGroup
 from ccproxy.cli.colours import wants_colours
 from ccproxy.cli.help_page import HelpContext, help_page, summary
 from ccproxy.cli.main import OWN_MISTAKE, command_tree, main
-from ccproxy.cli.output import remark
+from ccproxy.cli.output import harmless_cell, print_csv, print_table, remark
 from ccproxy.cli.tree import PLACES, load
 from ccproxy.cli.working import working
 from tests.support.command_line import command_line
@@ -281,6 +281,21 @@ def test_no_output_has_colours_unasked(ccproxy, monkeypatch, forced):
         ccproxy("serve", "--prt").err,
     ]
     assert [forced] * 3 == ["\x1b[" in text for text in outputs]
+
+
+def test_what_others_wrote_gives_a_terminal_no_orders(capsys):
+    """A client may call its model what it likes, and an Ollama answer anything: in no output it acts."""
+    name = "qwen\x1b]0;title\x07\x9b31m\r\tü"
+
+    print_table(("model",), [(name,)])
+    remark(name)
+    print_csv([{"model": harmless_cell(name)}])
+
+    told = capsys.readouterr()
+    for said in (told.out, told.err):
+        assert not set("\x1b\x07\x9b\r") & set(said)
+        assert "qwen\ufffd]0;title\ufffd\ufffd31m\ufffd" in said
+        assert "ü" in said
 
 
 def test_only_the_first_word_of_a_remark_is_coloured(monkeypatch):
