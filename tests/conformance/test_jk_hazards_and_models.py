@@ -295,7 +295,7 @@ async def test_every_page_once(proxy):
 
 async def test_models_without_anybody(relay):
     """With every upstream down the list is there at once (conformance 254)."""
-    async with asyncio.timeout(3):
+    async with asyncio.timeout(15):
         answer = await ask(
             relay.proxy.base_url,
             "/v1/models?limit=1000",

@@ -73,7 +73,7 @@ def key_set(*keys: Mapping[str, object]) -> bytes:
 def claims(**more: object) -> dict[str, Any]:
     """Return the claims of a good token; None takes one out."""
     now = int(time.time())
-    good = {"iss": ISSUER, "aud": AUDIENCE, "sub": "ada", "iat": now, "exp": now + 600}
+    good = {"iss": ISSUER, "aud": AUDIENCE, "sub": "ada", "iat": now, "exp": now + 86_400}
     return {name: value for name, value in (good | more).items() if value is not None}
 
 

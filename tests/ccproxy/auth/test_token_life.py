@@ -117,7 +117,7 @@ def test_revoking_ends_former_tokens_too(path):
 
 def test_rotating_prolongs_nothing(path):
     """An old token ends no later than it would have; one that has ended needs a new expiry."""
-    end = NOW + timedelta(minutes=5)
+    end = NOW + timedelta(hours=5)
     old = create_token(path, "ci", expires_at=end)
     new = rotate_token(path, "ci", timedelta(days=1), expires_at=NOW + timedelta(days=9))
     later = ring_at(path, end + timedelta(minutes=1))
