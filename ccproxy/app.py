@@ -162,7 +162,7 @@ def _pipeline(
     fleet, live, budgets = parts.fleet, parts.live, parts.budgets
     comparing = Comparing(lambda: live.loaded.table, token_bytes(32))
     sink = Sinks([*sinks, *_own_sinks(parts, comparing)])
-    router = Router(live, fleet, fleet.prefixes.read_tokens, budgets)
+    router = Router(live, fleet, fleet.prefixes.read_tokens, budgets, parts.settings.our_tokens)
     exchange = Exchange(
         authenticate=parts.authenticate,
         router=router,
@@ -220,7 +220,8 @@ def _routers(parts: Parts, overview: HealthOverview, feed: LiveFeed) -> Sequence
     """Return what FastAPI serves, in order."""
     authenticate, fleet, live = parts.authenticate, parts.fleet, parts.live
     url = parts.settings.ledger_url
-    explainer = Explainer(lambda: live.loaded, fleet.snapshot, fleet.ollama, parts.budgets)
+    ours = parts.settings.our_tokens
+    explainer = Explainer(lambda: live.loaded, fleet.snapshot, fleet.ollama, parts.budgets, ours)
     estimator = Estimator(explainer, partial(history_at, url))
     return (
         models_router(authenticate, _agent_finder(live), _catalogue(parts)),

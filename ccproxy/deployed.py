@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from ccproxy.pipeline.prefix_watch import PrefixWatch
     from ccproxy.pipeline.token_ratios import TokenRatios
     from ccproxy.ports import MessagesUpstream
+    from ccproxy.wire.our_tokens import OurTokens
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,10 +40,13 @@ class Shared:
     strict: bool
 
 
-def claude_pools(deployments: Sequence[DeploymentSettings]) -> dict[str, MessagesUpstream]:
+def claude_pools(
+    deployments: Sequence[DeploymentSettings], ours: OurTokens
+) -> dict[str, MessagesUpstream]:
     """Return each deployment's pool; deployments with one address and key share theirs.
 
-    Those that are used under the clients' accounts have no key, and share theirs too.
+    Those that are used under the clients' accounts have no key, and share theirs too. `ours` tells
+    what is sent to none of them.
     """
     pools: dict[tuple[object, ...], MessagesUpstream] = {}
     for deployment in deployments:
@@ -51,6 +55,7 @@ def claude_pools(deployments: Sequence[DeploymentSettings]) -> dict[str, Message
             pools[key] = AnthropicUpstream(
                 deployment.api_base or "",
                 deployment.api_key,
+                ours=ours,
                 read_timeout_s=deployment.timeout_s,
             )
     return {d.name: pools[d.api_base, d.api_key, d.timeout_s] for d in deployments}

@@ -200,7 +200,7 @@ def build_fleet(
     local = [d for d in usable if not d.is_claude]
     watched = _watched(settings.deployments, options)
     runtime = LiteLLMRuntime() if local else None
-    claude = claude_pools([d for d in usable if d.is_claude])
+    claude = claude_pools([d for d in usable if d.is_claude], settings.our_tokens)
     paces = Paces()
     shared = Shared(
         watched.monitor,

@@ -9,7 +9,7 @@ from __future__ import annotations
 from itertools import islice
 from typing import TYPE_CHECKING, Final
 
-from ccproxy.wire.headers import TOKEN_HEADER
+from ccproxy.wire.our_tokens import TOKEN_HEADER
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

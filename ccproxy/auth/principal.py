@@ -25,15 +25,13 @@ class Principal:
     """Where its requests may be sent; the routing table can only tighten it."""
     requests_per_minute: int | None = None
     """How many Messages requests it may make in a minute; None: any number."""
-    is_anyone: bool = False
-    """The proxy asks for no tokens, so that a request's credentials are for Claude."""
     project: str | None = None
     """What a JWT's claim says; then no header can say otherwise."""
 
 
 def open_principal() -> Principal:
     """Return who everybody is where `auth.mode` is off, which only a loopback bind allows."""
-    return Principal(name="open", scopes=KNOWN_SCOPES, is_anyone=True)
+    return Principal(name="open", scopes=KNOWN_SCOPES)
 
 
 def require_scope(principal: Principal, scope: str) -> None:

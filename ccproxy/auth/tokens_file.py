@@ -28,7 +28,7 @@ from ccproxy.auth.stored_token import (
     document_of,
     parse_document,
 )
-from ccproxy.wire.headers import TOKEN_PREFIX
+from ccproxy.wire.our_tokens import TOKEN_PREFIX
 from routing.types import Privacy
 
 if TYPE_CHECKING:

@@ -95,7 +95,7 @@ def _estimator(config: Path | None) -> "Estimator":
     with suppress(HistoryUnknownError):  # the estimate tells of it
         ratios.restore(history.learned_ratios())
     known = FleetSnapshot(token_ratios=ratios.snapshot())
-    explainer = Explainer(lambda: state, lambda: known, routing.ollama)
+    explainer = Explainer(lambda: state, lambda: known, routing.ollama, ours=settings.our_tokens)
     return Estimator(explainer, lambda: history)
 
 

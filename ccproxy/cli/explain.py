@@ -111,7 +111,9 @@ def explain(  # noqa: PLR0913 -- one parameter for each option
     try:
         document = {} if request is None else read_request(request, "--request")
         document |= {key: each for key, each in given.items() if each}
-        told = Explainer(lambda: state, lambda: NOTHING_KNOWN, routing.ollama).explain(document)
+        ours = routing.settings.our_tokens
+        explainer = Explainer(lambda: state, lambda: NOTHING_KNOWN, routing.ollama, ours=ours)
+        told = explainer.explain(document)
     except ApiError as error:
         raise typer.BadParameter(error.message) from error
     if as_json:

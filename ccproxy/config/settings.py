@@ -30,6 +30,7 @@ from ccproxy.config.models import ConfigFile, DeploymentBlock
 from ccproxy.config.problems import ConfigError, ConfigProblem
 from ccproxy.config.secrets import SecretError, Secrets
 from ccproxy.config.yaml_marks import read_marked
+from ccproxy.wire.our_tokens import OurTokens
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -100,6 +101,13 @@ class Settings:
     jwt: JwtSettings | None = None
     """Whose JSON Web Tokens are accepted; None: nobody's."""
     warnings: tuple[ConfigProblem, ...] = ()
+
+    @property
+    def our_tokens(self) -> OurTokens:
+        """What tells this proxy's tokens from credentials for Claude."""
+        if not self.auth_required:
+            return OurTokens(are_asked_for=False)
+        return OurTokens(issuer=None if self.jwt is None else self.jwt.issuer)
 
 
 def load_settings(path: Path, environ: Mapping[str, str]) -> Settings:

@@ -14,7 +14,7 @@ from ccproxy.pipeline.decide import Circumstances
 from ccproxy.pipeline.explain import explain
 from ccproxy.ports import Incoming
 from ccproxy.wire.errors import invalid_request
-from ccproxy.wire.headers import own_credentials
+from ccproxy.wire.our_tokens import OurTokens
 from routing.nearest import did_you_mean
 from routing.resolved import agent_routes, stranger_routes
 from routing.types import Privacy, Side
@@ -79,6 +79,7 @@ class Explainer:
         fleet: Callable[[], FleetSnapshot],
         ollama: Collection[str],
         budgets: BudgetGuard | None = None,
+        ours: OurTokens | None = None,
     ) -> None:
         """Take what answers depend on.
 
@@ -87,7 +88,9 @@ class Explainer:
             fleet: Returns what is known of the deployments.
             ollama: Names of the deployments that an Ollama serves.
             budgets: Those in force, if any are known.
+            ours: Tells clients' own credentials for Claude from tokens of this proxy.
         """
+        self._ours = ours or OurTokens()
         self._budgets = budgets or BudgetGuard((), state)
         self._state = state
         self._fleet = fleet
@@ -98,7 +101,8 @@ class Explainer:
 
         Args:
             document: A Messages request, which may lack anything but is never sent, and besides:
-                `agent` or `path_agent` (the slug of the path), `headers` (an object of texts),
+                `agent` or `path_agent` (the slug of the path), `headers` (an object of texts, where
+                a client's own credential for Claude counts as it does in serving),
                 `principal` (the token's name), `token_agents`, `token_privacy` (`any` or
                 `local_only`), `bound_agent`, `health` (deployment, `ollama` or `claude` -> `down`
                 or `up`), `at` (local time, ISO 8601; now by default), `counting` (true: a request
@@ -130,7 +134,7 @@ class Explainer:
         Raises:
             ApiError: 400; the question cannot be understood.
         """
-        question = read_question(document)
+        question = read_question(document, self._ours)
         state, fleet = assume(question.health, self._state(), self._fleet(), self._ollama)
         told = explain(
             question.incoming,
@@ -144,7 +148,7 @@ class Explainer:
         return Considered(question, state, fleet, told)
 
 
-def read_question(document: Mapping[str, Any]) -> Question:
+def read_question(document: Mapping[str, Any], ours: OurTokens) -> Question:
     """Return a document as a question; see `Explainer.explain`.
 
     Raises:
@@ -167,7 +171,7 @@ def read_question(document: Mapping[str, Any]) -> Question:
         principal=_text(document, "principal") or "",
         token_agents=_texts(document, "token_agents"),
         token_privacy=_privacy(document),
-        brings_credential=bool(own_credentials(incoming.headers, anyone=True)),
+        brings_credential=bool(ours.own_credentials(incoming.headers)),
         bound_agent=_text(document, "bound_agent"),
         local_minute=local_minute(_text(document, "at")),
     )

@@ -32,7 +32,6 @@ from ccproxy.pipeline.relay import relay
 from ccproxy.ports import AttemptFailed, ClientGone, ForwardedRequest
 from ccproxy.wire.content_coding import decode_body
 from ccproxy.wire.errors import ApiError, invalid_request
-from ccproxy.wire.headers import own_credentials
 from ccproxy.wire.history import strip_batch
 from ccproxy.wire.ids import mint_request_id
 from ccproxy.wire.json_body import parse_json_object
@@ -86,7 +85,7 @@ class ApiForwarder:
             principal = self._authenticate(incoming.headers, incoming.peer)
             outcome.principal = principal.name
             path = _plain_path(incoming.path)
-            own = own_credentials(incoming.headers, anyone=principal.is_anyone)
+            own = self._router.own_credentials(incoming.headers)
             account = self._find_account(outcome, brings_credential=bool(own))
             self._keep_on_host(incoming, path, principal, outcome)
             _keep_to_own_batches(incoming, path, principal)

@@ -14,8 +14,8 @@ from ccproxy.pipeline.refusals import routing_refusal
 from ccproxy.pipeline.token_rates import TokenRates
 from ccproxy.pipeline.weighed_texts import WeighedTexts
 from ccproxy.wire.content_facts import BodyFacts
-from ccproxy.wire.headers import own_credentials
 from ccproxy.wire.notes import note
+from ccproxy.wire.our_tokens import OurTokens
 from ccproxy.wire.validate import validate_request
 from routing.bindings import MAX_ID_CHARS, Bindings, binding_key
 from routing.errors import NoAttempt, RoutingError
@@ -73,12 +73,23 @@ class Router:
         fleet: KnownFleet,
         read_tokens: Callable[[Conversation], Mapping[str, int]] = _nothing_read,
         budgets: BudgetGuard | None = None,
+        ours: OurTokens | None = None,
     ) -> None:
-        """Begin without any binding; `read_tokens` is `PrefixWatch.read_tokens`."""
+        """Begin without any binding.
+
+        Args:
+            source: Has what is in force.
+            fleet: Says what is known of the models.
+            read_tokens: `PrefixWatch.read_tokens`.
+            budgets: Those in force, if there are any.
+            ours: Tells clients' own credentials for Claude from tokens of this proxy.
+        """
         self.budgets: Final = budgets or BudgetGuard((), lambda: source.loaded)
         """To be asked before what was planned is done."""
         self.rates: Final = TokenRates()
         """To be asked before anything is done for a caller."""
+        self.own_credentials: Final = (ours or OurTokens()).own_credentials
+        """Which headers of a request are the client's own credentials for Claude."""
         self._read_tokens = read_tokens
         self._source = source
         self._fleet = fleet
@@ -98,7 +109,7 @@ class Router:
         """
         state, incoming, now = self._source.loaded, request.incoming, monotonic()
         key = _binding_key(incoming, principal)
-        own = own_credentials(incoming.headers, anyone=principal.is_anyone)
+        own = self.own_credentials(incoming.headers)
         around = self._around(principal, key, now, brings_credential=bool(own))
         body_bytes = len(request.decoded_body)
         facts = gather_facts(
@@ -140,7 +151,7 @@ class Router:
 
     def circumstances(self, incoming: Incoming, principal: Principal) -> Circumstances:
         """Return what is known of a request besides itself; called on the event loop."""
-        own = own_credentials(incoming.headers, anyone=principal.is_anyone)
+        own = self.own_credentials(incoming.headers)
         key = _binding_key(incoming, principal)
         return self._around(principal, key, monotonic(), brings_credential=bool(own))
 

@@ -30,6 +30,7 @@ from ccproxy.wire.headers import (
     request_headers_with_own,
     response_headers_for_client,
 )
+from ccproxy.wire.our_tokens import OurTokens
 from routing.candidates import NO_CREDENTIAL
 from routing.failures import FailureClass
 
@@ -55,6 +56,7 @@ class AnthropicUpstream:
         base_url: str,
         api_key: str | None,
         *,
+        ours: OurTokens | None = None,
         connect_timeout_s: float = 10,
         read_timeout_s: float = 600,
     ) -> None:
@@ -64,11 +66,13 @@ class AnthropicUpstream:
             base_url: Scheme, host, port and optionally a path prefix, which is kept.
             api_key: Sent as `x-api-key` in place of whatever the client sent; None sends the
                 client's own credentials, and no request without any.
+            ours: Tells the tokens of this proxy, which are never sent; without it JWTs are not.
             connect_timeout_s: Name lookup, TCP and TLS together.
             read_timeout_s: Silence before the first byte, and between two reads of the body.
         """
         self._base_url = base_url.rstrip("/")
         self._api_key = api_key.encode() if api_key is not None else None
+        self._ours = ours or OurTokens()
         self._first_byte_s = connect_timeout_s + read_timeout_s
         self._timeout = aiohttp.ClientTimeout(
             total=None,
@@ -117,9 +121,9 @@ class AnthropicUpstream:
     def _headers(self, request: ForwardedRequest, *, keep_length: bool) -> CIMultiDict[str]:
         headers: CIMultiDict[str] = CIMultiDict()
         if self._api_key is None:
-            sent = request_headers_with_own(request.headers, request.own_credentials)
+            sent = request_headers_with_own(request.headers, request.own_credentials, self._ours)
         else:
-            sent = request_headers_for_upstream(request.headers, self._api_key)
+            sent = request_headers_for_upstream(request.headers, self._api_key, self._ours)
         for name, value in sent:
             headers.add(name.decode("latin-1"), _text(value))
         if keep_length:

@@ -1,7 +1,8 @@
 """Which headers cross the proxy, as pure functions over raw header lists.
 
 Everything end-to-end passes, known or not, in order and with repeats; only what is named here
-stays behind. Sources: RFC 9110 section 7.6.1 (hop-by-hop), conformance 045, 266, 274.
+stays behind, and every header that has a token of this proxy in it. Sources: RFC 9110 section 7.6.1
+(hop-by-hop), conformance 045, 264, 265, 266, 274.
 """
 
 from __future__ import annotations
@@ -11,12 +12,9 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
-    RawHeaders = Iterable[tuple[bytes, bytes]]
+    from ccproxy.wire.our_tokens import OurTokens
 
-TOKEN_HEADER: Final = b"x-ccproxy-token"
-"""Carries a client's token for this proxy where `x-api-key` and `Authorization` are for Claude."""
-TOKEN_PREFIX: Final = "ccp_"  # noqa: S105 (a public prefix, not a secret)
-"""How every token of this proxy begins: secret scanners know it, and it never goes to Claude."""
+    RawHeaders = Iterable[tuple[bytes, bytes]]
 
 _HOP_BY_HOP: Final = frozenset(
     {b"connection", b"keep-alive", b"te", b"trailer", b"transfer-encoding", b"upgrade"}
@@ -32,73 +30,73 @@ _DROPPED_REQUEST: Final = _HOP_BY_HOP | {
     *_CREDENTIALS,
 }
 _DROPPED_REQUEST_PREFIXES: Final = (b"proxy-", b"x-forwarded-", b"x-ccproxy-")
+_BETA: Final = b"anthropic-beta"
+_BETA_OF_A_LOGIN: Final = b"oauth-"
 _DROPPED_RESPONSE: Final = _HOP_BY_HOP | {b"set-cookie", b"set-cookie2"}
 # `x-ccproxy-` is our own word: what an upstream says there would be taken for it.
 _DROPPED_RESPONSE_PREFIXES: Final = (b"proxy-", b"x-ccproxy-")
 _PLAIN_CONNECTION: Final = frozenset({b"keep-alive", b"close", b""})
 
 
-def request_headers_for_upstream(headers: RawHeaders, api_key: bytes) -> list[tuple[bytes, bytes]]:
+def request_headers_for_upstream(
+    headers: RawHeaders, api_key: bytes, ours: OurTokens
+) -> list[tuple[bytes, bytes]]:
     """Return what goes to Claude: the client's end-to-end headers and our one credential.
+
+    The `oauth-*` value of `anthropic-beta` belongs to a login of the client's, and stays here as
+    the login does.
 
     Args:
         headers: As received from the client; names in any case.
         api_key: The proxy's own key, set as the only `x-api-key`; `authorization` never goes out.
+        ours: Tells what never goes out in any header.
 
     Returns:
         Headers in the client's order, without `content-length` (the sender recomputes it).
     """
-    kept = _without(headers, _DROPPED_REQUEST, _DROPPED_REQUEST_PREFIXES)
-    kept.append((b"x-api-key", api_key))
-    return kept
+    sent: list[tuple[bytes, bytes]] = []
+    for name, value in _without(headers, _DROPPED_REQUEST, _DROPPED_REQUEST_PREFIXES):
+        kept = value
+        if name.lower() == _BETA and _BETA_OF_A_LOGIN in value.lower():
+            kept = _without_login(value)
+            if not kept:
+                continue
+        if not ours.are_in(kept):
+            sent.append((name, kept))
+    sent.append((b"x-api-key", api_key))
+    return sent
 
 
 def request_headers_with_own(
-    headers: RawHeaders, own: Collection[tuple[bytes, bytes]]
+    headers: RawHeaders, own: Collection[tuple[bytes, bytes]], ours: OurTokens
 ) -> list[tuple[bytes, bytes]]:
     """Return what goes to Claude under the client's own account: no credential but `own`.
 
     Args:
         headers: As received from the client.
-        own: Those of them that `own_credentials` found; they go out unchanged, in their places.
+        own: Those of them that `OurTokens.own_credentials` found; they go out unchanged, in their
+            places.
+        ours: Tells what never goes out in any header.
     """
     dropped = _DROPPED_REQUEST - _CREDENTIALS
     kept = _without(headers, dropped, _DROPPED_REQUEST_PREFIXES)
-    return [pair for pair in kept if pair[0].lower() not in _CREDENTIALS or pair in own]
+    return [
+        pair
+        for pair in kept
+        if (pair in own if pair[0].lower() in _CREDENTIALS else not ours.are_in(pair[1]))
+    ]
 
 
-def own_credentials(headers: RawHeaders, *, anyone: bool) -> tuple[tuple[bytes, bytes], ...]:
-    """Return the headers that are a client's own credentials for Claude, exactly as received.
-
-    `x-api-key` and `Authorization: Bearer` are, where the client says apart from them who it is to
-    this proxy (`TOKEN_HEADER`), or need not say it. A token of this proxy never is, whatever header
-    it is in (conformance 264).
-
-    Args:
-        headers: As received from the client.
-        anyone: The proxy asks for no tokens.
-    """
-    headers = list(headers)
-    said = {value.strip() for name, value in headers if name.lower() == TOKEN_HEADER}
-    if not anyone and not any(said):
-        return ()
-    return tuple(
-        (name, value)
-        for name, value in headers
-        if (credential := _credential(name.lower(), value)) is not None
-        and credential not in said
-        and not any(word.startswith(TOKEN_PREFIX.encode()) for word in credential.split())
-    )
-
-
-def _credential(name: bytes, value: bytes) -> bytes | None:
-    """Return the credential in a header, or None if there is none."""
-    if name == b"x-api-key":
-        return value.strip() or None
-    if name != b"authorization":
-        return None
-    scheme, _, credential = value.strip().partition(b" ")
-    return credential.strip() or None if scheme.lower() == b"bearer" else None
+def _without_login(betas: bytes) -> bytes:
+    """Return a list of beta values without those of a login; the others stay to the byte."""
+    values = [
+        value
+        for value in betas.split(b",")
+        if not value.strip().lower().startswith(_BETA_OF_A_LOGIN)
+    ]
+    if len(values) == betas.count(b",") + 1:
+        return betas
+    return b",".join(values).strip()
 
 
 def response_headers_for_client(headers: RawHeaders) -> list[tuple[bytes, bytes]]:

@@ -159,7 +159,7 @@ async def test_blocks_by_version(messages, refused, proxy):
 
 BETAS = [
     ("anthropic-beta", "a-2025-01-01, b-2099-12-31,,x"),
-    ("anthropic-beta", "oauth-2025-04-20"),
+    ("anthropic-beta", "c-2025-04-20"),
 ]
 NOISE = [
     ("x-claude-code-session-id", "8d1e"),

@@ -115,20 +115,25 @@ async def test_the_clients_own_never_leaves_where_the_proxy_has_a_key(own, proxy
 
 @pytest.mark.parametrize("model", [OPUS, SONNET])
 async def test_fallback_between_two_accounts(model, proxy):
-    """Each attempt has its own credential and no other, in both directions."""
+    """Each attempt has its own credential and no other, in both directions; the beta value of a login goes with it (conformance 264, 265)."""
     proxy.claude.faults.append(Fault(FaultKind("status"), status=529))
 
     answer = await ask(
         proxy.base_url,
         "/v1/messages",
-        headers=apart(proxy, authorization=f"Bearer {OAUTH}"),
+        headers=apart(proxy, authorization=f"Bearer {OAUTH}")
+        | {"anthropic-beta": "a-1,oauth-2025-04-20, b-2"},
         body=turn(model=model),
     )
 
     assert 200 == answer.status
-    sent = [credentials(record) for record in proxy.claude.requests]
-    own = [(b"authorization", f"Bearer {OAUTH}".encode())]
-    ours = [(b"x-api-key", UPSTREAM_KEY.encode())]
+    names = (b"x-api-key", b"authorization", b"anthropic-beta")
+    sent = [sorted(p for p in each.headers if p[0] in names) for each in proxy.claude.requests]
+    own = [
+        (b"anthropic-beta", b"a-1,oauth-2025-04-20, b-2"),
+        (b"authorization", f"Bearer {OAUTH}".encode()),
+    ]
+    ours = [(b"anthropic-beta", b"a-1, b-2"), (b"x-api-key", UPSTREAM_KEY.encode())]
     assert ([own, ours] if model == OPUS else [ours, own]) == sent
 
 
@@ -191,10 +196,13 @@ async def test_other_paths_under_the_clients_account(proxy):
 
 
 async def test_explain_tells_of_a_credential(proxy):
-    """`explain` assumes the credentials of the headers it is given, and says why one is skipped."""
+    """`explain` finds a client's own credential where serving would, and says why one is skipped."""
     for headers, attempts in (
         ({}, ["claude-sonnet"]),
-        ({"authorization": "Bearer x"}, ["claude-opus", "claude-sonnet"]),
+        ({"authorization": "Bearer x"}, ["claude-sonnet"]),
+        ({"x-api-key": proxy.token}, ["claude-sonnet"]),
+        (apart(proxy, authorization=f"{jwt()['authorization']}"), ["claude-sonnet"]),
+        (apart(proxy, authorization="Bearer x"), ["claude-opus", "claude-sonnet"]),
     ):
         answer = await ask(
             proxy.base_url,
@@ -205,6 +213,10 @@ async def test_explain_tells_of_a_credential(proxy):
         told = answer.json()
         assert attempts == [each["deployment"] for each in told["attempts"]]
         assert (len(attempts) == 1) == ("x-ccproxy-token" in json.dumps(told["trace"]))
+        served = await ask(
+            proxy.base_url, "/v1/messages", headers=proxy.headers | headers, body=turn(model=OPUS)
+        )
+        assert attempts[0] == served.header("x-ccproxy-deployment")
 
 
 # --- JSON Web Tokens ---------------------------------------------------------------------------
@@ -267,6 +279,24 @@ async def test_a_jwt_beside_a_login(proxy):
     )
     assert (200, "claude-opus") == (answer.status, answer.header("x-ccproxy-deployment"))
     assert [(b"authorization", f"Bearer {OAUTH}".encode())] == credentials(proxy.claude.requests[0])
+
+
+async def test_a_jwt_of_ours_beside_a_token_is_no_login(proxy):
+    """One that this proxy's own gate would accept is not the client's, nor is a token in any other header (conformance 264)."""
+    headers = apart(proxy) | jwt() | {"x-auth-token": proxy.token, "x-other": "kept"}
+
+    answer = await ask(proxy.base_url, "/v1/messages", headers=headers, body=turn(model=OPUS))
+    own = headers | {"x-api-key": KEY}
+    beside = await ask(proxy.base_url, "/v1/messages", headers=own, body=turn(model=OPUS))
+
+    assert ["claude-sonnet", "claude-opus"] == [
+        each.header("x-ccproxy-deployment") for each in (answer, beside)
+    ]
+    for record, key in zip(proxy.claude.requests, (UPSTREAM_KEY, KEY), strict=True):
+        assert [(b"x-api-key", key.encode())] == credentials(record)
+        assert (b"x-other", b"kept") in record.headers
+        for never in (proxy.token, headers["authorization"]):
+            assert never.encode() not in everything(record)
 
 
 # --- tokens ------------------------------------------------------------------------------------

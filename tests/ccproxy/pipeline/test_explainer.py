@@ -5,6 +5,7 @@ import pytest
 
 from ccproxy.pipeline.explainer import AssumedState, Explainer, local_minute, read_question
 from ccproxy.wire.errors import ApiError
+from ccproxy.wire.our_tokens import OurTokens
 from routing.capabilities import FleetSnapshot
 from routing.prompts import PromptIndex
 from routing.table import compile_table
@@ -191,7 +192,9 @@ def test_a_question_about_count_tokens():
 
 def test_keys_of_the_question_are_not_part_of_the_request():
     """The body that is judged is the request alone."""
-    question = read_question({"model": "m", "agent": "coder", "health": {}, "at": "2026-03-31"})
+    question = read_question(
+        {"model": "m", "agent": "coder", "health": {}, "at": "2026-03-31"}, OurTokens()
+    )
 
     assert question.body == {"model": "m"}
 

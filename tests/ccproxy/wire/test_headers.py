@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from ccproxy.wire.headers import (
-    own_credentials,
     request_headers_for_upstream,
     request_headers_with_own,
     response_headers_for_client,
 )
+from ccproxy.wire.our_tokens import OurTokens
+from tests.support.issuer import ISSUER, b64
+
+OURS = OurTokens()
 
 KEPT_REQUEST = [
     (b"anthropic-version", b"2023-06-01"),
@@ -29,7 +34,7 @@ KEPT_REQUEST = [
 
 def test_end_to_end_request_headers_pass_in_order_with_repeats() -> None:
     """Known and unknown end-to-end headers keep order, bytes and repeats (conformance 030)."""
-    sent = request_headers_for_upstream(KEPT_REQUEST, b"sk-upstream")
+    sent = request_headers_for_upstream(KEPT_REQUEST, b"sk-upstream", OURS)
 
     assert [*KEPT_REQUEST, (b"x-api-key", b"sk-upstream")] == sent
 
@@ -58,7 +63,7 @@ def test_end_to_end_request_headers_pass_in_order_with_repeats() -> None:
 def test_headers_that_stay_behind(name: str) -> None:
     """Hop-by-hop, addressing, cookie and own headers never go upstream (conformance 266)."""
     for spelled in (name, name.title()):
-        sent = request_headers_for_upstream([(spelled.encode(), b"v"), (b"a", b"1")], b"k")
+        sent = request_headers_for_upstream([(spelled.encode(), b"v"), (b"a", b"1")], b"k", OURS)
 
         assert [(b"a", b"1"), (b"x-api-key", b"k")] == sent
 
@@ -67,7 +72,9 @@ def test_headers_named_in_connection_stay_behind() -> None:
     """What `Connection` names is hop-by-hop too, wherever it stands (conformance 266)."""
     headers = [(b"x-hop", b"1"), (b"connection", b"keep-alive, X-Hop"), (b"x-end", b"2")]
 
-    assert [(b"x-end", b"2"), (b"x-api-key", b"k")] == request_headers_for_upstream(headers, b"k")
+    sent = request_headers_for_upstream(headers, b"k", OURS)
+
+    assert [(b"x-end", b"2"), (b"x-api-key", b"k")] == sent
 
 
 @pytest.mark.parametrize(
@@ -81,7 +88,34 @@ def test_headers_named_in_connection_stay_behind() -> None:
 )
 def test_exactly_one_credential_and_it_is_ours(credentials: list[tuple[bytes, bytes]]) -> None:
     """Both client credentials go, one `x-api-key` is set (conformance 264)."""
-    assert [(b"x-api-key", b"ours")] == request_headers_for_upstream(credentials, b"ours")
+    assert [(b"x-api-key", b"ours")] == request_headers_for_upstream(credentials, b"ours", OURS)
+
+
+@pytest.mark.parametrize(
+    ("value", "rest"),
+    [
+        (b"oauth-2025-04-20", None),
+        (b"a-1,oauth-2025-04-20, b-2", b"a-1, b-2"),
+        (b"OAuth-2025-04-20 , a-1,,b-2", b"a-1,,b-2"),
+        (b"a-1, oauth-2025-04-20,oauth-2", b"a-1"),
+        (b"a-1, not-oauth-1", b"a-1, not-oauth-1"),
+    ],
+)
+def test_the_beta_of_a_login_goes_with_it(value: bytes, rest: bytes | None) -> None:
+    """Where the proxy's key replaces a login its `oauth-*` value goes too; else the line stays to the byte (conformance 264, 265, 266)."""
+    headers = [(b"Anthropic-Beta", value), (b"x-a", b"oauth-1"), (b"anthropic-beta", b"c-3")]
+    kept = [] if rest is None else [(b"Anthropic-Beta", rest)]
+
+    sent = request_headers_for_upstream(headers, b"k", OURS)
+
+    assert [*kept, *headers[1:], (b"x-api-key", b"k")] == sent
+    assert headers == request_headers_with_own(headers, (), OURS)
+
+
+def jwt(issuer: object) -> bytes:
+    """Return what has the form of a JWT of that issuer."""
+    claims = json.dumps({"iss": issuer, "sub": "laptop"}).encode()
+    return f"{b64(b'{}')}.{b64(claims)}.c2ln".encode()
 
 
 @pytest.mark.parametrize("anyone", [False, True])
@@ -89,6 +123,8 @@ def test_which_credentials_are_the_clients_own(*, anyone: bool) -> None:
     """Those beside `x-ccproxy-token`, or all where nobody needs a token; one of ours never (conformance 264)."""
     token, own = (b"X-Ccproxy-Token", b"jwt"), (b"X-Api-Key", b" sk-own")
     login = (b"authorization", b"bearer own")
+    foreign = (b"authorization", b"Bearer " + jwt("https://other.example.com/"))
+    ours = OurTokens(are_asked_for=not anyone, issuer=ISSUER)
     for headers, expected in (
         ([token, own, login], (own, login)),
         ([token, (b"x-api-key", b"ccp_1"), (b"authorization", b"Bearer ccp_1")], ()),
@@ -97,10 +133,53 @@ def test_which_credentials_are_the_clients_own(*, anyone: bool) -> None:
         ([token, (b"authorization", b"Basic own"), (b"x-api-key", b" ")], ()),
         ([own, login], (own, login) if anyone else ()),
         ([(b"x-ccproxy-token", b""), own], (own,) if anyone else ()),
+        ([token, (b"authorization", b"Bearer " + jwt(ISSUER)), own], (own,)),
+        ([token, (b"x-api-key", jwt(ISSUER)), foreign], (foreign,)),
     ):
-        assert expected == own_credentials(headers, anyone=anyone)
-        sent = request_headers_with_own([(b"a", b"1"), *headers, (b"cookie", b"c")], expected)
+        assert expected == ours.own_credentials(headers)
+        sent = request_headers_with_own([(b"a", b"1"), *headers, (b"cookie", b"c")], expected, ours)
         assert [(b"a", b"1"), *expected] == sent
+
+
+@pytest.mark.parametrize(
+    ("value", "stays"),
+    [
+        (b"ccp_1", True),
+        (b"Bearer  ccp_1", True),
+        (b"a=1; token=ccp_1", True),
+        (b'"ccp_1"', True),
+        (jwt(ISSUER), True),
+        (b"bearer," + jwt(ISSUER), True),
+        (b"token=" + jwt(ISSUER), True),
+        (jwt("https://other.example.com/"), False),
+        (jwt([ISSUER]), False),
+        (b"e30.W10.c2ln", False),
+        (b"e30.e30.c2ln", False),
+        (b"..", False),
+        (b"claude-cli/2.1.329 (external, cli)", False),
+        (b"my_ccp_client/1.0", False),
+        (b"sk-ant-oat01-Accp_1", False),
+    ],
+)
+def test_a_token_of_ours_in_any_header(value: bytes, *, stays: bool) -> None:
+    """A header with a token of this proxy stays here, whatever its name; others go (conformance 264)."""
+    ours, headers = OurTokens(issuer=ISSUER), [(b"x-forwarded", b"1"), (b"X-Auth-Token", value)]
+
+    expected = headers[:1] if stays else headers
+
+    assert [*expected, (b"x-api-key", b"k")] == request_headers_for_upstream(headers, b"k", ours)
+    assert expected == request_headers_with_own(headers, (), ours)
+
+
+def test_a_jwt_is_ours_only_where_one_is_read() -> None:
+    """Without an issuer of ours, a gateway's JWT is a credential like any other."""
+    headers = [(b"x-auth", jwt(ISSUER)), (b"x-api-key", jwt(ISSUER))]
+    ours = OurTokens(are_asked_for=False)
+
+    own = ours.own_credentials(headers)
+
+    assert tuple(headers[1:]) == own
+    assert headers == request_headers_with_own(headers, own, ours)
 
 
 def test_end_to_end_response_headers_pass() -> None:
