@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from ccproxy.cli.init_questions import Answers, Profile, ask, refuse_without_terminal
-from ccproxy.cli.init_told import next_steps, result, tell
+from ccproxy.cli.init_told import MadeToken, next_steps, result, tell, tell_tokens
 from ccproxy.cli.options import JsonOption
 from ccproxy.cli.output import print_json, remark
 from ccproxy.cli.working import working
@@ -23,7 +23,8 @@ _NO_KEY: Final = "none"
 _INSTALLATION: Final = "The installation"
 _MEMORY: Final = "Memory, which decides about models"
 _UPSTREAMS: Final = "Upstreams"
-FIRST_TOKEN: Final = "local"  # noqa: S105 - its name, not its value
+_AGENTS_TOKEN: Final = "agents"  # noqa: S105 - its name, not its value
+_OPS_TOKEN: Final = "ops"  # noqa: S105 - its name, not its value
 
 
 class KvCache(StrEnum):
@@ -144,10 +145,10 @@ def init(  # noqa: PLR0913, PLR0917 - options of a command
         typer.Option(
             "--token",
             metavar="NAME",
-            help="Make a token of this name; an empty name makes none.",
+            help="Name of the agents' token; an empty name makes no tokens.",
             rich_help_panel=_INSTALLATION,
         ),
-    ] = FIRST_TOKEN,
+    ] = _AGENTS_TOKEN,
     *,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Ask nothing; take what is found.")] = (
         False
@@ -160,7 +161,8 @@ def init(  # noqa: PLR0913, PLR0917 - options of a command
     """Write ccproxy.yaml and routing.yaml for this machine, its Ollama and your roster.
 
     Models are chosen by arithmetic, so that all of them stay loaded together. Nothing is pulled
-    (`ccproxy models pull`), and no file is replaced without a backup. The token is printed once.
+    (`ccproxy models pull`), and no file is replaced without a backup. Two tokens are printed once:
+    one for the agents, good for /v1 alone, and `ops` for you.
 
     Examples:
         ccproxy init                        # asks, with an answer proposed for each question
@@ -177,6 +179,8 @@ def init(  # noqa: PLR0913, PLR0917 - options of a command
     from ccproxy.setup.plan import DEFAULT_OLLAMA, ProfileName, default_key
     from ccproxy.setup.writing import write_files
 
+    if token == _OPS_TOKEN:
+        raise typer.BadParameter("--token: 'ops' is the operator's; give the agents' another name")
     machine = read_machine(run_command)
     environment = read_environment(run_command, is_macos=machine.is_macos, home=Path.home())
     answers = Answers(
@@ -212,17 +216,15 @@ def init(  # noqa: PLR0913, PLR0917 - options of a command
     files = installation_files(plan)
     _refuse_overwriting(wanted.folder, files, yes=yes, force=force)
     written = write_files(wanted.folder, files)
-    made = _make_token(wanted.folder, token) if token else None
+    made = _make_tokens(wanted.folder, token) if token else []
     with working("asking Ollama"):
         sight = _look(plan)
     if as_json:
-        print_json(result(plan, written, sight, token, made))
+        print_json(result(plan, written, sight, made))
         return
     tell(plan, written, sight, environment)
     next_steps(plan, wanted.folder, sight)
-    if made is not None:
-        remark("", f"Token {token!r}, shown this once:")
-        print(made)
+    tell_tokens(made)
 
 
 def _address(text: str) -> str:
@@ -255,17 +257,22 @@ def _refuse_overwriting(folder: Path, files: dict[str, bytes], *, yes: bool, for
     raise typer.Exit(1)
 
 
-def _make_token(folder: Path, name: str) -> str | None:
-    """Return a new token, or None where one of that name is there."""
+def _make_tokens(folder: Path, agents_name: str) -> list[MadeToken]:
+    """Make the agents' token and the operator's; one whose name is there stays, and is left out.
+
+    What agents read may tell them to call `/admin`, so that theirs has no scope.
+    """
     from ccproxy.auth import create_token, list_tokens
     from ccproxy.cli.auditing import note
 
     tokens_file = folder / "tokens.json"
-    if any(each.name == name for each in list_tokens(tokens_file)):
-        return None
-    token = create_token(tokens_file, name, ("ops",))
-    note(tokens_file, f"token create {name} --scope ops")
-    return token
+    there = {each.name for each in list_tokens(tokens_file)}
+    made = []
+    for name, scopes in ((agents_name, ()), (_OPS_TOKEN, ("ops",))):
+        if name not in there:
+            made.append(MadeToken(name, create_token(tokens_file, name, scopes), scopes))
+            note(tokens_file, " ".join(("token create", name, *(f"--scope {s}" for s in scopes))))
+    return made
 
 
 def _look(plan: "SetupPlan") -> "OllamaSight":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from ccproxy.cli.output import print_table, remark
 from ccproxy.config.locate import find_config
@@ -21,14 +21,21 @@ if TYPE_CHECKING:
     from ccproxy.setup.writing import Written
 
 
+class MadeToken(NamedTuple):
+    """A token that was made; it cannot be read again."""
+
+    name: str
+    token: str
+    scopes: tuple[str, ...]
+
+
 def result(
     plan: SetupPlan,
     written: Sequence[Written],
     sight: OllamaSight,
-    name: str,
-    token: str | None,
+    tokens: Sequence[MadeToken],
 ) -> dict[str, object]:
-    """Return everything for programs; `token` is a name and a value, or None."""
+    """Return everything for programs; `tokens` are those that were made."""
     return {
         "ram_profile_gib": plan.ram_profile_gib,
         "memory_gib": round(plan.choice.memory_gib, 2),
@@ -54,7 +61,9 @@ def result(
             }
             for each in plan.local
         ],
-        "token": None if token is None else {"name": name, "token": token},
+        "tokens": [
+            {"name": each.name, "token": each.token, "scopes": list(each.scopes)} for each in tokens
+        ],
     }
 
 
@@ -117,6 +126,22 @@ def next_steps(plan: SetupPlan, folder: Path, sight: OllamaSight) -> None:
         note = f"note: a service does not see your shell's {KEY_VARIABLE}; for one:"
         file = f"  ccproxy init --force --key-from {FILE_KEY}"
         remark("", note, file, f"  ccproxy secret set {FILE_KEY}{option}")
+
+
+def tell_tokens(tokens: Sequence[MadeToken]) -> None:
+    """Print the tokens that were made, one a line, and say whom each is for."""
+    if not tokens:
+        return
+    remark("", "Tokens, shown this once:")
+    width = max(len(each.name) for each in tokens)
+    for each in tokens:
+        print(f"{each.name:{width}}  {each.token}")
+    for each in tokens:
+        if each.scopes:
+            use = "is for you: also the dashboard, /metrics and /admin. Give it to no agent."
+        else:
+            use = "is for the agents: /v1 alone."
+        remark(f"{each.name} {use}")
 
 
 def _is_found(config: Path) -> bool:

@@ -92,6 +92,7 @@ async def test_a_new_machine_serves(tmp_path, monkeypatch, capfd):
             ccproxy = in_a_thread(mini.run)
             where = ("--ollama", ollama_url, "--claude", claude_url, "--port", str(mini.port))
             made = await ccproxy("init", "--yes", "--json", "--key-from", "file/key", *where)
+            tokens = {each["name"]: each for each in made.json()["tokens"]}
             monkeypatch.setattr("sys.stdin", io.StringIO(KEY))
             kept = await ccproxy("secret", "set", "file/key")
             before = await ccproxy("doctor", "--json")
@@ -107,10 +108,17 @@ async def test_a_new_machine_serves(tmp_path, monkeypatch, capfd):
                     f"http://127.0.0.1:{mini.port}/agents/python-specialist/v1/messages",
                     json=TURN,
                     headers={
-                        "x-api-key": made.json()["token"]["token"],
+                        "x-api-key": tokens["agents"]["token"],
                         "anthropic-version": "2023-06-01",
                     },
                 )
+                opened = {
+                    name: await client.get(
+                        f"http://127.0.0.1:{mini.port}/admin/budgets",
+                        headers={"x-api-key": each["token"]},
+                    )
+                    for name, each in tokens.items()
+                }
             status = await ccproxy("service", "status", "--json")
             while_serving = await ccproxy("doctor", "--json")
             removed = await ccproxy("service", "uninstall")
@@ -124,6 +132,8 @@ async def test_a_new_machine_serves(tmp_path, monkeypatch, capfd):
     assert ollama.loads == 1, "only the request loads a model, never the doctor"
     assert answer.status_code == 200
     assert answer.headers["x-ccproxy-route"] == "local"
+    assert {"agents": [], "ops": ["ops"]} == {name: t["scopes"] for name, t in tokens.items()}
+    assert {"agents": 403, "ops": 200} == {name: each.status_code for name, each in opened.items()}
     assert doubts(while_serving) == []
     said = [each["what"] for each in while_serving.json()["findings"] if each["check"] == "port"]
     assert said == [f"ccproxy answers on 127.0.0.1:{mini.port}"]
@@ -148,9 +158,13 @@ async def test_init_overwrites_nothing(ccproxy, tmp_path):
     assert "--force replaces them" in refused.err
     assert kept == before
     assert backup.read_bytes() == before
-    assert forced.json()["token"] is None, "the token of the first one stays in force"
+    assert forced.json()["tokens"] == [], "those of the first one stay in force"
+    shown = [line.split() for line in first.out.splitlines() if "ccp_" in line]
+    assert [name for name, _ in shown] == ["agents", "ops"]
+    assert "ccp_" not in same.out + refused.out + first.err
     audit = (tmp_path / ".ccproxy" / "audit.jsonl").read_text()
-    assert audit.count("token create local --scope ops") == 1
+    assert audit.count("token create agents") == audit.count("token create ops --scope ops") == 1
+    assert "agents --scope" not in audit
     assert forced.json()["models"][0]["made_of"] == "qwen2.5-coder:32b-instruct"
 
 
@@ -158,6 +172,7 @@ async def test_init_overwrites_nothing(ccproxy, tmp_path):
     ("options", "code", "said"),
     [
         (("--key-from", "sk-ant-pasted"), 2, "not the key itself"),
+        (("--token", "ops"), 2, "is the operator's"),
         (("--memory", "1", "--key-from", "none"), 1, "nothing could serve"),
         (("--key-from", "none", "--profile", "claude-only"), 1, "local-only"),
     ],
@@ -170,6 +185,20 @@ async def test_what_init_refuses(options, code, said, ccproxy, tmp_path):
     assert said in result.err
     assert "sk-ant" not in result.err
     assert not (tmp_path / ".ccproxy").exists()
+
+
+async def test_init_leaves_tokens_alone(ccproxy, tmp_path):
+    """A token of either name that is there stays, with its scopes, and only the other is made; an empty name makes none."""
+    where = ("--yes", "--json", "--ollama", "127.0.0.1:9", "--key-from", "none")
+    none = await ccproxy("init", *where, "--token", "")
+    config = str(tmp_path / ".ccproxy" / "ccproxy.yaml")
+    await ccproxy("token", "create", "ops", "--config", config)
+    made = await ccproxy("init", *where, "--token", "fleet")
+    listed = await ccproxy("token", "list", "--json", "--config", config)
+
+    assert none.json()["tokens"] == []
+    assert [(each["name"], each["scopes"]) for each in made.json()["tokens"]] == [("fleet", [])]
+    assert {each["name"]: each["scopes"] for each in listed.json()} == {"ops": [], "fleet": []}
 
 
 async def test_the_next_steps_are_about_the_new_files(ccproxy, tmp_path):

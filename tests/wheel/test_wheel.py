@@ -105,15 +105,16 @@ def test_an_installation_from_nothing(installed, results):
     assert [] == [command for command in COMMANDS[:-1] if said[command][0] != 0]
     assert {"ccproxy.yaml", "routing.yaml", "orchestra-config.json", "pricing.yaml"} <= files
     assert 115 == len(json.loads(said["agents", "list", "--json"][1]))
-    assert "local" == json.loads(said["token", "list", "--json"][1])[0]["name"]
+    tokens = json.loads(said["token", "list", "--json"][1])
+    assert [("agents", []), ("ops", ["ops"])] == [(each["name"], each["scopes"]) for each in tokens]
     assert "model_list" in json.loads(said["config", "schema"][1])["properties"]
     assert {"config", "disk", "ollama"} <= {each["check"] for each in findings}
     assert str(ROOT) not in path
 
 
 async def test_a_demo_serves_an_agent(installed, results):
-    """`demo --port 0` takes a free port and names it; an agent with the token of `init` is served."""
-    token = results[0][COMMANDS[0]][1].split()[-1]
+    """`demo --port 0` takes a free port and names it; an agent with its token of `init` is served."""
+    token = re.search(r"^agents +(ccp_\S+)$", results[0][COMMANDS[0]][1], re.MULTILINE)[1]
     process = await asyncio.create_subprocess_exec(
         installed.command, "demo", "--port", "0",
         cwd=installed.working_folder, env=installed.environ,
@@ -122,9 +123,7 @@ async def test_a_demo_serves_an_agent(installed, results):
     try:
         async with asyncio.timeout(START_S):
             base_url = (await heard(process, r"^ccproxy on (http://127\.0\.0\.1:\d+)$"))[1]
-            await heard(
-                process, r"^Token `local` exists; .* For another: ccproxy token create NAME$"
-            )
+            await heard(process, r"^Token `local`, shown this once\.")
             headers = {"x-api-key": token, "anthropic-version": "2023-06-01"}
             # Claude's side: a local model would wait for LiteLLM's import, which takes seconds.
             body = turn(model=CLAUDE)
