@@ -4,7 +4,8 @@ Run: `.venv/bin/python -m benchmarks.ledger [--rows N] [--keep FOLDER]`.
 
 1. On the request path: requests end at `PER_SECOND`, each at its moment, as the event loop of a
    busy proxy ends them; `Account.record`, which makes the row and puts it into the queue, is timed
-   while the ledger's thread writes what came before. How late the next moment came is timed too,
+   while the ledger's thread writes what came before; so is the `put` alone, which is what the ledger
+   adds: budgets and metrics need the row as well. How late the next moment came is timed too,
    with the ledger and without: it is what that thread costs the loop, which shares an interpreter.
 2. The writer: the thread's time for a row, in batches as large as this pace makes them.
 3. The report: an SQLite file with N requests of the shipped roster's agents over 30 days, a tenth
@@ -210,7 +211,14 @@ def path_us(folder: Path, in_force: InForce, *, writes: bool) -> dict[str, Any]:
     Without `writes`, rows are made and thrown away.
     """
     ledger = ledger_at(f"sqlite:///{folder / 'path.db'}", open_after_s=0)
-    account = Account(ledger.put if writes else lambda _: None, lambda: in_force)
+    put_us: list[float] = []
+
+    def put(row: RequestRow) -> None:
+        put_at = time.perf_counter()
+        ledger.put(row)
+        put_us.append((time.perf_counter() - put_at) * 1e6)
+
+    account = Account(put if writes else lambda _: None, lambda: in_force)
     chance, agents = Random(2), sorted(in_force.roster.agents)
     outcomes = [outcome_of(chance, agents, time.time()) for _ in range(ON_THE_PATH)]
     gc.collect()
@@ -233,6 +241,7 @@ def path_us(folder: Path, in_force: InForce, *, writes: bool) -> dict[str, Any]:
     gc.unfreeze()
     return {
         "record": percentiles(took_us),
+        "put": percentiles(put_us) if writes else None,
         "loop_late": percentiles(late_us),
         "written": ledger.written,
     }

@@ -113,14 +113,23 @@ class _Part:
         limits += [f"dimensions.{COLUMNS[by]} = :only_{by.value}" for by in scope.only]
         if scope.endpoint is not None:
             values["endpoint"] = scope.endpoint
-            limits.append("dimensions.endpoint = :endpoint")
+            # Not to be looked up: SQLite adds up without sorting only in the order of the ids.
+            limits.append("dimensions.endpoint || '' = :endpoint")
         shown = ", ".join(f"{what} AS {name}" for name, what in {**keys, **sums}.items())
-        grouped = f" GROUP BY {', '.join(keys.values())}" if keys else ""
         # Every word of it is ours; what people say are parameters.
+        asked = (
+            f"SELECT {shown} FROM dimensions "  # noqa: S608
+            f"JOIN {self.table} ON {self.table}.dimension_id = dimensions.id "
+            f"WHERE {' AND '.join(limits)}"
+        )
+        if not keys:
+            return asked, values
+        # `left` is a word of SQL's own, but not behind a dot.
+        added = ", ".join((*keys, *(f"SUM(each.{name}) AS {name}" for name in sums)))
+        grouped = ["dimensions.id", *([self.hour] if "hour" in keys else [])]
         return (
-            f"SELECT {shown} FROM {self.table} "  # noqa: S608
-            f"JOIN dimensions ON dimensions.id = {self.table}.dimension_id "
-            f"WHERE {' AND '.join(limits)}{grouped}"
+            f"SELECT {added} FROM ({asked} GROUP BY {', '.join(grouped)}) AS each "  # noqa: S608
+            f"GROUP BY {', '.join(keys)}"
         ), values
 
 

@@ -65,9 +65,12 @@ def _token_columns() -> list[Column[Any]]:
     return [Column(name, BigInteger, nullable=False) for name in TOKENS]
 
 
+def _key(name: str) -> Column[Any]:
+    return Column(name, Integer, primary_key=True, autoincrement=False)
+
+
 def _sum_columns() -> list[Column[Any]]:
     return [
-        Column("dimension_id", Integer, primary_key=True, autoincrement=False),
         Column("ending", String(32), primary_key=True),
         *(Column(name, BigInteger, nullable=False) for name in WHOLE_SUMS),
         *(Column(name, Float, nullable=False) for name in SUMS_IN_S),
@@ -138,7 +141,8 @@ attempts: Final = Table(
 hourly: Final = Table(
     "hourly",
     metadata,
-    Column("hour", Integer, primary_key=True, autoincrement=False),
+    _key("hour"),
+    _key("dimension_id"),
     *_sum_columns(),
 )
 """Sums by hour since the epoch: `fallbacks` of requests that somebody else than the first answered,
@@ -148,13 +152,15 @@ hourly: Final = Table(
 daily: Final = Table(
     "daily",
     metadata,
-    Column("day", Integer, primary_key=True, autoincrement=False),
+    _key("dimension_id"),
+    _key("day"),
     *_sum_columns(),
+    sqlite_with_rowid=False,
 )
-"""The same by day since the epoch, UTC: the sums of its hours."""
+"""The same by day since the epoch, UTC: the sums of its hours. Kept in the order of its key, so
+that the days of one agent stand together, and are added up without being sorted."""
 
-_KEYS: Final = ("dimension_id", "ending")
-KEYS_OF_HOURLY: Final = ("hour", *_KEYS)
+KEYS_OF_HOURLY: Final = ("hour", "dimension_id", "ending")
 """What a row of `hourly` is the sum for."""
-KEYS_OF_DAILY: Final = ("day", *_KEYS)
+KEYS_OF_DAILY: Final = ("dimension_id", "day", "ending")
 """What a row of `daily` is the sum for."""

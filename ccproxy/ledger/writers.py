@@ -100,8 +100,8 @@ class RequestWriter:
         for start in range(0, len(rows), SLICE_ROWS):
             self._insert(connection, rows[start : start + SLICE_ROWS], hours)
         days: dict[Key, Values] = {}
-        for (hour, *rest), values in hours.items():
-            _add(days, (hour // HOURS_PER_DAY, *rest), values)
+        for (hour, dimension_id, ending), values in hours.items():
+            _add(days, (dimension_id, hour // HOURS_PER_DAY, ending), values)
         connection.exec_driver_sql(self._sql.add_to_hourly, _in_order(hours))
         connection.exec_driver_sql(self._sql.add_to_daily, _in_order(days))
 

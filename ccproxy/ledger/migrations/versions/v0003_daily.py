@@ -18,11 +18,12 @@ def upgrade() -> None:
     seconds = ("ttft_s", "answer_s", "total_s")
     op.create_table(
         "daily",
-        sa.Column("day", sa.Integer, primary_key=True, autoincrement=False),
         sa.Column("dimension_id", sa.Integer, primary_key=True, autoincrement=False),
+        sa.Column("day", sa.Integer, primary_key=True, autoincrement=False),
         sa.Column("ending", sa.String(32), primary_key=True),
         *(sa.Column(name, sa.BigInteger, nullable=False) for name in whole),
         *(sa.Column(name, sa.Float, nullable=False) for name in seconds),
+        sqlite_with_rowid=False,
     )
     names = ", ".join((*whole, *seconds))
     sums = ", ".join(f"SUM({name})" for name in (*whole, *seconds))
