@@ -17,7 +17,7 @@ import stat
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from ccproxy.auth.principal import KNOWN_SCOPES
 from ccproxy.auth.private_file import write_private
@@ -117,13 +117,21 @@ def create_token(
     return token
 
 
+class Rotated(NamedTuple):
+    """A new token in the place of an old one."""
+
+    token: str
+    former_until: datetime | None
+    """When the old one ends: with the overlap, or before that because it expires. None: it has."""
+
+
 def rotate_token(
     path: Path,
     name: str,
     overlap: timedelta = DEFAULT_OVERLAP,
     *,
     expires_at: datetime | None = None,
-) -> str:
+) -> Rotated:
     """Put a new token in the place of one, with its limits, and return it.
 
     The old one is good for `overlap` longer, so that those who use it have time to change; with no
@@ -138,10 +146,8 @@ def rotate_token(
     now = datetime.now(UTC)
     with _edited(path, name) as (tokens, found):
         retiring = [each for each in found.retiring if each.until > now]
-        if overlap > timedelta():
-            ends = (
-                now + overlap if found.expires_at is None else min(now + overlap, found.expires_at)
-            )
+        ends = now + overlap if found.expires_at is None else min(now + overlap, found.expires_at)
+        if ends > now:
             retiring.append(RetiringToken(found.sha256, ends))
         if len(retiring) > MOST_RETIRING:
             message = (
@@ -160,7 +166,7 @@ def rotate_token(
             retiring=tuple(retiring) if overlap > timedelta() else (),
         )
         _write_tokens(path, [changed if each is found else each for each in tokens])
-    return token
+    return Rotated(token, ends if ends > now else None)
 
 
 def revoke_token(path: Path, name: str) -> None:

@@ -172,7 +172,7 @@ def rotate(
 
     Read on: docs/tokens.md
     """
-    from datetime import timedelta
+    from datetime import UTC, datetime, timedelta
 
     from ccproxy.auth import rotate_token
     from ccproxy.cli.auditing import note
@@ -181,13 +181,21 @@ def rotate(
     seconds, expires_at = span_s(overlap, "--overlap"), _moment(expires)
     settings = _settings(config)
     file = settings.tokens_file
-    token = rotate_token(file, name, timedelta(seconds=seconds), expires_at=expires_at)
+    now = datetime.now(UTC)
+    token, ends = rotate_token(file, name, timedelta(seconds=seconds), expires_at=expires_at)
     note(file, f"token rotate {name}")
+    still = "is refused from now on"
+    if ends is None:
+        seconds = 0
+    elif ends < now + timedelta(seconds=seconds):
+        seconds = int((ends - now).total_seconds())
+        still = f"is good until it expires, {ends.isoformat()}"
+    else:
+        still = f"is good for {overlap} more"
     if as_json:
         print_json({"name": name, "token": token, "overlap_s": seconds})
     else:
         print(token)
-    still = f"is good for {overlap} more" if seconds else "is refused from now on"
     remark(f"The old token of {name!r} {still}. The new one is not shown again.")
 
 

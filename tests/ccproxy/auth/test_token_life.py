@@ -89,7 +89,7 @@ def test_rotating(path):
     """The new token has name and limits of the old one, which is good until the overlap is over."""
     old = create_token(path, "ci", ["ops"], ["debugger"], requests_per_minute=7)
     running = KeyRing(path)
-    new = rotate_token(path, "ci", timedelta(hours=2))
+    new = rotate_token(path, "ci", timedelta(hours=2)).token
 
     expected = Principal("ci", frozenset({"ops"}), ("debugger",), requests_per_minute=7)
     assert expected == running.verify(key(new)) == running.verify(key(old))
@@ -99,7 +99,7 @@ def test_rotating(path):
     assert new not in path.read_text()
     assert 0o600 == stat.S_IMODE(path.stat().st_mode)
 
-    newest = rotate_token(path, "ci", timedelta())
+    newest = rotate_token(path, "ci", timedelta()).token
     for gone in (old, new):
         refusal(KeyRing(path), gone)
     assert expected == KeyRing(path).verify(key(newest))
@@ -119,7 +119,10 @@ def test_rotating_prolongs_nothing(path):
     """An old token ends no later than it would have; one that has ended needs a new expiry."""
     end = NOW + timedelta(hours=5)
     old = create_token(path, "ci", expires_at=end)
-    new = rotate_token(path, "ci", timedelta(days=1), expires_at=NOW + timedelta(days=9))
+    new, former_until = rotate_token(
+        path, "ci", timedelta(days=1), expires_at=NOW + timedelta(days=9)
+    )
+    assert end.replace(microsecond=0) == former_until
     later = ring_at(path, end + timedelta(minutes=1))
     refusal(later, old)
     assert "ci" == later.verify(key(new)).name
@@ -127,7 +130,7 @@ def test_rotating_prolongs_nothing(path):
     create_token(path, "over", expires_at=NOW - timedelta(seconds=9))
     with pytest.raises(TokenError, match="--expires"):
         rotate_token(path, "over")
-    assert rotate_token(path, "over", expires_at=NOW + timedelta(days=1))
+    assert rotate_token(path, "over", expires_at=NOW + timedelta(days=1)).former_until is None
 
 
 def test_former_tokens_are_few(path):

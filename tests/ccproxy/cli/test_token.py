@@ -59,6 +59,32 @@ def test_rotating(ccproxy):
     assert not [token for token in (old, new, last["token"]) if token in log]
 
 
+def test_rotating_says_when_the_old_one_ends(ccproxy):
+    """Where the old token expires before the overlap is over, that is told in its place."""
+    made = ccproxy("token", "create", "ci", "--expires", "1h", "--json").json()
+    done = ccproxy("token", "rotate", "ci", "--overlap", "24h")
+    again = ccproxy("token", "rotate", "ci", "--overlap", "2h", "--expires", "9d", "--json").json()
+    last = ccproxy("token", "rotate", "ci", "--overlap", "2h", "--json").json()
+
+    assert f"is good until it expires, {made['expires_at']}." in done.err
+    assert "24h" not in done.err
+    assert 0 < again["overlap_s"] <= 3600
+    assert 7200 == last["overlap_s"]
+
+
+def test_rotating_what_has_expired(ccproxy):
+    """The old token is not said to be good: it is refused already."""
+    ccproxy("token", "create", "ci", "--expires", "1h")
+    file = ccproxy.folder / "state/tokens.json"
+    document = json.loads(file.read_text())
+    document["tokens"][0]["expires_at"] = datetime(2026, 1, 1, tzinfo=UTC).isoformat()
+    file.write_text(json.dumps(document))
+
+    done = ccproxy("token", "rotate", "ci", "--expires", "9d")
+
+    assert "The old token of 'ci' is refused from now on." in done.err
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [
