@@ -4,9 +4,10 @@ Run: `.venv/bin/python -m benchmarks.ledger [--rows N] [--keep FOLDER]`.
 
 1. On the request path: requests end at `PER_SECOND`, each at its moment, as the event loop of a
    busy proxy ends them; `Account.record`, which makes the row and puts it into the queue, is timed
-   while the ledger's thread writes what came before; so is the `put` alone, which is what the ledger
-   adds: budgets and metrics need the row as well. How late the next moment came is timed too,
-   with the ledger and without: it is what that thread costs the loop, which shares an interpreter.
+   while the ledger's thread writes what came before; so is the `put` alone, which is what the
+   ledger adds: budgets and metrics need the row as well. How late the next moment came is timed
+   too, with the ledger and without: it is what that thread costs the loop, which shares an
+   interpreter.
 2. The writer: the thread's time for a row, in batches as large as this pace makes them.
 3. The report: an SQLite file with N requests of the shipped roster's agents over 30 days, a tenth
    through the ledger's own writer and each of these ten times over by SQL, sums included. `ccproxy
