@@ -98,8 +98,8 @@ def _plan(text: str, table: "RoutingTable", loaded: "LoadedRoster", phase: int |
 
 def _apply(file: "Path", text: str, profile: str, found: _Import, *, write: bool) -> bool:
     """Show the edit and, if wanted, make it; return whether what was wanted could be done."""
-    from ccproxy.config.replaced_files import replace_file
     from ccproxy.config.routing_edit import CannotEdit, add_agents, entry_line
+    from ccproxy.replaced_files import replace_file
 
     try:
         edited = add_agents(text, profile, found.entries, str(file))

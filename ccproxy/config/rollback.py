@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 from ccproxy.config.loading import load_files, version_of
 from ccproxy.config.problems import ConfigError, ConfigProblem
-from ccproxy.config.replaced_files import replace_file
 from ccproxy.config.roster import load_roster
 from ccproxy.config.routing_file import parse_routing
+from ccproxy.replaced_files import replace_file
 
 if TYPE_CHECKING:
     from pathlib import Path

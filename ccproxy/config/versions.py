@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
-from ccproxy.config.replaced_files import OWNER_ONLY, replace_file
+from ccproxy.replaced_files import OWNER_ONLY, replace_file
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
-from ccproxy.config.replaced_files import OWNER_ONLY, replace_file
+from ccproxy.replaced_files import OWNER_ONLY, replace_file
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -17,6 +17,9 @@ OWNER_ONLY: Final = 0o600
 def replace_file(path: Path, content: bytes, *, mode: int | None = None) -> None:
     """Write `content` to a new file beside `path`, and put it there once it is on the disk.
 
+    Until then nobody but its owner can read it. A file that root replaces stays its owner's: with
+    `sudo` somebody edits what a service reads that runs as another user.
+
     Args:
         path: May be a symbolic link, which stays one; its folder must exist.
         content: All of the file.
@@ -26,12 +29,15 @@ def replace_file(path: Path, content: bytes, *, mode: int | None = None) -> None
         OSError: It cannot be written; the present file is untouched.
     """
     target = path.resolve()
+    before = target.stat() if target.exists() else None
     if mode is None:
-        mode = stat.S_IMODE(target.stat().st_mode) if target.exists() else 0o644
+        mode = 0o644 if before is None else stat.S_IMODE(before.st_mode)
     temporary = target.with_name(f".{target.name}.{secrets.token_hex(8)}")
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, OWNER_ONLY)
     try:
         with os.fdopen(descriptor, "wb") as file:
+            if before is not None and os.geteuid() == 0:
+                os.fchown(file.fileno(), before.st_uid, before.st_gid)
             file.write(content)
             file.flush()
             os.fsync(file.fileno())

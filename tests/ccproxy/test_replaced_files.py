@@ -1,10 +1,11 @@
 """Files that are replaced whole."""
 
+import os
 import stat
 
 import pytest
 
-from ccproxy.config.replaced_files import replace_file
+from ccproxy.replaced_files import replace_file
 
 
 def test_the_mode_of_the_old_file_is_kept(tmp_path):
@@ -59,3 +60,18 @@ def test_a_failure_leaves_nothing_behind(tmp_path):
         replace_file(path, b"new", mode=0o600)
 
     assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("user", [0, 501])
+def test_a_file_that_root_replaces_stays_its_owners(tmp_path, user, monkeypatch):
+    """Else a service of another user could not read its routing table after `sudo ccproxy`."""
+    path, given = tmp_path / "a", []
+    path.write_bytes(b"old")
+    owner = path.stat()
+    monkeypatch.setattr(os, "geteuid", lambda: user)
+    monkeypatch.setattr(os, "fchown", lambda _file, *whose: given.append(whose))
+
+    replace_file(path, b"new")
+    replace_file(tmp_path / "b", b"new")
+
+    assert given == ([(owner.st_uid, owner.st_gid)] if user == 0 else [])
