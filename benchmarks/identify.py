@@ -8,8 +8,8 @@ object; times are microseconds.
 
 Steps, each measured by itself: `facts` (the system texts and the features of the request class),
 `prompt` (finding the prompt), `identify_plan` (signals to plan); `together` is all of them. Each
-agent's first round is kept apart, as `first`: later ones find its long texts weighed
-(`pipeline.weighed_texts`).
+agent's first round is kept apart, as `first`: later ones find its long texts known
+(`pipeline.known_texts`).
 `yardstick` is a loop in C over 100 kB, timed in every round: what the machine does to all figures.
 """
 
@@ -29,7 +29,7 @@ from ccproxy.config.agent_files import load_prompts
 from ccproxy.config.roster import load_roster
 from ccproxy.config.routing_file import load_routing
 from ccproxy.config.settings import load_settings, routing_deployments
-from ccproxy.pipeline.weighed_texts import WeighedTexts
+from ccproxy.pipeline.known_texts import KnownSystems, WeighedTexts
 from ccproxy.wire.content_facts import BodyFacts, call_features, system_texts
 from routing.identify import identify
 from routing.plan import build_plan
@@ -76,6 +76,7 @@ class Fleet:
         self.index = PromptIndex.build(self.prompts, self.roster.agents)
         self.build_ms = (time.perf_counter() - started) * 1000
         self.weighed = WeighedTexts()
+        self.systems = KnownSystems()
 
     def round(self, raw: bytes, times: dict[str, list[float]], expected: str | None) -> None:
         body: dict[str, Any] = orjson.loads(raw)
@@ -84,7 +85,7 @@ class Fleet:
         texts = system_texts(body)
         request_class = classify_call(call_features(body, HEADERS, counting=False))
         facts_done = clock()
-        finding = self.index.find(texts)
+        finding = self.systems.find(self.index, texts)
         found = clock()
         facts = RequestFacts(
             body["model"],
@@ -126,7 +127,7 @@ def measure(rounds: int) -> dict[str, Any]:
     ):
         prompts = ["" if name == "unknown" else fleet.prompts[slug] for slug in slugs]
         raws = [body_of(prompt, found=found, trailing_space=trailing) for prompt in prompts]
-        fleet.weighed = WeighedTexts()
+        fleet.weighed, fleet.systems = WeighedTexts(), KnownSystems()
         first, later = no_times(), no_times()
         for number in range(rounds + len(slugs)):
             at = number % len(slugs)

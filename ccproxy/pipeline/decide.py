@@ -11,17 +11,18 @@ from ccproxy.wire.content_facts import BodyFacts, call_features, system_texts
 from ccproxy.wire.estimate import units_of_text
 from routing.identify import authorise, identify
 from routing.plan import build_plan
+from routing.prompts import PromptIndex
 from routing.records import record
 from routing.request_class import classify_call
 from routing.types import Privacy, RequestFacts
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from ccproxy.outcome import Routed
     from ccproxy.ports import Incoming
     from routing.capabilities import FleetSnapshot
-    from routing.prompts import PromptIndex
+    from routing.prompts import PromptFinding
     from routing.types import Plan, Roster, RoutingTable
 
 AGENT_HEADER: Final = b"x-ccproxy-agent"
@@ -74,6 +75,7 @@ def gather_facts(
     counting: bool,
     body_bytes: int | None = None,
     units_of: Callable[[str], int] = units_of_text,
+    find: Callable[[PromptIndex, Sequence[str]], PromptFinding] = PromptIndex.find,
 ) -> RequestFacts:
     """Return what the request says; never raises, whatever the body holds.
 
@@ -85,8 +87,9 @@ def gather_facts(
         counting: The request was sent to count_tokens.
         body_bytes: Length of the body's JSON; where it is known, a short one needs no estimate.
         units_of: As of `wire.estimate.estimate_prompt`.
+        find: Does what `PromptIndex.find` does.
     """
-    finding = state.prompts.find(system_texts(body))
+    finding = find(state.prompts, system_texts(body))
     asked = state.table.asked_headers
     headers = {
         key: value.decode("latin-1")

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Final, Protocol
 from ccproxy.outcome import Routed
 from ccproxy.pipeline.budgets import BudgetGuard
 from ccproxy.pipeline.decide import Circumstances, decide, gather_facts
+from ccproxy.pipeline.known_texts import KnownSystems, WeighedTexts
 from ccproxy.pipeline.prefix_watch import Conversation
 from ccproxy.pipeline.refusals import routing_refusal
 from ccproxy.pipeline.token_rates import TokenRates
-from ccproxy.pipeline.weighed_texts import WeighedTexts
 from ccproxy.wire.content_facts import BodyFacts
 from ccproxy.wire.notes import note
 from ccproxy.wire.our_tokens import OurTokens
@@ -95,6 +95,7 @@ class Router:
         self._fleet = fleet
         self._bindings = Bindings()
         self._weighed = WeighedTexts()
+        self._systems = KnownSystems()
 
     @property
     def state(self) -> RoutingState:
@@ -120,6 +121,7 @@ class Router:
             counting=request.counting,
             body_bytes=body_bytes,
             units_of=self._weighed.units,
+            find=self._systems.find,
         )
         request.conversation = _conversation(incoming, principal, facts.request_class)
         if read_tokens := self._read_tokens(request.conversation):

@@ -4,9 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ccproxy.pipeline.weighed_texts import WeighedTexts
+from ccproxy.pipeline.known_texts import KnownSystems, WeighedTexts
 from ccproxy.wire import estimate
 from ccproxy.wire.estimate import LONG_CHARS, estimate_prompt, units_of_text
+from routing.prompts import PromptIndex
 
 TEXT = st.text(st.sampled_from(["a", "-", " ", "\n", "é", "\ud800", "7"]), max_size=30)
 BLOCKS = st.lists(st.tuples(TEXT, st.sampled_from([1, 200, 400])).map(lambda it: it[0] * it[1]))
@@ -48,3 +49,36 @@ def test_only_long_texts_are_kept(chars):
     estimate.estimate_prompt({"system": "x" * chars}, weighed.units)
 
     assert (chars if chars >= LONG_CHARS else 0) == weighed.kept_chars
+
+
+PROMPTS = {
+    "painter": "You paint walls.\nMind the edges and the light.\nNever paint over a switch.",
+    "baker": "You bake bread.\nWeigh the flour, then the water.\nTell when it is done.",
+}
+TEXTS = ["", "Notes.\n", *PROMPTS.values(), PROMPTS["baker"].replace("flour", "sugar"), "x" * 90]
+
+
+@given(st.lists(st.tuples(st.booleans(), st.lists(st.sampled_from(TEXTS), max_size=3))))
+def test_whose_prompt_it_is_stays_true(requests):
+    """Also of texts that differ where no sample is taken, and under a fleet that changes."""
+    fleets = [PromptIndex.build(PROMPTS), PromptIndex.build({"mason": PROMPTS["baker"]})]
+    systems = KnownSystems()
+    for changed, texts in requests:
+        index = fleets[changed]
+        assert index.find(texts) == systems.find(index, texts)
+
+
+def test_a_system_is_searched_once():
+    """While the fleet is the same."""
+
+    class Counting(PromptIndex):
+        searched = 0
+
+        def find(self, system_texts):
+            self.searched += 1
+            return super().find(system_texts)
+
+    fleet, systems = Counting.build(PROMPTS), KnownSystems()
+    found = {systems.find(fleet, [PROMPTS["baker"], "Notes."]).chosen for _ in range(3)}
+
+    assert ({"baker"}, 1) == (found, fleet.searched)
