@@ -1,7 +1,8 @@
-"""The README's tour: every command in it is run, and prints what the README shows."""
+"""The README's tour and the examples beside it: every command is run at what `make run` starts."""
 
 import asyncio
 import contextlib
+import json
 import os
 import re
 import socket
@@ -9,11 +10,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import pytest_asyncio
 
 from tests.support.tools import claude_code_program
 
 ROOT = Path(__file__).parents[2]
 STEP = re.compile(r"<!-- tour(?:: (\S+))? -->\n```sh\n(.*?)```\n```\w+\n(.*?)```", re.DOTALL)
+FENCED = re.compile(r"```sh\n(curl .*?)```", re.DOTALL)
+ASKS = FENCED.findall((ROOT / "docs/qwen-usage-examples.md").read_text())
 VOLATILE = re.compile(r"\b(msg|req|toolu|call)_\w+")
 START_TIMEOUT_S = 60
 
@@ -41,9 +45,10 @@ def _steady(text: str) -> list[str]:
     return [VOLATILE.sub(r"\1_...", line.rstrip()) for line in text.strip().splitlines()]
 
 
-@contextlib.asynccontextmanager
-async def _made_run(home: Path):
-    """Start what `make run` starts, in an empty home directory, until it has said its token."""
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def environment(tmp_path_factory):
+    """The environment of a client of what `make run` starts in an empty home directory."""
+    home = tmp_path_factory.mktemp("home")
     base = {"PATH": os.environ["PATH"], "HOME": str(home), "LANG": "C.UTF-8"}
     port = _free_port()
     process = await asyncio.create_subprocess_exec(
@@ -108,35 +113,50 @@ def test_the_tour_has_its_steps():
 
 
 @pytest.mark.timeout(120)
-async def test_the_tour_prints_what_the_readme_shows(tmp_path):
+@pytest.mark.asyncio(loop_scope="module")
+async def test_the_tour_prints_what_the_readme_shows(environment):
     """curl, SDK and CLI examples give, in an empty home directory, what the README shows."""
-    async with _made_run(tmp_path) as environment:
-        for step in STEPS:
-            if step.needs:
-                continue
-            # On a terminal the two mix in no certain order; the README shows remarks last.
-            output, remarks = await _run(step.command, environment)
-            printed = _steady(output + remarks)
+    for step in STEPS:
+        if step.needs:
+            continue
+        # On a terminal the two mix in no certain order; the README shows remarks last.
+        output, remarks = await _run(step.command, environment)
+        printed = _steady(output + remarks)
 
-            shown = _steady(step.shown)
-            assert shown == [line for line in printed if not line.startswith("warning:")]
+        shown = _steady(step.shown)
+        assert shown == [line for line in printed if not line.startswith("warning:")]
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.asyncio(loop_scope="module")
+async def test_the_examples_are_answered(environment):
+    """Each request of docs/qwen-usage-examples.md, and none with an error."""
+    for command in ASKS:
+        answer, complaint = await _run(command, environment)
+        told = answer + complaint
+        if '"stream": true' in command:
+            assert "event: message_stop" in answer, told
+            assert "event: error" not in answer, told
+        else:
+            assert json.loads(answer).get("type", "count") in {"message", "count"}, told
+    assert 6 == len(ASKS)
 
 
 @pytest.mark.needs("claude-code")
 @pytest.mark.timeout(120)
-async def test_the_tours_claude_code_runs_a_command(tmp_path):
+@pytest.mark.asyncio(loop_scope="module")
+async def test_the_tours_claude_code_runs_a_command(environment, tmp_path):
     """Claude Code, with the two exported variables and nothing else, runs the model's command."""
     (step,) = [step for step in STEPS if step.needs == "claude-code"]
     programs = tmp_path / "bin"
     programs.mkdir()
     (programs / "claude").symlink_to(claude_code_program())
-    async with _made_run(tmp_path) as environment:
-        environment |= {
-            "PATH": f"{programs}:{environment['PATH']}",
-            "IS_SANDBOX": "1",
-            "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
-        }
+    environment = environment | {
+        "PATH": f"{programs}:{environment['PATH']}",
+        "IS_SANDBOX": "1",
+        "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
+    }
 
-        output, _ = await _run(step.command, environment)
+    output, _ = await _run(step.command, environment)
 
-        assert _steady(step.shown) == _steady(output)
+    assert _steady(step.shown) == _steady(output)
