@@ -31,7 +31,7 @@ def pytest_configure(config: pytest.Config) -> None:
     is_full = present_size() is Size.FULL
     settings.register_profile(
         "ccproxy",
-        max_examples=count(quick=20, ci=30, full=2000),
+        max_examples=count(quick=12, ci=30, full=2000),
         derandomize=not is_full,
         # Shrinking takes minutes, which a run with a time limit does not have.
         phases=[phase for phase in Phase if is_full or phase is not Phase.shrink],

@@ -26,7 +26,7 @@ REQUESTS = request_facts(DEPLOYMENTS, ROSTER)
 TABLES = table_mappings(DEPLOYMENTS, ROSTER)
 FLEETS = fleet_snapshots(DEPLOYMENTS)
 MOSTLY_REFUSED = settings(
-    max_examples=count(quick=15, ci=30, full=2000),
+    max_examples=count(quick=8, ci=30, full=2000),
     suppress_health_check=[HealthCheck.filter_too_much],
 )
 """For what holds of plans only: three of four random requests get none."""

@@ -7,7 +7,7 @@ from tests.support.soak.soak import Plan, run_soak
 
 # In five seconds as much goes wrong as in fifteen of the long one.
 PLAN = Plan(
-    duration_s=count(quick=5, ci=60, full=180),
+    duration_s=count(quick=4, ci=60, full=180),
     faults_per_s=count(quick=3, ci=1, full=1),
     seed=count(quick=1, ci=2, full=3),
     # A young process still fills its pools and what it remembers; the long soak is strict.
