@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from typing import TYPE_CHECKING, Final
 
 from sqlalchemy import inspect, text
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 _SCRIPTS: Final = "ccproxy.ledger:migrations"
+_ONE_AT_A_TIME: Final = threading.Lock()
+"""Alembic's `op` and `context` are the process's: of two migrations at once, one would run its
+statements on the other's connection."""
 
 
 def bring_up_to_date(connection: Connection, name: str) -> None:
@@ -60,5 +64,6 @@ def _upgrade(connection: Connection, name: str, found: str) -> None:
     config.set_main_option("script_location", _SCRIPTS)
     config.set_main_option("path_separator", "os")
     config.attributes["connection"] = connection
-    command.upgrade(config, "head")
+    with _ONE_AT_A_TIME:
+        command.upgrade(config, "head")
     _log.info("%s: schema brought from %s to %s", name, found, SCHEMA_VERSION)

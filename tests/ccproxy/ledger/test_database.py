@@ -1,6 +1,7 @@
 """The ledger's database on a real SQLite file."""
 
 import sqlite3
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 
 import pytest
@@ -219,3 +220,18 @@ def test_a_ledger_in_memory():
     database.write([ROW])
     assert [ROW] == database.learned_ratios()
     database.close()
+
+
+def test_many_are_made_at_once(tmp_path):
+    """Each has its own schema: no thread migrates another one's database."""
+
+    def make(number):
+        database = open_database(f"sqlite:///{tmp_path / f'{number}.db'}")
+        database.close()
+        with closing(sqlite3.connect(tmp_path / f"{number}.db")) as connection:
+            return {name for (name,) in connection.execute("SELECT name FROM sqlite_master")}
+
+    with ThreadPoolExecutor(8) as threads:
+        made = list(threads.map(make, range(16)))
+
+    assert [True] * 16 == ["daily" in tables and "requests" in tables for tables in made]
