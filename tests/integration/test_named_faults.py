@@ -251,8 +251,10 @@ async def test_no_name_service(around):
     answer = await around.ask(HAIKU)
     alone = await around.ask("claude-lost")
 
-    expected = "claude-lost:connect_error,qwen-lost:connect_error,qwen:ok"
-    assert expected == answer.header("x-ccproxy-attempts")
+    attempts = answer.header("x-ccproxy-attempts").split(",")
+    # Probes may have found out before that nobody answers there; then nobody is asked.
+    attempts = [each for each in attempts if each != "qwen-lost:connect_error"]
+    assert ["claude-lost:connect_error", "qwen:ok"] == attempts
     assert (529, "overloaded_error") == (alone.status, alone.error["type"])
     assert NOWHERE not in alone.body.decode()
 
