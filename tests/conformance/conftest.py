@@ -9,9 +9,7 @@ import pytest_asyncio
 
 from ccproxy.demo.ollama_server import SimulatedOllama
 from tests.support.black_box import RelayProxy
-from tests.support.http_wire import ask
-from tests.support.messages import turn
-from tests.support.proxy import FORGIVING, UPSTREAM_KEY, running_proxy
+from tests.support.proxy import FORGIVING, UPSTREAM_KEY, running_proxy, warm
 from tests.support.raw_upstream import raw_upstream
 
 if TYPE_CHECKING:
@@ -22,11 +20,10 @@ if TYPE_CHECKING:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def shared_proxy(request: pytest.FixtureRequest) -> AsyncIterator[RunningProxy]:
-    """A proxy that has served its first local request, so that LiteLLM's import is over."""
+    """A warm proxy; see `warm`."""
     options = getattr(request.module, "PROXY_OPTIONS", {})
     async with running_proxy(**(FORGIVING | options)) as proxy:
-        first = await ask(proxy.base_url, "/v1/messages", headers=proxy.headers, body=turn())
-        assert first.status == 200, first.body
+        await warm(proxy)
         yield proxy
 
 

@@ -7,9 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 import pytest_asyncio
 
-from tests.support.http_wire import ask
-from tests.support.messages import turn
-from tests.support.proxy import FORGIVING, running_proxy
+from tests.support.proxy import FORGIVING, running_proxy, warm
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -25,10 +23,9 @@ def proxy_options(request: pytest.FixtureRequest) -> dict[str, object]:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def shared_proxy(proxy_options) -> AsyncIterator[RunningProxy]:
-    """A proxy that has served its first local request, so that LiteLLM's import is over."""
+    """A warm proxy; see `warm`."""
     async with running_proxy(**(FORGIVING | proxy_options)) as proxy:
-        first = await ask(proxy.base_url, "/v1/messages", headers=proxy.headers, body=turn())
-        assert first.status == 200, first.body
+        await warm(proxy)
         for address in proxy.proxy.health.backends:
             # What is heard first of a backend decides about it.
             proxy.proxy.health.observe(address, ok=True, why="the tests begin")

@@ -13,7 +13,9 @@ import pytest
 
 from ccproxy.cli.main import main
 from ccproxy.demo.claude_faults import Fault, FaultKind
+from tests.support.http_wire import ask
 from tests.support.proxy import REPOSITORY
+from tests.support.waiting import until_found
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -145,6 +147,14 @@ def assert_needs_nothing(page):
     assert addresses - own == {"http://www.w3.org/2000/svg"}
 
 
+async def ledger_open(proxy):
+    async def look():
+        answer = await ask(proxy.base_url, "/health", method="GET", headers=proxy.headers)
+        return answer.json()["ledger"]["state"] == "up" or None
+
+    await until_found(look)
+
+
 @pytest.mark.parametrize(
     ("arguments", "scopes", "code", "says"),
     [
@@ -155,11 +165,12 @@ def assert_needs_nothing(page):
         (("-r", CLAUDE, "--max-usd", "0"), ("ops",), 1, "the limit of $0 was reached"),
         ((), ("ops",), 2, "say which routes"),
         (("-r", LOCAL, "-w", "mixt"), ("ops",), 2, "Did you mean 'mixed'"),
-        (("-r", LOCAL, "-w", "ledger", "--shapes-of", "x"), ("ops",), 2, "the ledger"),
+        (("-r", LOCAL, "-w", "ledger", "--shapes-of", "x"), ("ops",), 2, "the ledger has no answered request of x"),
     ],
 )  # fmt: skip
 async def test_nothing_is_sent_before_it_may(bench, proxy, arguments, scopes, code, says):
     """Without a terminal and a limit nothing is spent; what cannot be run says why."""
+    await ledger_open(proxy)
     token = proxy.new_token(f"t{abs(hash((arguments, says)))}", scopes=scopes)
     done, out, err = await bench(*arguments, "-n", 1, token=token)
 

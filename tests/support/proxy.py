@@ -22,6 +22,9 @@ from ccproxy.demo.claude import SimulatedClaude
 from ccproxy.demo.ollama_server import SimulatedOllama
 from routing import breaker, health, retry
 from routing.types import Privacy
+from tests.support.http_wire import ask
+from tests.support.messages import turn
+from tests.support.waiting import until_found
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -82,6 +85,19 @@ class RunningProxy:
     ) -> str:
         """Create another token."""
         return create_token(self.tokens_file, name, tuple(scopes), tuple(agents), privacy)
+
+
+async def warm(proxy: RunningProxy) -> None:
+    """Serve a first request, so that LiteLLM's import is over, and wait until models are known."""
+    first = await ask(proxy.base_url, "/v1/messages", headers=proxy.headers, body=turn())
+    assert first.status == 200, first.body
+
+    async def known() -> bool | None:
+        answer = await ask(proxy.base_url, "/health", method="GET", headers=proxy.headers)
+        models = [each for backend in answer.json()["backends"] for each in backend.get("models", ())]
+        return all(each["present"] is not None for each in models) or None
+
+    await until_found(known)
 
 
 def settings_document(
