@@ -22,6 +22,8 @@ pytestmark = [
 
 EXAMPLES = count(quick=2, ci=4, full=500)
 """Of each operation, as often good as bad."""
+AT_LEAST = count(quick=25, ci=70, full=10_000)
+"""Requests in all: with the 90,000 of `test_random_requests` a hundred thousand at full size."""
 EVERY = count(quick=3, ci=2, full=1)
 """Making ready what breaks a schema takes a tenth of a second: each, every second or every third."""
 ANSWER_S = 30.0
@@ -50,20 +52,22 @@ def wrong_with(case, session, base_url, token):
 
 
 def send_all(operation, mode, base_url, token):
-    """Send examples of one operation; returns what was wrong."""
-    wrong = []
+    """Send examples of one operation; returns how many, and what was wrong."""
+    sent, wrong = 0, []
     strategy = operation.as_strategy(generation_mode=mode)
 
     @settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
     @given(case=strategy)
     def send(case):
+        nonlocal sent
+        sent += 1
         if (trouble := wrong_with(case, session, base_url, token)) is not None:
             wrong.append(trouble)
 
     with requests.Session() as session:
         session.trust_env = False
         send()
-    return wrong
+    return sent, wrong
 
 
 def ways(schema):
@@ -81,12 +85,14 @@ def ways(schema):
 async def test_what_the_schema_allows_and_forbids(base_url, proxy):
     """Each operation answers each request with something of its own, and errors in our shape."""
     schema = await described(base_url, proxy)
-    found, before = [], None
+    sent, found, before = 0, [], None
     for operation, mode in ways(schema)[::EVERY]:
         send = functools.partial(send_all, operation, mode, base_url, proxy.token)
-        found += await asyncio.to_thread(send)
+        more, wrong = await asyncio.to_thread(send)
+        sent, found = sent + more, found + wrong
         before = before or held()
     assert not found, found[:10]
+    assert sent >= AT_LEAST, sent
 
     await proxy.ollama.idle()
     await until(lambda: held().tasks <= before.tasks + 2, 10)

@@ -94,7 +94,9 @@ async def warm(proxy: RunningProxy) -> None:
 
     async def known() -> bool | None:
         answer = await ask(proxy.base_url, "/health", method="GET", headers=proxy.headers)
-        models = [each for backend in answer.json()["backends"] for each in backend.get("models", ())]
+        models = [
+            each for backend in answer.json()["backends"] for each in backend.get("models", ())
+        ]
         return all(each["present"] is not None for each in models) or None
 
     await until_found(known)
