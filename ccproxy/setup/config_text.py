@@ -57,6 +57,11 @@ def _lines(plan: SetupPlan) -> Iterator[str]:
     yield "ledger:"
     yield "  url: sqlite:///ccproxy.db"
     yield "  keep_days: 90   # then single requests are thrown away; their sums stay"
+    yield ""
+    yield "logging:   # without it lines go to stderr, and under launchd to a file that only grows"
+    yield "  file: ccproxy.log   # `ccproxy service logs` shows it"
+    yield "  max_mib: 64   # then a new file is begun, and `keep` older ones stay"
+    yield "  keep: 5"
 
 
 def _local_models(plan: SetupPlan) -> Iterator[str]:

@@ -121,9 +121,10 @@ async def test_a_new_machine_serves(tmp_path, monkeypatch, capfd):
                 }
             status = await ccproxy("service", "status", "--json")
             while_serving = await ccproxy("doctor", "--json")
+            logged = await ccproxy("service", "logs")
             removed = await ccproxy("service", "uninstall")
 
-    ran = (made, kept, pulled, verified, checked, installed, status, removed)
+    ran = (made, kept, pulled, verified, checked, installed, status, logged, removed)
     assert [0] * len(ran) == [each.code for each in ran], [each.err for each in ran]
     assert {each["check"] for each in errors(before)} == {"models"}
     assert doubts(after) == []
@@ -134,6 +135,9 @@ async def test_a_new_machine_serves(tmp_path, monkeypatch, capfd):
     assert answer.headers["x-ccproxy-route"] == "local"
     assert {"agents": [], "ops": ["ops"]} == {name: t["scopes"] for name, t in tokens.items()}
     assert {"agents": 403, "ops": 200} == {name: each.status_code for name, each in opened.items()}
+    assert "logging.file" not in installed.err, "the log's size is bounded from the start"
+    assert (mini.folder / ".ccproxy/ccproxy.log").stat().st_mode & 0o777 == 0o600
+    assert answer.headers["request-id"] in logged.out
     assert doubts(while_serving) == []
     said = [each["what"] for each in while_serving.json()["findings"] if each["check"] == "port"]
     assert said == [f"ccproxy answers on 127.0.0.1:{mini.port}"]
