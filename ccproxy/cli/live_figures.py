@@ -113,7 +113,7 @@ def _flow(snapshots: Sequence[Snapshot], wanted: Callable[[Mapping[str, str]], b
         return wanted(labels) and labels.get("endpoint") == "messages"
 
     def failed(labels: Mapping[str, str]) -> bool:
-        return messages(labels) and labels.get("ending") in FAILED
+        return messages(labels) and (labels.get("ending") in FAILED or _is_error_relayed(labels))
 
     def output(labels: Mapping[str, str]) -> bool:
         return wanted(labels) and labels.get("kind") == _OUTPUT
@@ -141,6 +141,11 @@ def _flow(snapshots: Sequence[Snapshot], wanted: Callable[[Mapping[str, str]], b
         more("ccproxy_tokens_total", output) / seconds,
         more("ccproxy_ttft_seconds_sum", wanted) / answers if answers > 0 else None,
     )
+
+
+def _is_error_relayed(labels: Mapping[str, str]) -> bool:
+    """Return whether requests got an upstream's error, as `ccproxy usage` counts them too."""
+    return labels.get("ending") == "completed" and labels.get("status", "") >= "400"
 
 
 def _backend(row: Mapping[str, Any]) -> BackendFigures:

@@ -42,9 +42,9 @@ def look(at_s, requests, failed=0, tokens=0, answers=0, waited_s=0.0):
 
     qwen = {"deployment": "qwen"}
     samples = [
-        counted(requests, endpoint="messages", ending="completed"),
-        counted(failed, endpoint="messages", ending="failed"),
-        counted(1000, endpoint="count_tokens", ending="completed"),
+        counted(requests, endpoint="messages", ending="completed", status="200"),
+        counted(failed, endpoint="messages", ending="failed", status="529"),
+        counted(1000, endpoint="count_tokens", ending="completed", status="200"),
         ("ccproxy_tokens_total", {**qwen, "kind": "output"}, float(tokens)),
         ("ccproxy_tokens_total", {**qwen, "kind": "input"}, 9999.0),
         ("ccproxy_ttft_seconds_count", qwen, float(answers)),
@@ -68,6 +68,23 @@ def test_one_look():
         BackendFigures("http://a", "down", "refused", ("q:32b",)),
         BackendFigures("https://api.anthropic.com", "unknown", "", ()),
     ]
+
+
+def test_an_error_that_was_relayed_is_none_of_the_answers():
+    """Claude's 529 reached the client whole, and yet the request failed; a refusal is no failure."""
+    seen = look(5, 10, failed=2)
+    labels = {"deployment": "claude", "endpoint": "messages"}
+    seen.samples.extend(
+        [
+            ("ccproxy_requests_total", {**labels, "ending": "completed", "status": "529"}, 3.0),
+            ("ccproxy_requests_total", {**labels, "ending": "refused", "status": "429"}, 7.0),
+        ]
+    )
+
+    total, claude = figures_of([seen]).total, figures_of([seen]).deployments[1].flow
+
+    assert (total.requests, total.failed) == (22, 5)
+    assert (claude.requests, claude.failed) == (10, 3)
 
 
 def test_rates():
