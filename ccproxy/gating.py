@@ -39,7 +39,7 @@ def build_gate(settings: Settings) -> Gate | None:
         keys = FixedKeys(secret_key(settings.jwt.hs256_secret))
         return Gate(ring, JwtVerifier(rules, keys), last_used=used, failed=failed)
     jwks = Jwks(
-        _source(settings.jwt).fetch,
+        key_source(settings.jwt).fetch,
         rules.algorithms,
         refresh_s=settings.jwt.refresh_s,
         report=_log.warning,
@@ -55,6 +55,13 @@ def authenticator(gate: Gate | None) -> Authenticate:
     return lambda _headers, _peer="": principal
 
 
+def key_source(jwt: JwtSettings) -> JwksUrl | JwksFile:
+    """Return where the public keys are; not of settings with a secret."""
+    if jwt.jwks_file is not None:
+        return JwksFile(jwt.jwks_file)
+    return JwksUrl(jwt.jwks_url or "")
+
+
 def _rules(jwt: JwtSettings) -> JwtRules:
     names = jwt.claims
     return JwtRules(
@@ -64,9 +71,3 @@ def _rules(jwt: JwtSettings) -> JwtRules:
         jwt.leeway_s,
         ClaimNames(names.principal, names.agents, names.scopes, names.project, names.privacy),
     )
-
-
-def _source(jwt: JwtSettings) -> JwksUrl | JwksFile:
-    if jwt.jwks_file is not None:
-        return JwksFile(jwt.jwks_file)
-    return JwksUrl(jwt.jwks_url or "")

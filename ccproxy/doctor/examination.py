@@ -25,6 +25,7 @@ from ccproxy.doctor.configuration import (
 )
 from ccproxy.doctor.files import check_files
 from ccproxy.doctor.hardware import check_hardware
+from ccproxy.doctor.jwt_issuer import check_issuer, look_at_issuer
 from ccproxy.doctor.ollama import check_environment, check_models, check_ollamas
 from ccproxy.doctor.port import check_port, look_at_port
 from ccproxy.doctor.power import check_power
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
     from ccproxy.config.settings import Settings
     from ccproxy.doctor.claude import ClaudeLook
     from ccproxy.doctor.finding import Finding
+    from ccproxy.doctor.jwt_issuer import IssuerLook
     from ccproxy.doctor.port import PortLook
     from ccproxy.setup.commands import RunCommand
     from ccproxy.setup.deployed import Deployed
@@ -88,8 +90,9 @@ def examine(patient: Patient, run: RunCommand, say: Callable[[str], None]) -> li
     findings += _of_files(settings, patient.environ)
     findings += _of_ollama(machine, run, deployed, patient.home)
     say("asking Claude")
-    claude, port = asyncio.run(_look_outside(settings))
+    claude, port, issuer = asyncio.run(_look_outside(settings))
     findings += check_claude(claude)
+    findings += check_issuer(issuer)
     findings += check_port(port)
     return findings
 
@@ -126,9 +129,13 @@ def _of_ollama(
     yield from check_models(deployed, environment.runner(), machine.memory_gib)
 
 
-async def _look_outside(settings: Settings) -> tuple[list[ClaudeLook], PortLook]:
+async def _look_outside(
+    settings: Settings,
+) -> tuple[list[ClaudeLook], PortLook, IssuerLook | None]:
     return await asyncio.gather(
-        look_at_claude(settings.deployments), look_at_port(settings.host, settings.port)
+        look_at_claude(settings.deployments),
+        look_at_port(settings.host, settings.port),
+        look_at_issuer(settings.jwt),
     )
 
 

@@ -56,14 +56,26 @@ class JwksUrl:
         except FetchFailedError:
             raise
         except Exception as error:  # noqa: BLE001 - httpx's own have no common base
-            raise FetchFailedError(f"{self.url}: {type(error).__name__}") from None
+            is_tls = "CERTIFICATE" in str(error).upper()
+            why = str(error) if is_tls else type(error).__name__
+            raise FetchFailedError(f"{self.url}: {why}") from None
 
 
 def _client() -> AsyncClient:
-    """Return a client; to read all the certificates takes too long for the event loop."""
+    """Return a client that trusts whom this machine trusts, and `SSL_CERT_FILE`, as Claude's does.
+
+    To read all the certificates takes too long for the event loop.
+    """
+    import ssl
+
     import httpx
 
-    return httpx.AsyncClient(follow_redirects=False, trust_env=False, timeout=TIMEOUT_S)
+    return httpx.AsyncClient(
+        follow_redirects=False,
+        trust_env=False,
+        timeout=TIMEOUT_S,
+        verify=ssl.create_default_context(),
+    )
 
 
 @dataclass(frozen=True, slots=True)

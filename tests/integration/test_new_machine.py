@@ -243,14 +243,16 @@ async def test_the_doctor_with_everything_down(ccproxy, tmp_path):
     nothing = await ccproxy("doctor")
     await ccproxy("init", "--yes", "--ollama", "127.0.0.1:9", "--claude", "http://127.0.0.1:9")
     config = tmp_path / ".ccproxy" / "ccproxy.yaml"
+    jwt = "{issuer: i, audience: a, algorithms: [ES256], jwks_url: 'https://127.0.0.1:9/keys'}"
+    config.write_text(config.read_text().replace("auth:\n", f"auth:\n  jwt: {jwt}\n"))
     config.chmod(0o666)
     down = await ccproxy("doctor", "--json")
     fixed = await ccproxy("doctor", "--fix", "--json")
 
     assert nothing.code == 1
     assert "not found; looked for" in nothing.out
-    assert {each["check"] for each in errors(down)} == {"files", "ollama"}
-    assert {each["check"] for each in errors(fixed)} == {"ollama"}
+    assert {each["check"] for each in errors(down)} == {"files", "jwt", "ollama"}
+    assert {each["check"] for each in errors(fixed)} == {"jwt", "ollama"}
     assert fixed.json()["fixed"] == [f"{config}: mode 0666 is 0644 now"]
 
 

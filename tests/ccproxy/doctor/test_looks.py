@@ -14,7 +14,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from ccproxy.config.settings import load_settings
 from ccproxy.doctor.claude import look_at_claude
+from ccproxy.doctor.jwt_issuer import check_issuer, look_at_issuer
 from ccproxy.doctor.port import Listener, look_at_port
+from tests.support.issuer import AUDIENCE, ISSUER, ec_jwk, key_set, rsa_jwk
 
 
 @asynccontextmanager
@@ -106,6 +108,62 @@ async def test_a_certificate_that_nobody_vouches_for(tmp_path):
 
     assert (look.status, look.is_tls) == (None, True)
     assert "certificate" in look.problem.lower()
+
+
+def settings_with_keys_at(tmp_path, **source):
+    file = tmp_path / "ccproxy.yaml"
+    lines = "".join(f"    {name}: '{value}'\n" for name, value in source.items())
+    told = f"    issuer: {ISSUER}\n    audience: {AUDIENCE}\n    algorithms: [ES256]\n"
+    models = "model_list:\n- {model_name: q, litellm_params: {model: ollama_chat/q:7b}}\n"
+    file.write_text(f"{models}auth:\n  jwt:\n{told}{lines}")
+    return load_settings(file, {})
+
+
+async def keys_at(tmp_path, **source):
+    """Return what the doctor says of a place of keys: level, what is so, what to do."""
+    look = await look_at_issuer(settings_with_keys_at(tmp_path, **source).jwt)
+    return [(each.level.value, each.what, each.fix) for each in check_issuer(look)]
+
+
+async def test_keys_of_an_issuer(tmp_path):
+    """They are fetched as the proxy fetches them; a set of no use is an error that says why."""
+    async with answering(reply(200, body=key_set(ec_jwk("one"), ec_jwk("two")))) as port:
+        good = f"http://127.0.0.1:{port}/keys"
+        assert await keys_at(tmp_path, jwks_url=good) == [("ok", f"{good} has 2 keys", "")]
+    async with answering(reply(200, body=key_set(rsa_jwk("one")))) as port:
+        ((level, what, _),) = await keys_at(tmp_path, jwks_url=f"http://127.0.0.1:{port}/keys")
+        assert (level, "ES256" in what) == ("error", True), what
+    ((level, what, fix),) = await keys_at(tmp_path, jwks_url=good)
+    assert (level, what, fix) == ("error", f"{good}: ConnectError", f"curl -sS {good}")
+
+
+async def test_keys_in_a_file(tmp_path):
+    """Their file is read; one that is not there is told."""
+    file = tmp_path / "keys.json"
+    missing = ("error", f"{file}: No such file or directory", f"ls -l {file}")
+    assert await keys_at(tmp_path, jwks_file=file) == [missing]
+    file.write_bytes(key_set(ec_jwk("one")))
+    assert await keys_at(tmp_path, jwks_file=file) == [("ok", f"{file} has 1 key", "")]
+
+
+async def test_without_keys_to_fetch(tmp_path):
+    """Nothing is said where no set is configured."""
+    assert await look_at_issuer(None) is None
+    assert list(check_issuer(None)) == []
+
+
+async def test_an_issuer_that_this_machine_trusts(tmp_path, monkeypatch):
+    """As with Claude, `SSL_CERT_FILE` adds an authority; without it, the certificate is blamed."""
+    tls = self_signed(tmp_path)
+    async with answering(reply(200, body=key_set(ec_jwk("one"))), tls=tls) as port:
+        place = f"https://127.0.0.1:{port}/keys"
+        ((level, what, _),) = await keys_at(tmp_path, jwks_url=place)
+        monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "server.pem"))
+        trusted = await keys_at(tmp_path, jwks_url=place)
+
+    assert level == "error"
+    assert "certificate" in what.lower()
+    assert trusted == [("ok", f"{place} has 1 key", "")]
 
 
 def self_signed(folder):
