@@ -54,13 +54,17 @@ def normalise_network(network: str) -> str:
     """Return an address or a network in its shortest form: `10.0.0.0/8`, `127.0.0.1/32`.
 
     Raises:
-        ValueError: Neither; a name is neither, for whoever answers for it could change.
+        ValueError: Neither; a name is neither, for whoever answers for it could change. Or it is
+            the whole of the internet, which is nobody's network.
     """
     try:
-        return str(ipaddress.ip_network(network, strict=False))
+        found = ipaddress.ip_network(network, strict=False)
     except ValueError:
         message = f"must be an IP address or a network such as 10.0.0.0/8, not {network!r}"
         raise ValueError(message) from None
+    if found.prefixlen == 0:
+        raise ValueError(f"{network!r} is everybody; name the addresses that are meant")
+    return str(found)
 
 
 def is_loopback(host: str) -> bool:

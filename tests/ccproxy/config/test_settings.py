@@ -144,6 +144,9 @@ def test_trusted_proxies(folder: Path) -> None:
     assert named[0].startswith(
         "1:28: server.trusted_proxies[0]: must be an IP address or a network"
     )
+    for everybody in ("0.0.0.0/0", "::/0"):
+        (said,) = problems(folder, f"server: {{trusted_proxies: ['{everybody}']}}\n" + LOCAL)
+        assert f"{everybody!r} is everybody" in said
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "192.168.1.5", "studio.local"])
