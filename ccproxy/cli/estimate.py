@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ccproxy.cli.completing import agent_names, deployment_names
-from ccproxy.cli.options import ConfigOption, JsonOption, config_path
+from ccproxy.cli.completing import deployment_names
+from ccproxy.cli.options import AgentOption, ConfigOption, JsonOption, config_path
 from ccproxy.cli.output import print_json, print_table, remark
 from ccproxy.cli.working import working
 
@@ -20,15 +20,6 @@ if TYPE_CHECKING:
 
 FileArgument = Annotated[
     Path, typer.Argument(metavar="FILE", help="A Messages request as JSON; - reads stdin.")
-]
-AgentOption = Annotated[
-    str | None,
-    typer.Option(
-        "--agent",
-        metavar="SLUG",
-        help="As in the base URL /agents/SLUG.",
-        autocompletion=agent_names,
-    ),
 ]
 ModelOption = Annotated[
     str | None,

@@ -9,22 +9,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ccproxy.cli.completing import agent_names, deployment_names, token_names
-from ccproxy.cli.options import ConfigOption, JsonOption, config_path
+from ccproxy.cli.completing import deployment_names, token_names
+from ccproxy.cli.options import AgentOption, ConfigOption, JsonOption, config_path
 from ccproxy.cli.output import print_json, print_table, remark
 
 if TYPE_CHECKING:
     from ccproxy.config.settings import Settings
 
-AgentOption = Annotated[
-    str | None,
-    typer.Option(
-        "--agent",
-        metavar="SLUG",
-        help="As in the base URL /agents/SLUG.",
-        autocompletion=agent_names,
-    ),
-]
 ModelOption = Annotated[
     str | None,
     typer.Option(

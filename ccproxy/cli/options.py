@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from ccproxy.cli.completing import agent_names
+
 ConfigOption = Annotated[
     Path | None,
     typer.Option(
@@ -34,6 +36,17 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for program
 
 StrictOption = Annotated[bool, typer.Option("--strict", help="Warnings count as errors.")]
 """`--strict`."""
+
+AgentOption = Annotated[
+    str | None,
+    typer.Option(
+        "--agent",
+        metavar="SLUG",
+        help="As in the base URL /agents/SLUG.",
+        autocompletion=agent_names,
+    ),
+]
+"""`--agent SLUG`."""
 
 PortOption = Annotated[
     int | None,

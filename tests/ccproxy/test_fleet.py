@@ -3,7 +3,6 @@
 import math
 from contextlib import asynccontextmanager
 
-import orjson
 import pytest
 
 from ccproxy.config.settings import load_settings
@@ -12,10 +11,10 @@ from ccproxy.deployed import facts_source
 from ccproxy.fleet import build_fleet
 from ccproxy.health.board import HealthBoard
 from ccproxy.health.monitor import OllamaMonitor
-from ccproxy.pipeline.request import MessagesRequest
 from ccproxy.pipeline.token_ratios import TokenRatios
-from ccproxy.ports import Incoming, ModelDelta, ModelDone
+from ccproxy.ports import ModelDelta, ModelDone
 from tests.support.messages import turn
+from tests.support.parsed_requests import request_of
 
 
 def deployment(folder, params):
@@ -73,22 +72,6 @@ async def watched_fleet(folder):
             await fleet.monitor.aclose()
             for control in fleet._controls:  # `running` would close them, and imports LiteLLM
                 await control.aclose()
-
-
-def request_of(body):
-    raw = orjson.dumps(body)
-    return MessagesRequest(
-        incoming=Incoming("POST", "/v1/messages", b"", ()),
-        raw_body=raw,
-        decoded_body=raw,
-        body=body,
-        request_id="req_1",
-        requested_model="q",
-        version="2023-06-01",
-        counting=False,
-        stream=False,
-        notes=[],
-    )
 
 
 async def test_routing_knows_at_once_which_model_has_been_loaded_by_a_request(tmp_path):

@@ -14,9 +14,9 @@ import pytest_asyncio
 
 from ccproxy.demo.claude_faults import Fault, FaultKind
 from ccproxy.observability.audit_log import FILE_NAME
+from tests.support.certificates import self_signed_certificate
 from tests.support.http_wire import wire
 from tests.support.messages import CLAUDE, LOCAL, turn
-from tests.support.raw_upstream import self_signed_certificate
 from tests.support.real_server import really_served
 from tests.support.waiting import until_found
 

@@ -9,7 +9,7 @@ from ccproxy.alerts.channel import NotDelivered
 from ccproxy.alerts.mail import Email, MailServer, Tls
 from ccproxy.alerts.message import Message
 from routing.alerts import AlertKind, Phase
-from tests.support.raw_upstream import self_signed_certificate
+from tests.support.certificates import self_signed_certificate
 from tests.support.smtp_server import DRIP, SmtpServer, smtp_server
 
 MESSAGE = Message(

@@ -1,21 +1,17 @@
 """The doctor's looks at what is outside, on real sockets."""
 
 import asyncio
-import ssl
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
-from ipaddress import ip_address
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 
 from ccproxy.config.settings import load_settings
 from ccproxy.doctor.claude import look_at_claude
 from ccproxy.doctor.jwt_issuer import check_issuer, look_at_issuer
 from ccproxy.doctor.port import Listener, look_at_port
+from tests.support.certificates import self_signed_certificate, server_tls
 from tests.support.issuer import AUDIENCE, ISSUER, ec_jwk, key_set, rsa_jwk
 
 
@@ -102,8 +98,9 @@ async def test_a_claude_that_is_not_there(tmp_path):
 
 async def test_a_certificate_that_nobody_vouches_for(tmp_path):
     """An unknown certificate is told apart from a Claude that is away (conformance 277)."""
-    async with answering(reply(200), tls=self_signed(tmp_path)) as port:
-        own = deployments(tmp_path, f"https://127.0.0.1:{port}", "sk-a")
+    tls = server_tls(self_signed_certificate(tmp_path, "localhost"))
+    async with answering(reply(200), tls=tls) as port:
+        own = deployments(tmp_path, f"https://localhost:{port}", "sk-a")
         (look,) = await look_at_claude(own)
 
     assert (look.status, look.is_tls) == (None, True)
@@ -154,40 +151,14 @@ async def test_without_keys_to_fetch(tmp_path):
 
 async def test_an_issuer_that_this_machine_trusts(tmp_path, monkeypatch):
     """As with Claude, `SSL_CERT_FILE` adds an authority; without it, the certificate is blamed."""
-    tls = self_signed(tmp_path)
-    async with answering(reply(200, body=key_set(ec_jwk("one"))), tls=tls) as port:
-        place = f"https://127.0.0.1:{port}/keys"
+    certificate = self_signed_certificate(tmp_path, "localhost")
+    keys = reply(200, body=key_set(ec_jwk("one")))
+    async with answering(keys, tls=server_tls(certificate)) as port:
+        place = f"https://localhost:{port}/keys"
         ((level, what, _),) = await keys_at(tmp_path, jwks_url=place)
-        monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "server.pem"))
+        monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
         trusted = await keys_at(tmp_path, jwks_url=place)
 
     assert level == "error"
     assert "certificate" in what.lower()
     assert trusted == [("ok", f"{place} has 1 key", "")]
-
-
-def self_signed(folder):
-    """Return a server's TLS with a certificate of its own making."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
-    now = datetime.now(UTC)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=1))
-        .add_extension(
-            x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), False
-        )
-        .sign(key, hashes.SHA256())
-    )
-    pem = serialization.Encoding.PEM
-    plain = serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    file = folder / "server.pem"
-    file.write_bytes(key.private_bytes(pem, *plain) + certificate.public_bytes(pem))
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(file)
-    return context

@@ -13,14 +13,14 @@ from hypothesis import strategies as st
 
 from ccproxy.pipeline.paces import Paces
 from ccproxy.pipeline.prefix_watch import PrefixWatch
-from ccproxy.pipeline.request import MessagesRequest
 from ccproxy.pipeline.slots import Slots
 from ccproxy.pipeline.token_ratios import TokenRatios
 from ccproxy.pipeline.translated import ModelLimits, TranslatedDeployment
-from ccproxy.ports import AttemptFailed, Incoming, ModelDelta, ModelDone, ModelFacts, ToolCall
+from ccproxy.ports import AttemptFailed, ModelDelta, ModelDone, ModelFacts, ToolCall
 from routing.failures import FailureClass
 from routing.types import Side
 from tests.support.grammar import check_stream
+from tests.support.parsed_requests import request_of
 from tests.support.sdk_stream import accumulated
 from tests.support.sizes import count
 from tests.support.valid_requests import TOOLS, valid_requests
@@ -119,22 +119,6 @@ def _items() -> st.SearchStrategy[list[Item]]:
     )
 
 
-def _request(body: dict[str, Any]) -> MessagesRequest:
-    raw = orjson.dumps(body)
-    return MessagesRequest(
-        incoming=Incoming("POST", "/v1/messages", b"", ()),
-        raw_body=raw,
-        decoded_body=raw,
-        body=orjson.loads(raw),
-        request_id="req_test",
-        requested_model=body["model"],
-        version="2023-06-01",
-        counting=False,
-        stream=body["stream"],
-        notes=[],
-    )
-
-
 def _deployment(model: _Model, facts: ModelFacts) -> TranslatedDeployment:
     async def known() -> ModelFacts:
         return facts
@@ -190,7 +174,7 @@ async def test_any_answer_to_any_request(
     """
     model = _Model([list(answer) for answer in answers])
     try:
-        reply = await _deployment(model, facts).open(_request(body))
+        reply = await _deployment(model, facts).open(request_of(body))
         sent = b"".join([chunk async for chunk in reply.chunks()])
     except AttemptFailed as failed:
         event(f"failed: {failed.failure}")

@@ -4,13 +4,10 @@ import gc
 import logging
 import weakref
 
-import orjson
 import pytest
 
 from ccproxy.outcome import Outcome
 from ccproxy.pipeline.comparing import Comparing
-from ccproxy.pipeline.request import MessagesRequest
-from ccproxy.ports import Incoming
 from routing.pricing import Price, PriceList, Rates, TokenRange
 from routing.prompt_cache import CacheSplit
 from routing.types import (
@@ -24,6 +21,7 @@ from routing.types import (
     Side,
     Tier,
 )
+from tests.support import parsed_requests
 
 RATES = Rates(2_000_000, 10_000_000, 2_500_000, 4_000_000, 100_000)
 PRICES = PriceList(
@@ -47,19 +45,8 @@ class Body(dict):
 def request_of(model="agent/x", words="word " * 300, *, counting=False, **more):
     block = {"type": "text", "text": words, "cache_control": {"type": "ephemeral"}}
     body = Body(model=model, max_tokens=9, messages=[{"role": "user", "content": [block]}], **more)
-    raw = orjson.dumps(body)
-    return MessagesRequest(
-        Incoming("POST", "/v1/messages", b"", ()),
-        raw,
-        raw,
-        body,
-        "req_1",
-        model,
-        "2023-06-01",
-        counting,
-        stream=True,
-        notes=[],
-        names_claude_model=model.startswith("claude"),
+    return parsed_requests.request_of(
+        body, counting=counting, stream=True, names_claude_model=model.startswith("claude")
     )
 
 

@@ -4,20 +4,18 @@ import asyncio
 import gc
 import threading
 import weakref
-from dataclasses import replace
 
-import orjson
 import pytest
 
 from ccproxy.pipeline.paces import Paces
 from ccproxy.pipeline.prefix_watch import PrefixWatch
-from ccproxy.pipeline.request import MessagesRequest
 from ccproxy.pipeline.slots import Slots
 from ccproxy.pipeline.token_ratios import TokenRatios
 from ccproxy.pipeline.translated import ModelLimits, TranslatedDeployment
-from ccproxy.ports import AttemptFailed, Incoming, ModelDelta, ModelDone, ModelFacts
+from ccproxy.ports import AttemptFailed, ModelDelta, ModelDone, ModelFacts
 from routing.failures import FailureClass
 from routing.types import Side
+from tests.support.parsed_requests import request_of
 
 
 class Body(dict):
@@ -34,22 +32,6 @@ class Talking:
 
 async def no_facts():
     return ModelFacts(supports_vision=True)
-
-
-def request_with(body):
-    raw = orjson.dumps(body)
-    return MessagesRequest(
-        incoming=Incoming("POST", "/v1/messages", b"", ()),
-        raw_body=raw,
-        decoded_body=raw,
-        body=body,
-        request_id="req_1",
-        requested_model="m",
-        version="2023-06-01",
-        counting=False,
-        stream=True,
-        notes=[],
-    )
 
 
 def deployment_of(upstream, **options):
@@ -74,7 +56,7 @@ async def test_a_stream_does_not_keep_the_request():
     turn = {"role": "user", "content": "hello"}
     body = Body(model="m", max_tokens=9, stream=True, messages=[turn])
     kept = weakref.ref(body)
-    reply = await deployment.open(request_with(body))
+    reply = await deployment.open(request_of(body, stream=True))
     chunks = reply.chunks()
     try:
         await anext(chunks)
@@ -109,7 +91,7 @@ async def test_images_are_made_anew_beside_the_event_loop(has_image):
     block = {"type": kind, "source": source} if has_image else {"type": kind, "text": "hi"}
     body = SeenFrom(model="m", max_tokens=9, messages=[{"role": "user", "content": [block]}])
 
-    reply = await deployment_of(Talking()).open(request_with(body))
+    reply = await deployment_of(Talking()).open(request_of(body, stream=True))
     await reply.aclose()
 
     assert has_image == bool(body.threads - {threading.get_ident()})
@@ -144,7 +126,7 @@ async def test_whoever_wants_to_know_hears_of_each_answer(items, answers, stream
     turn = {"role": "user", "content": "hello"}
     body = {"model": "m", "max_tokens": 9, "stop_sequences": ["END"], "messages": [turn]}
 
-    request = replace(request_with(body), stream=stream)
+    request = request_of(body, stream=stream)
     if answers:
         reply = await deployment.open(request)
         async for _chunk in reply.chunks():

@@ -6,7 +6,6 @@ import asyncio
 import gzip
 import hashlib
 import socket
-import ssl
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
@@ -18,7 +17,8 @@ from ccproxy.demo.claude_faults import Fault, FaultKind
 from ccproxy.ports import AttemptFailed, BytesReply, ForwardedRequest
 from ccproxy.upstreams.anthropic import AnthropicUpstream
 from routing.failures import FailureClass
-from tests.support.raw_upstream import raw_upstream, self_signed_certificate
+from tests.support.certificates import self_signed_certificate, server_tls
+from tests.support.raw_upstream import raw_upstream
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -316,9 +316,8 @@ async def test_closed_before_an_answer_is_a_connect_error(kind: FaultKind) -> No
 
 async def test_tls_is_verified(tmp_path: Path) -> None:
     """A server whose certificate nobody vouches for gets no request, and so no key (277)."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(self_signed_certificate(tmp_path, "localhost"))
-    async with raw_upstream(OK, tls=context) as raw:
+    tls = server_tls(self_signed_certificate(tmp_path, "localhost"))
+    async with raw_upstream(OK, tls=tls) as raw:
         url = raw.base_url.replace("http://127.0.0.1", "https://localhost")
         async with _upstream(url) as upstream:
             with pytest.raises(AttemptFailed) as failed:

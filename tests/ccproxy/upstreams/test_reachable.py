@@ -4,16 +4,12 @@ import asyncio
 import socket
 import ssl
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime, timedelta
 
 import pytest
 import uvloop
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
 from ccproxy.upstreams.reachable import ConnectProbe
+from tests.support.certificates import self_signed_certificate, server_tls
 
 
 @asynccontextmanager
@@ -35,31 +31,9 @@ async def listening(tls=None):
 
 @pytest.fixture
 def self_signed(tmp_path):
-    """A server's side of TLS whose certificate nobody vouches for."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
-    now = datetime.now(UTC)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    file = tmp_path / "server.pem"
-    private = key.private_bytes(
-        serialization.Encoding.PEM,
-        serialization.PrivateFormat.PKCS8,
-        serialization.NoEncryption(),
-    )
-    file.write_bytes(private + certificate.public_bytes(serialization.Encoding.PEM))
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(file)
-    return context, file
+    """A server's side of TLS whose certificate nobody vouches for, and that certificate."""
+    file = self_signed_certificate(tmp_path, "localhost")
+    return server_tls(file), file
 
 
 async def test_it_connects_says_nothing_and_leaves():

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import importlib
 import subprocess
 import sys
 import zlib
@@ -13,18 +12,10 @@ import brotli
 import pytest
 
 from ccproxy.wire.decoding import MAX_STEP_BYTES, DecodingFailed, decoder_for, plain_body
+from tests.support.codings import zstd
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-
-def _zstd(data: bytes) -> bytes:
-    try:
-        module = importlib.import_module("compression.zstd")
-    except ModuleNotFoundError:
-        module = importlib.import_module("backports.zstd")
-    encoded: bytes = module.compress(data)
-    return encoded
 
 
 CODINGS: list[tuple[bytes, Callable[[bytes], bytes]]] = [
@@ -32,7 +23,7 @@ CODINGS: list[tuple[bytes, Callable[[bytes], bytes]]] = [
     (b"x-gzip", gzip.compress),
     (b"deflate", zlib.compress),
     (b"br", brotli.compress),
-    (b"zstd", _zstd),
+    (b"zstd", zstd),
 ]
 
 

@@ -15,18 +15,10 @@ from hypothesis import strategies as st
 
 from ccproxy.outcome import Usage
 from ccproxy.wire.usage import MAX_FRAME_BYTES, MAX_JSON_BYTES, UsageTap
+from tests.support.codings import zstd
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-
-def _zstd(data: bytes) -> bytes:
-    try:
-        module = importlib.import_module("compression.zstd")
-    except ModuleNotFoundError:
-        module = importlib.import_module("backports.zstd")
-    encoded: bytes = module.compress(data)
-    return encoded
 
 
 def _br(data: bytes) -> bytes:
@@ -46,7 +38,7 @@ CODINGS: list[tuple[bytes, Callable[[bytes], bytes]]] = [
     (b"deflate", zlib.compress),
     (b"deflate", _raw_deflate),
     (b"br", _br),
-    (b"ZSTD", _zstd),
+    (b"ZSTD", zstd),
 ]
 
 
