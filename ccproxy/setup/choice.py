@@ -1,8 +1,8 @@
 """Which models a machine gets: the largest that fit together, by the roster's wishes.
 
 Rules:
-1. Everything chosen stays loaded at once, each with its pinned context: nothing is ever unloaded to
-   load something else.
+1. Everything chosen stays loaded at once, each with its pinned context, also by the cautious sum
+   that Ollama makes before it loads one: nothing is unloaded to load something else for ever.
 2. The largest coder counts first, then the longest context, then the largest fast model.
 3. A context under `LEAST_CONTEXT_TOKENS` is no use to an agent: its prompt and tools alone take
    that much. Rather a smaller model.
@@ -17,7 +17,14 @@ from dataclasses import dataclass
 from itertools import product
 from typing import TYPE_CHECKING, Final
 
-from ccproxy.setup.arithmetic import Runner, kv_kib_per_token, model_memory_gib, resident_gib
+from ccproxy.setup.arithmetic import (
+    Runner,
+    kv_kib_per_token,
+    load_of,
+    model_memory_gib,
+    resident_gib,
+    stay_together,
+)
 from ccproxy.setup.catalogue import CATALOGUE, CODER, GENERAL
 from ccproxy.setup.wishes import Role
 from routing.wishes import plain_model
@@ -107,15 +114,15 @@ def _fitting(runner: Runner, room_gib: float, *, has_general: bool) -> Iterator[
     for coder, context in product(CODER, CONTEXTS_TOKENS):
         for fast in _smaller(coder):
             pair: _Picked = ((Role.CODER, coder, context), (Role.FAST, fast, context))
-            if _size_gib(pair, runner) > room_gib:
+            if not _fits(pair, runner, room_gib):
                 continue
             trio: _Picked = (*pair[:1], (Role.GENERAL, GENERAL[0], context), *pair[1:])
-            if has_general and coder is CODER[0] and _size_gib(trio, runner) <= room_gib:
+            if has_general and coder is CODER[0] and _fits(trio, runner, room_gib):
                 yield trio
             yield pair
     for coder, context in product(CODER, CONTEXTS_TOKENS):
         alone: _Picked = ((Role.CODER, coder, context),)
-        if _size_gib(alone, runner) <= room_gib:
+        if _fits(alone, runner, room_gib):
             yield alone
 
 
@@ -124,8 +131,8 @@ def _smaller(coder: ModelCard) -> Sequence[ModelCard]:
     return [each for each in CODER[2:] if each.size_gb < coder.size_gb]
 
 
-def _size_gib(picked: _Picked, runner: Runner) -> float:
-    return sum(resident_gib(card, context, runner) for _, card, context in picked)
+def _fits(picked: _Picked, runner: Runner, room_gib: float) -> bool:
+    return stay_together((load_of(card, context, runner) for _, card, context in picked), room_gib)
 
 
 def _named(picked: _Picked, wishes: Wishes, runner: Runner) -> Iterator[ChosenModel]:
