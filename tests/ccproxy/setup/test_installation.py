@@ -45,10 +45,11 @@ def test_every_size_of_machine(ram_gib, tmp_path):
     ("ram_gib", "kv", "expected"),
     [
         (8, KvCacheType.F16, [("qwen-coder", "3b", 32768)]),
-        (16, KvCacheType.F16, [("qwen-coder", "7b", 32768), ("qwen-fast", "3b", 32768)]),
-        (24, KvCacheType.F16, [("qwen-coder", "14b", 20480), ("qwen-fast", "3b", 20480)]),
-        (24, KvCacheType.Q8_0, [("qwen-coder", "14b", 32768), ("qwen-fast", "3b", 32768)]),
-        (32, KvCacheType.F16, [("qwen-coder", "14b", 32768), ("qwen-fast", "7b", 32768)]),
+        (16, KvCacheType.F16, [("qwen-coder", "7b", 20480), ("qwen-fast", "3b", 20480)]),
+        (24, KvCacheType.F16, [("qwen-coder", "7b", 32768), ("qwen-fast", "3b", 32768)]),
+        (24, KvCacheType.Q8_0, [("qwen-coder", "14b", 24576), ("qwen-fast", "3b", 24576)]),
+        (32, KvCacheType.F16, [("qwen-coder", "14b", 32768), ("qwen-fast", "3b", 32768)]),
+        (32, KvCacheType.Q8_0, [("qwen-coder", "14b", 32768), ("qwen-fast", "7b", 32768)]),
         (48, KvCacheType.F16, [("qwen-coder", "32b", 32768), ("qwen-fast", "7b", 32768)]),
         (
             96,
