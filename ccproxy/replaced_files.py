@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
 import stat
@@ -14,6 +15,22 @@ OWNER_ONLY: Final = 0o600
 """Mode of files that are nobody else's business."""
 
 
+def look_at_file(path: Path) -> os.stat_result | None:
+    """Return what is known of a regular file, links followed; None where nothing is there.
+
+    Raises:
+        OSError: Something else is there, such as a folder, a device or a pipe; it was not opened.
+    """
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return None
+    if not stat.S_ISREG(found.st_mode):
+        problem = "is no regular file, and is left alone; remove it, or name another place"
+        raise OSError(errno.EINVAL, problem, str(path))
+    return found
+
+
 def replace_file(path: Path, content: bytes, *, mode: int | None = None) -> None:
     """Write `content` to a new file beside `path`, and put it there once it is on the disk.
 
@@ -21,15 +38,16 @@ def replace_file(path: Path, content: bytes, *, mode: int | None = None) -> None
     `sudo` somebody edits what a service reads that runs as another user.
 
     Args:
-        path: May be a symbolic link, which stays one; its folder must exist.
+        path: A regular file, or nothing yet. May be a symbolic link, which stays one; its folder
+            must exist.
         content: All of the file.
         mode: Permission bits; None keeps those of the present file (0644 for a new one).
 
     Raises:
-        OSError: It cannot be written; the present file is untouched.
+        OSError: It cannot be written, or is no regular file; what is there is untouched.
     """
     target = path.resolve()
-    before = target.stat() if target.exists() else None
+    before = look_at_file(target)
     if mode is None:
         mode = 0o644 if before is None else stat.S_IMODE(before.st_mode)
     temporary = target.with_name(f".{target.name}.{secrets.token_hex(8)}")

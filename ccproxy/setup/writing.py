@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
-from ccproxy.replaced_files import OWNER_ONLY, replace_file
+from ccproxy.replaced_files import OWNER_ONLY, look_at_file, replace_file
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -36,12 +36,13 @@ class Written:
 
 
 def in_the_way(folder: Path, files: Mapping[str, bytes]) -> tuple[Path, ...]:
-    """Return the files that are there with another content."""
-    return tuple(
-        folder / name
-        for name, content in files.items()
-        if (folder / name).exists() and (folder / name).read_bytes() != content
-    )
+    """Return the files that are there with another content.
+
+    Raises:
+        OSError: What is there cannot be read, or is no regular file; then none was opened.
+    """
+    there = [name for name in files if look_at_file(folder / name) is not None]
+    return tuple(folder / name for name in there if (folder / name).read_bytes() != files[name])
 
 
 def write_files(folder: Path, files: Mapping[str, bytes]) -> Sequence[Written]:
@@ -54,12 +55,13 @@ def write_files(folder: Path, files: Mapping[str, bytes]) -> Sequence[Written]:
         files: By path relative to it.
 
     Raises:
-        OSError: Something cannot be written.
+        OSError: Something cannot be written, or what is there is no regular file.
     """
+    to_keep = in_the_way(folder, files)
     folder.mkdir(parents=True, exist_ok=True, mode=OWNER_ONLY_FOLDER)
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
     backups: dict[Path, Path] = {}
-    for path in in_the_way(folder, files):
+    for path in to_keep:
         backups[path] = _free(path, stamp)
         replace_file(backups[path], path.read_bytes(), mode=OWNER_ONLY)
     written = []

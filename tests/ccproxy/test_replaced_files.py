@@ -56,10 +56,24 @@ def test_a_failure_leaves_nothing_behind(tmp_path):
     path = tmp_path / "a"
     path.mkdir()
 
-    with pytest.raises(OSError, match="directory"):
+    with pytest.raises(OSError, match="no regular file"):
         replace_file(path, b"new", mode=0o600)
 
     assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("by_link", [False, True])
+def test_only_a_regular_file_is_replaced(tmp_path, by_link):
+    """What is read and written otherwise, such as a pipe or a device, stays, also behind a link."""
+    pipe, link = tmp_path / "pipe", tmp_path / "link"
+    os.mkfifo(pipe)
+    link.symlink_to(pipe)
+
+    with pytest.raises(OSError, match=r"no regular file.*'.*pipe'"):
+        replace_file(link if by_link else pipe, b"new")
+
+    assert stat.S_ISFIFO(pipe.stat().st_mode)
+    assert sorted(tmp_path.iterdir()) == [link, pipe]
 
 
 @pytest.mark.parametrize("user", [0, 501])

@@ -140,6 +140,20 @@ def test_nothing_is_lost(tmp_path):
     assert (tmp_path / "sub").stat().st_mode & 0o777 == 0o700
 
 
+def test_what_is_no_file_is_neither_read_nor_replaced(tmp_path):
+    """With a pipe in the place of one file, nothing is written, and nobody waits for its writer."""
+    (tmp_path / "a.yaml").write_bytes(b"1")
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "b.yaml").symlink_to(tmp_path / "pipe")
+    before = sorted(tmp_path.iterdir())
+
+    with pytest.raises(OSError, match="no regular file"):
+        write_files(tmp_path, {"a.yaml": b"one", "b.yaml": b"2"})
+
+    assert (tmp_path / "a.yaml").read_bytes() == b"1"
+    assert sorted(tmp_path.iterdir()) == before
+
+
 @pytest.mark.parametrize(
     ("reported_gib", "profile"), [(15.6, 16), (23.5, 24), (31.2, 32), (36, 32), (62.8, 64), (95.6, 96), (512, 96), (8, 16)]
 )  # fmt: skip
