@@ -52,9 +52,9 @@ class _Files:
     """The config file, and what it names."""
 
     def __init__(self, given: Path | None) -> None:
-        from ccproxy.cli.options import config_path
+        from ccproxy.cli.options import found_config
 
-        self._config = config_path(given).absolute()
+        self._config = found_config(given).absolute()
         self.settings = self._yaml(self._config)
 
     def named(self, key: str, default: str) -> Path:

@@ -65,19 +65,44 @@ TrafficOption = Annotated[
 """`--demo-traffic`, also `--traffic`."""
 
 
-def config_path(given: Path | None) -> Path:
+def config_path(given: Path | None, home: Path | None = None) -> Path:
     """Return the config file to use: the given one, else where the design looks for it.
+
+    Where this folder's own hides the one of the installation, a remark says so.
+
+    Args:
+        given: Of the command line.
+        home: The home folder of whom it is for; by default of whoever runs this.
 
     Raises:
         ConfigError: There is none.
     """
-    from ccproxy.config.locate import find_config  # noqa: PLC0415 (commands import when they run)
+    from ccproxy.cli.output import remark  # noqa: PLC0415 (commands import when they run)
+    from ccproxy.config.locate import CONFIG_VARIABLE  # noqa: PLC0415 (as above)
 
-    return find_config(given, os.environ, Path.cwd(), Path.home())
+    home = home or Path.home()
+    found = found_config(given, home)
+    hidden = home / ".ccproxy" / "ccproxy.yaml"
+    is_named = given is not None or bool(os.environ.get(CONFIG_VARIABLE))
+    if not is_named and os.access(hidden, os.R_OK) and not found.samefile(hidden):
+        remark(
+            f"note: this folder's {found} is used, not {hidden}; for that one `cd ~` first, or "
+            f"`export CCPROXY_CONFIG={hidden}`"
+        )
+    return found
+
+
+def found_config(given: Path | None, home: Path | None = None) -> Path:
+    """Return the same, and say nothing."""
+    from ccproxy.config.locate import find_config  # noqa: PLC0415 (as above)
+
+    return find_config(given, os.environ, Path.cwd(), home or Path.home())
 
 
 def agents_folder(roster: Path | None, config: Path | None) -> Path | None:
     """Return the folder of the agents' files that the config names, if its roster is read.
+
+    Asked after `roster_path`, which has said what there is to say of the config.
 
     Raises:
         ConfigError: The config is missing or cannot be used.
@@ -86,7 +111,7 @@ def agents_folder(roster: Path | None, config: Path | None) -> Path | None:
         return None
     from ccproxy.config.settings import load_settings  # noqa: PLC0415 (as above)
 
-    return load_settings(config_path(config), os.environ).agents_folder
+    return load_settings(found_config(config), os.environ).agents_folder
 
 
 def roster_path(given: Path | None, config: Path | None) -> Path:

@@ -73,9 +73,10 @@ def install(
         bool, typer.Option("--dry-run", help="Print the definition and change nothing.")
     ] = False,
 ) -> None:
-    """Install the service and start it, or replace the one that is installed.
+    """Install the service and start it, or replace the one that is installed and start it anew.
 
-    It is done when the proxy answers. If it does not, what was installed before is put back.
+    It is done when the proxy answers. If it does not, what was installed before is put back. An
+    installed service gets other settings by --config alone, not because others were found here.
 
     Examples:
         ccproxy service install

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ccproxy.cli.checking import usable_settings
-from ccproxy.config.locate import find_config
+from ccproxy.cli.options import config_path
 from ccproxy.config.settings import load_settings
 from ccproxy.service.asking import Patience
 from ccproxy.service.choice import managers_here
@@ -153,7 +153,9 @@ def planned(
     environment = passed_on(variables, os.environ)
     if account is not None:
         environment["HOME"] = str(home)  # which launchd gives agents only
-    path = find_config(config, os.environ, Path.cwd(), home)
+    path = config_path(config, home)
+    if config is None:
+        _must_be_the_same(path, Installed(manager, label))
     with _as(account):
         settings, findings = usable_settings(path, {"HOME": str(home), **environment})
     if settings.port == 0:
@@ -251,6 +253,15 @@ def _must_be_allowed(manager: Manager) -> None:
         raise ServiceError(
             f"a {manager.kind} belongs to the user it runs as; run this as that user, without "
             "sudo, or add --daemon --user NAME for one that needs no login"
+        )
+
+
+def _must_be_the_same(path: Path, there: Installed) -> None:
+    """Refuse settings that were only found, in a folder that may be any, for others."""
+    if there.config is not None and there.config.resolve() != path.resolve():
+        raise ServiceError(
+            f"{there.manager.name} is installed with {there.config}, and here {path} was found; "
+            f"--config {there.config} keeps it, --config {path} is for a change"
         )
 
 

@@ -42,8 +42,8 @@ class Service:
 def install(service: Service, spec: ServiceSpec) -> str:
     """Define the service as `spec` says and start it; what runs already is replaced.
 
-    Returns what was done: `installed`, `upgraded`, `started` (was installed just so) or
-    `unchanged` (and runs).
+    Returns what was done: `installed`, `upgraded`, or, where it was installed just so, `restarted`
+    or `started`. Code and settings may be newer than a process, so none is left as it is.
 
     Raises:
         ServiceError: It could not be done. What was installed before is installed and running
@@ -54,7 +54,7 @@ def install(service: Service, spec: ServiceSpec) -> str:
     wanted = manager.render(spec)
     previous = read_definition(manager.definition)
     if previous == wanted:
-        return start(service)
+        return restart(service) if manager.state().loaded else start(service)
     was_loaded = manager.state().loaded
     if was_loaded:
         service.say(f"Stopping {manager.name} to replace it")

@@ -89,15 +89,61 @@ def test_what_it_is_given(mac):
     assert ["-P", "-m", "ccproxy", "serve", "--config", str(mac.config)] == service["arguments"][1:]
 
 
-def test_installing_twice_changes_nothing(mac):
-    """A second `install` of the same leaves the running process alone."""
-    mac("install")
-    pid, verbs = mac.service()["pid"], mac.verbs()
+def test_installing_again_starts_it_anew(mac_or_linux):
+    """A second `install` of the same takes code and settings that changed since the first."""
+    mac_or_linux("install")
+    pid, definition = present(mac_or_linux)["pid"], definition_of(mac_or_linux).read_bytes()
 
-    again = mac("install")
+    again = mac_or_linux("install")
 
-    assert (0, True) == (again.code, "nothing to do" in again.out)
-    assert (pid, verbs) == (mac.service()["pid"], mac.verbs())
+    assert (0, True) == (again.code, "restarted" in again.out)
+    assert pid != present(mac_or_linux)["pid"]
+    assert definition == definition_of(mac_or_linux).read_bytes()
+
+
+def test_installing_again_starts_what_was_stopped(mac_or_linux):
+    """What is installed just so and does not run is started."""
+    mac_or_linux("install")
+    mac_or_linux("stop")
+
+    again = mac_or_linux("install")
+
+    assert (0, True) == (again.code, "started" in again.out)
+    assert 0 == mac_or_linux("status").code
+
+
+@pytest.fixture
+def sample(mac, monkeypatch):
+    """Settings of the folder that commands are run in, as a checkout has them."""
+    folder = mac.folder / "checkout" / "config"
+    folder.mkdir(parents=True)
+    for name in ("ccproxy.yaml", "routing.yaml", "roster.json"):
+        (folder / name).write_bytes((mac.folder / name).read_bytes())
+    monkeypatch.delenv("CCPROXY_CONFIG")
+    monkeypatch.chdir(folder.parent)
+    return folder / "ccproxy.yaml"
+
+
+@pytest.mark.parametrize("option", [[], ["--dry-run"]], ids=["install", "dry run"])
+def test_settings_that_were_only_found_replace_no_others(option, mac, sample):
+    """An `install` in a folder that has settings of its own leaves the service with its own."""
+    mac("install", "--config", str(mac.config))
+    before, pid = mac.plist.read_bytes(), mac.service()["pid"]
+
+    done = mac("install", *option)
+
+    assert (1, "") == (done.code, done.out)
+    assert f"--config {mac.config} keeps it" in done.err
+    assert f"--config {sample} is for a change" in done.err
+    assert (before, pid) == (mac.plist.read_bytes(), mac.service()["pid"])
+
+
+def test_named_settings_replace_others(mac, sample):
+    """With `--config` the same change is made."""
+    mac("install", "--config", str(mac.config))
+
+    assert 0 == mac("install", "--config", str(sample)).code
+    assert str(sample) == mac("status", "--json").json()["config"]
 
 
 def test_an_upgrade_waits_for_the_old_one_to_go(mac, monkeypatch):
