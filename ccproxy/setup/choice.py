@@ -13,6 +13,7 @@ Rules:
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from itertools import product
 from typing import TYPE_CHECKING, Final
@@ -25,8 +26,8 @@ from ccproxy.setup.arithmetic import (
     resident_gib,
     stay_together,
 )
-from ccproxy.setup.catalogue import CATALOGUE, CODER, GENERAL
-from ccproxy.setup.wishes import Role
+from ccproxy.setup.catalogue import CODER, GENERAL
+from ccproxy.setup.wishes import DEFAULT_MODELS, Role
 from routing.wishes import plain_model
 
 if TYPE_CHECKING:
@@ -39,6 +40,11 @@ RAM_PROFILES_GIB: Final = (16, 24, 32, 48, 64, 96)
 """Memory of the Apple machines there are; the last stands for all that have more."""
 CONTEXTS_TOKENS: Final = (32768, 24576, 20480)
 LEAST_CONTEXT_TOKENS: Final = CONTEXTS_TOKENS[-1]
+_TAG: Final = r"[A-Za-z_][A-Za-z_.-]{0,79}"
+_FREE_NAME: Final = re.compile(rf"qwen-[A-Za-z_.-]{{1,75}}(?::{_TAG})?", re.IGNORECASE)
+"""Names that a recipe may give to a model of ours: the registry has no `qwen-...`. Any other is, or
+may become, somebody's model, and one with a digit would say a size that is not the model's.
+Source: the grammar of names in Ollama's types/model/name.go, without its hosts and namespaces."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,10 +162,8 @@ def _named(picked: _Picked, wishes: Wishes, runner: Runner) -> Iterator[ChosenMo
 
 
 def _model_name(role: Role, card: ModelCard, wishes: Wishes) -> str:
-    """Return the wished name if it is nobody's in the registry, like `qwen-fast`; else the card's.
-
-    A name that says a size is not given to a model of another size.
-    """
-    wish = wishes.first(role)
-    is_free = role is Role.FAST and wish not in CATALOGUE and not any(map(str.isdigit, wish))
-    return wish if is_free else card.name
+    """Return a wished name for a fast model that is free, like `qwen-fast`; else the card's."""
+    if role is not Role.FAST:
+        return card.name
+    wished = wishes.of(role) or (DEFAULT_MODELS[role],)
+    return next((wish for wish in wished if _FREE_NAME.fullmatch(wish)), card.name)

@@ -47,10 +47,6 @@ class Wishes:
         """Return the models wished for a role."""
         return self.by_role.get(role, ())
 
-    def first(self, role: Role) -> str:
-        """Return the model that a role is for."""
-        return next(iter(self.of(role)), DEFAULT_MODELS[role])
-
 
 def read_wishes(roster: Roster) -> Wishes:
     """Return the roster's wishes by role; a model is wished for the tier of most who wish it."""

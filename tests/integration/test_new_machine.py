@@ -271,7 +271,7 @@ async def test_the_doctor_and_a_roster_of_ones_own(ccproxy, tmp_path):
     config = (tmp_path / ".ccproxy" / "ccproxy.yaml").read_text()
     assert f'roster: "{roster}"' in config
     assert 'stands_in_for: ["llama3:70b"' in config
-    assert 'model: "ollama_chat/tiny"' in config
+    assert 'stands_in_for: ["tiny"]' in config
 
 
 def test_what_init_copies_is_what_is_shipped(tmp_path):

@@ -1,5 +1,6 @@
 """What `ccproxy init` writes, for every size of machine."""
 
+import json
 import os
 
 import pytest
@@ -10,6 +11,7 @@ from ccproxy.setup.arithmetic import KvCacheType, Runner, model_memory_gib
 from ccproxy.setup.choice import LEAST_CONTEXT_TOKENS, RAM_PROFILES_GIB, ram_profile_gib
 from ccproxy.setup.installation import Wanted, installation_files, make_plan
 from ccproxy.setup.plan import ProfileName
+from ccproxy.setup.recipes import load_recipes
 from ccproxy.setup.wishes import Role
 from ccproxy.setup.writing import Became, write_files
 from routing.fit import size_gib
@@ -124,6 +126,40 @@ def test_wishes_are_followed_or_stood_in_for(tmp_path):
     )
     assert [each.stands_in_for for each in large.local] == [(), (), ()]
     assert large.name_of(Role.GENERAL) == "qwen-quality"
+
+
+@pytest.mark.parametrize(
+    ("wished", "model", "stood_in_for"),
+    [
+        (["qwen-fast:latest"], "qwen-fast:latest", []),
+        (["Qwen-Fast"], "Qwen-Fast", []),
+        (["mistral:latest"], "qwen2.5-coder:3b-instruct", ["mistral:latest"]),
+        (["tiny"], "qwen2.5-coder:3b-instruct", ["tiny"]),
+        (["mistral", "qwen-fast"], "qwen-fast", ["mistral"]),
+        (["qwen-7b"], "qwen2.5-coder:3b-instruct", ["qwen-7b"]),
+        (["qwen-fast\nSYSTEM x"], "qwen2.5-coder:3b-instruct", ["qwen-fast\nSYSTEM x"]),
+        (["qwen-fast one"], "qwen2.5-coder:3b-instruct", ["qwen-fast one"]),
+        (["me/qwen-fast"], "qwen2.5-coder:3b-instruct", ["me/qwen-fast"]),
+    ],
+)
+def test_only_a_name_that_is_nobodys_is_given(wished, model, stood_in_for, tmp_path):
+    """Other wished models are stood in for, so that `models pull` makes nothing over a real one."""
+    agents = [
+        {"name": f"Typist {number}", "model": "haiku", "ccproxyMapping": {"ollama": wish}}
+        for number, wish in enumerate(wished)
+    ]
+    roster = tmp_path / "mine.json"
+    roster.write_text(json.dumps({"codingAgents": agents}))
+
+    plan, found = installed(tmp_path / "here", 32, roster=roster)
+
+    (fast,) = (each for each in plan.local if each.role is Role.FAST)
+    (read,) = (each for each in found.settings.deployments if each.name == Role.FAST)
+    assert (found.errors, found.warnings) == ([], [])
+    assert (fast.model, read.upstream_model) == (model, model)
+    assert list(read.stands_in_for) == stood_in_for
+    made = [each.creates for each in load_recipes(tmp_path / "here")]
+    assert made == ([model] if fast.needs_recipe else [])
 
 
 def test_nothing_is_lost(tmp_path):
