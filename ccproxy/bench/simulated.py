@@ -50,7 +50,7 @@ async def simulated_proxy(settings: Settings) -> AsyncIterator[SimulatedProxy]:
             budgets=(),
         )
         token = create_token(settings.tokens_file, _TOKEN_NAME, scopes=("ops",), agents=())
-        async with simulated_upstreams() as simulation:
+        async with simulated_upstreams(settings) as simulation:
             proxy = build_proxy(simulation.in_place_of_real(settings))
             async with running(proxy.app) as base_url:
                 yield SimulatedProxy(base_url, token)

@@ -114,6 +114,23 @@ def default_fleet() -> tuple[SimModel, ...]:
     )
 
 
+def of_weight(name: str, weights_gib: float) -> SimModel:
+    """Return a model of that many GiB, as fast as those of the fleet for its size.
+
+    What bounds them is how many GiB of weights the machine reads in a second.
+    """
+    like = default_fleet()[0]
+    lighter = like.weights_gib / weights_gib
+    return SimModel(
+        name,
+        weights_gib,
+        load_s=like.load_s / lighter,
+        prefill_tokens_per_s=like.prefill_tokens_per_s * lighter,
+        decode_tokens_per_s=like.decode_tokens_per_s * lighter,
+        parameter_size=f"{float(like.parameter_size.rstrip('B')) / lighter:.1f}B",
+    )
+
+
 def normalised(name: str) -> str:
     """Return a model name as Ollama compares it: lower case, `latest` if it has no tag."""
     lower = name.lower()

@@ -132,7 +132,7 @@ async def _serve(
     console = Console(stderr=True, highlight=False, soft_wrap=True)
     async with AsyncExitStack() as stack:
         if not found.any:
-            simulation = await stack.enter_async_context(simulated_upstreams())
+            simulation = await stack.enter_async_context(simulated_upstreams(settings))
             settings = simulation.in_place_of_real(settings)
         proxy = build_proxy(settings, sinks=sinks)
         base_url = client_url(sockets)

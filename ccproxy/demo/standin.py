@@ -7,19 +7,23 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from ccproxy.demo.claude import SimulatedClaude
+from ccproxy.demo.ollama_models import default_fleet, normalised, of_weight
 from ccproxy.demo.ollama_server import SimulatedOllama
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Sequence
 
     from ccproxy.config.deployments import DeploymentSettings
     from ccproxy.config.settings import Settings
+    from ccproxy.demo.ollama_models import SimModel
 
 SIMULATED_KEY: Final = "simulated-key"
 OLLAMA_SPEED: Final = 20.0
 """Simulated seconds per second: a 20k-token prompt is read in some 5 s instead of 90."""
 OLLAMA_MEMORY_GIB: Final = 48.0
-"""Room for a 32b model and the small one side by side."""
+"""Room for a 32b model and the small one side by side; more only where one model needs it."""
+UNTOLD_GIB: Final = 5.0
+"""Weights of a model whose deployment does not tell them: those of an 8b one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +52,51 @@ class Simulation:
 
 
 @asynccontextmanager
-async def simulated_upstreams() -> AsyncIterator[Simulation]:
-    """Run both simulators on free loopback ports while the block runs."""
-    ollama = SimulatedOllama(memory_gib=OLLAMA_MEMORY_GIB, speed=OLLAMA_SPEED)
+async def simulated_upstreams(settings: Settings) -> AsyncIterator[Simulation]:
+    """Run both simulators on free loopback ports while the block runs.
+
+    The Ollama has the demo's models and every other that the settings name, and room for each.
+    """
+    models = (*default_fleet(), *named_models(settings.deployments))
+    ollama = SimulatedOllama(
+        models, memory_gib=_memory_gib(models, settings.deployments), speed=OLLAMA_SPEED
+    )
     claude = SimulatedClaude()
     async with ollama.serve() as ollama_url, claude.serve() as claude_url:
         yield Simulation(ollama, claude, ollama_url, claude_url)
+
+
+def named_models(deployments: Sequence[DeploymentSettings]) -> tuple[SimModel, ...]:
+    """Return the Ollama models that deployments name and the demo's fleet lacks, each once.
+
+    Each is as its deployment describes it; what that leaves open is a small model's.
+    """
+    known = {normalised(model.name) for model in default_fleet()}
+    named = {normalised(each.upstream_model): each for each in deployments if each.is_ollama}
+    return tuple(_simulated(each) for name, each in named.items() if name not in known)
+
+
+def _simulated(deployment: DeploymentSettings) -> SimModel:
+    abilities = {
+        "tools": deployment.supports_tools is not False,
+        "vision": deployment.supports_vision,
+        "thinking": deployment.supports_reasoning,
+    }
+    model = of_weight(deployment.upstream_model, deployment.weights_gib or UNTOLD_GIB)
+    return replace(
+        model,
+        kv_kib_per_token=deployment.kv_kib_per_token or model.kv_kib_per_token,
+        trained_context_tokens=deployment.trained_context_tokens
+        or max(model.trained_context_tokens, deployment.num_ctx or 0),
+        capabilities=("completion", *(name for name, has in abilities.items() if has)),
+    )
+
+
+def _memory_gib(models: Sequence[SimModel], deployments: Sequence[DeploymentSettings]) -> float:
+    by_name = {normalised(model.name): model for model in models}
+    needed = (
+        by_name[normalised(each.upstream_model)].resident_bytes(each.num_ctx or 0, parallel=1)
+        for each in deployments
+        if each.is_ollama
+    )
+    return max(OLLAMA_MEMORY_GIB, max(needed, default=0) / 2**30)

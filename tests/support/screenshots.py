@@ -146,7 +146,7 @@ def _settings(home: Path) -> Settings:
 
 @asynccontextmanager
 async def _serving(settings: Settings, token: str, *sinks: Any) -> AsyncIterator[_Site]:
-    async with simulated_upstreams() as simulation:
+    async with simulated_upstreams(settings) as simulation:
         proxy = build_proxy(simulation.in_place_of_real(settings), sinks=sinks)
         async with running(proxy.app) as base_url:
             yield _Site(base_url, token, proxy, simulation)
