@@ -11,7 +11,7 @@ import shutil
 import sys
 import textwrap
 from itertools import groupby
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import typer
 from typer.core import TyperArgument, TyperGroup
@@ -37,7 +37,12 @@ Row = tuple[str, str]
 
 
 class HelpContext(typer.Context):
-    """The context of our commands: one in which `--help` prints this module's page."""
+    """The context of our commands: one in which `--help` or `-h` prints this module's page."""
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:  # noqa: ANN401 - Typer's own, passed on
+        """As Typer's own."""
+        super().__init__(*arguments, **named)
+        self.help_option_names = ["--help", "-h"]
 
     def get_help(self) -> str:
         """Return the page of the context's command for standard output."""

@@ -5,7 +5,7 @@ it is run (`ccproxy.cli.tree`), and imports what it needs itself, so that `--hel
 are quick.
 
 Exit codes: 0 fine, 1 a problem was found or what was asked for could not be done, 2 wrong usage,
-130 stopped by Ctrl-C.
+130 stopped by Ctrl-C. What runs until Ctrl-C ends by it with 0.
 """
 
 # ruff: noqa: PLC0415 -- see above
@@ -24,6 +24,8 @@ from ccproxy.cli.tree import CommandTree
 OWN_MISTAKE: Final = (
     "This is a mistake of ccproxy's own. Please report it, with what `ccproxy version` prints."
 )
+BY_CTRL_C: Final = 130
+"""As a shell has it of a command that SIGINT ended."""
 
 app: Final = typer.Typer(
     name="ccproxy", cls=CommandTree, no_args_is_help=True, rich_markup_mode=None
@@ -45,6 +47,7 @@ def root(
         bool,
         typer.Option(
             "--version",
+            "-V",
             callback=_print_version,
             is_eager=True,
             help="Say what is installed, as the command `version` does.",
@@ -53,8 +56,10 @@ def root(
 ) -> None:
     """One base URL for a fleet of Claude agents: local qwen models where they do, Claude where not.
 
-    `ccproxy COMMAND --help` explains a command, with examples. Exit codes: 0 fine, 1 a problem was
-    found or what was asked for could not be done, 2 wrong usage, 130 stopped by Ctrl-C.
+    `ccproxy COMMAND --help` explains a command, with examples; options of a command go behind its
+    name. Exit codes: 0 fine, 1 a problem was found or what was asked for could not be done, 2 wrong
+    usage, 130 stopped by Ctrl-C. What runs until Ctrl-C (serve, run, demo, top, service logs) ends
+    by it with 0.
 
     Examples:
         ccproxy init                  # write the files of an installation
@@ -88,9 +93,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
         tell(error)
         raise SystemExit(error.exit_code) from None
-    except typer.Abort:
+    except typer.Abort as stopped:
         remark("Stopped: nothing was changed.")
-        raise SystemExit(1) from None
+        # A prompt keeps behind it what ended it: Ctrl-C, or else a no or the end of its input.
+        by_signal = isinstance(stopped.__context__, KeyboardInterrupt)
+        raise SystemExit(BY_CTRL_C if by_signal else 1) from None
     except Exception as error:
         explanation = _explain(error)
         if explanation is None:

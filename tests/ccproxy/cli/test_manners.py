@@ -91,6 +91,19 @@ def test_the_page_of_commands_is_their_help():
     assert page() == PAGE.read_text("utf-8")
 
 
+@pytest.mark.parametrize("path", COMMANDS, ids=" ".join)
+def test_help_has_a_short_name(ccproxy, path):
+    """`-h` is `--help`, at every level."""
+    words = path[1:]
+
+    assert ccproxy(*words, "--help") == ccproxy(*words, "-h")
+
+
+def test_the_version_has_a_short_name(ccproxy):
+    """`-V` is `--version`."""
+    assert ccproxy("--version") == ccproxy("-V")
+
+
 def test_help_fits_the_screen_and_keeps_examples_whole():
     """Prose and lists are filled to the width; a line of an example is never broken."""
     text = help_page(HelpContext(LEAVES["init"], info_name="init"), 60)
@@ -146,6 +159,13 @@ def called_by(function):
             "Invalid value: 'ollama': write --health NAME=down or NAME=up",
             "ccproxy explain --help",
         ),
+        (("usage", "--by", "x"), "Invalid value for '--by': 'x' is not one of 'agent', ", "ccproxy usage --help"),
+        (
+            ("--config", "ccproxy.yaml", "usage"),
+            "No such option: --config; options of a command go behind its name: ccproxy COMMAND ",
+            "ccproxy --help",
+        ),
+        (("--versoin",), "No such option: --versoin (Possible options: --version)", "ccproxy --help"),
     ],
 )  # fmt: skip
 def test_wrong_usage_is_a_line_and_the_next_step(ccproxy, arguments, error, next_step):
@@ -197,6 +217,23 @@ def test_ctrl_c_is_130(ccproxy, monkeypatch):
     monkeypatch.setattr("ccproxy.config.settings.load_settings", interrupted)
 
     assert 130 == ccproxy("models", "list").code
+
+
+@pytest.mark.parametrize(("pressed", "code"), [(KeyboardInterrupt, 130), (EOFError, 1)])
+def test_ctrl_c_at_a_question_is_130(ccproxy, monkeypatch, pressed, code):
+    """As elsewhere; the end of the input is an answer that is missing."""
+
+    class Person(Terminal):
+        def readline(self, *_):
+            raise pressed
+
+    monkeypatch.setattr(sys, "stdin", Person())
+    monkeypatch.setattr("getpass.getpass", Person().readline)
+
+    done = ccproxy("secret", "set", "file/key")
+
+    assert (code, "") == (done.code, done.out)
+    assert "nothing was changed" in done.err
 
 
 # --- progress -----------------------------------------------------------------------------------
