@@ -6,8 +6,22 @@ breaks it at 80 columns, and takes what stands in brackets for markup.
 
 from __future__ import annotations
 
+from typing import Final
+
 from typer._click.shell_completion import CompletionItem, add_completion_class
 from typer._completion_classes import FishComplete, ZshComplete
+
+_IN_ZSH: Final = str.maketrans(
+    {
+        # Once for the double quotes, once for the parting at colons.
+        "\\": r"\\\\",
+        ":": r"\\:",
+        **{sign: f"\\{sign}" for sign in '"$`'},
+        "'": r"'\''",
+    }
+)
+"""zsh evaluates twice: single quotes around all of them, then double quotes around each. What comes
+out of that is parted at the colons that have no backslash before them."""
 
 
 class PlainZshComplete(ZshComplete):
@@ -15,10 +29,8 @@ class PlainZshComplete(ZshComplete):
 
     def format_completion(self, item: CompletionItem) -> str:
         """Return value and line, each quoted as zsh's `_arguments` wants it."""
-        value = super().format_completion(CompletionItem(item.value))
-        if not item.help:
-            return value
-        return f"{value}:{super().format_completion(CompletionItem(_line(item.help)))}"
+        told = f":{_for_zsh(_line(item.help))}" if item.help else ""
+        return f"{_for_zsh(item.value)}{told}"
 
 
 class PlainFishComplete(FishComplete):
@@ -33,6 +45,10 @@ def use_plain_completion() -> None:
     """Let these take the place of Typer's; to be called after Typer has registered its own."""
     add_completion_class(PlainZshComplete, PlainZshComplete.name)
     add_completion_class(PlainFishComplete, PlainFishComplete.name)
+
+
+def _for_zsh(text: str) -> str:
+    return f'"{text.translate(_IN_ZSH)}"'
 
 
 def _line(text: str) -> str:

@@ -1,5 +1,7 @@
 """What the Tab key gives, in the words of each shell."""
 
+import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -83,16 +85,31 @@ def test_broken_files_complete_nothing(tab, folder, file, text):
         tab(f"ccproxy {line}")
 
 
-def test_zsh_quotes_what_it_evaluates(folder, monkeypatch, capsys):
-    """Lines with brackets, quotes and colons arrive whole, for zsh evaluates them."""
-    run = command_line(folder, monkeypatch, capsys)
-    monkeypatch.setenv("_CCPROXY_COMPLETE", "complete_zsh")
-    monkeypatch.setenv("_TYPER_COMPLETE_ARGS", "ccproxy ")
-    lines = run().out.splitlines()
+AS_ZSH_READS_IT = r"""
+_arguments() { s=${1#*((}; eval "words=( ${s%))} )"; printf '%s\n' "${words[@]}"; }
+eval "$1"
+"""
+"""Both evaluations, whose quotes bash reads alike; what is left is parted at bare colons."""
 
-    assert lines[0].startswith("""_arguments '*: :(("init":"Write ccproxy.yaml and routing.yaml""")
-    assert """"token":"Create, list, rotate and revoke clients'' tokens.\"""" in lines
-    assert len(PLACES) == len(lines)
+
+def test_zsh_quotes_what_it_evaluates(folder, monkeypatch, capsys):
+    """Every line arrives whole, whatever is in it, for zsh evaluates them twice."""
+    run = command_line(folder, monkeypatch, capsys)
+    names = ['"it\'s"', "a:b", "$HOME", "`id`", "c\\d", "[x] (y)"]
+    (folder / "state/tokens.json").write_text(
+        json.dumps({"tokens": [{"name": name} for name in names]})
+    )
+    monkeypatch.setenv("_CCPROXY_COMPLETE", "complete_zsh")
+
+    def read(line):
+        monkeypatch.setenv("_TYPER_COMPLETE_ARGS", line)
+        script = ["bash", "--norc", "-c", AS_ZSH_READS_IT, "bash", run().out]
+        done = subprocess.run(script, capture_output=True, text=True, check=True)
+        parted = (re.split(r"(?<!\\):", each, maxsplit=1) for each in done.stdout.splitlines())
+        return [[re.sub(r"\\(.)", r"\1", part) for part in each] for each in parted]
+
+    assert [[place.name, place.summary] for place in PLACES] == read("ccproxy ")
+    assert [[name] for name in names] == read("ccproxy token revoke ")
 
 
 def test_bash_with_the_script_it_is_given(folder):
