@@ -52,7 +52,7 @@ def until(text: str, option: str) -> float:
 
 
 def ahead(text: str, option: str) -> float:
-    """Return Unix time of an end to come: so long from now, or with the beginning of a day.
+    """Return Unix time of an end to come: so long from now, or a moment; of a day its end.
 
     Raises:
         BadParameter: It is no time, or none to come.
@@ -63,7 +63,7 @@ def ahead(text: str, option: str) -> float:
             seconds = SECONDS.get(span[2]) or DAYS[span[2]] * 86400
             moment_s = time.time() + int(span[1]) * seconds
         else:
-            moment_s = datetime.fromisoformat(text).timestamp()
+            moment_s = until(text, option)
         datetime.fromtimestamp(moment_s, UTC)
     except (ValueError, OverflowError):
         raise _no_time(text, option) from None

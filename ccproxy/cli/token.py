@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
     from ccproxy.auth import StoredToken
     from ccproxy.config.settings import Settings
-    from routing.types import Privacy
 
 app: Final = typer.Typer(no_args_is_help=True)
 
@@ -31,7 +30,9 @@ class Scope(StrEnum):
 
 ExpiresOption = Annotated[
     str | None,
-    typer.Option(metavar="WHEN", help="The end: 12h, 30d, 2w from now, or 2027-01-31."),
+    typer.Option(
+        metavar="WHEN", help="The end: 12h, 30d, 2w from now, or that of a day such as 2027-01-31."
+    ),
 ]
 
 
@@ -111,8 +112,7 @@ def create(
     )
     note(settings.tokens_file, " ".join(("token create", name, *(f"--scope {s}" for s in scopes))))
     if as_json:
-        made = {"name": name, "token": token, "scopes": scopes, "agents": slugs}
-        print_json(made | _limit(privacy) | _limits(expires_at, rate))
+        print_json(_told(_entry(settings.tokens_file, name)) | {"token": token})
     else:
         print(token)
     remark(f"Stored its hash in {settings.tokens_file}; the token itself is not shown again.")
@@ -122,7 +122,7 @@ def create(
 def list_(config: ConfigOption = None, *, as_json: JsonOption = False) -> None:
     """List the tokens: names, limits and last use, never the tokens themselves.
 
-    A running proxy writes down once in a minute who has called.
+    A running proxy writes down once in a minute who has called. Times are local, in JSON UTC.
 
     Examples:
         ccproxy token list
@@ -130,12 +130,17 @@ def list_(config: ConfigOption = None, *, as_json: JsonOption = False) -> None:
 
     Read on: docs/tokens.md
     """
+    from datetime import UTC, datetime
+
     from ccproxy.auth import list_tokens
     from ccproxy.auth.last_used import read_last_used
 
     settings = _settings(config)
     tokens = list_tokens(settings.tokens_file)
-    used = read_last_used(settings.tokens_file)
+    used = {
+        name: datetime.fromtimestamp(at_s, UTC)
+        for name, at_s in read_last_used(settings.tokens_file).items()
+    }
     if as_json:
         print_json([_told(token, used.get(token.name)) for token in tokens])
         return
@@ -189,11 +194,11 @@ def rotate(
         seconds = 0
     elif ends < now + timedelta(seconds=seconds):
         seconds = int((ends - now).total_seconds())
-        still = f"is good until it expires, {ends.isoformat()}"
+        still = f"is good until it expires, {_local(ends)}"
     else:
         still = f"is good for {overlap} more"
     if as_json:
-        print_json({"name": name, "token": token, "overlap_s": seconds})
+        print_json(_told(_entry(file, name)) | {"token": token, "overlap_s": seconds})
     else:
         print(token)
     remark(f"The old token of {name!r} {still}. The new one is not shown again.")
@@ -240,26 +245,40 @@ def _moment(expires: str | None) -> "datetime | None":
     return datetime.fromtimestamp(int(ahead(expires, "--expires")), UTC)
 
 
-def _told(token: "StoredToken", used_at_s: int | None) -> dict[str, object]:
-    """Return a token for programs; a limit that is none is left out."""
-    told: dict[str, object] = {
+def _entry(file: Path, name: str) -> "StoredToken":
+    """Return what the tokens file has of a token that was just made."""
+    from ccproxy.auth import TokenError, list_tokens
+
+    for each in list_tokens(file):
+        if each.name == name:
+            return each
+    raise TokenError(f"{file}: {name!r} was revoked meanwhile.")
+
+
+def _told(token: "StoredToken", used_at: "datetime | None" = None) -> dict[str, object]:
+    """Return a token for programs: always the same keys, times in UTC."""
+    return {
         "name": token.name,
         "scopes": list(token.scopes),
         "agents": list(token.agents),
-        "created_at": token.created_at,
-        **_limit(token.privacy),
-        **_limits(token.expires_at, token.requests_per_minute),
+        "privacy": token.privacy.value,
+        "requests_per_minute": token.requests_per_minute,
+        "created_at": token.created_at or None,
+        "expires_at": _utc(token.expires_at),
+        "former_until": [_utc(each.until) for each in token.retiring],
+        "last_used_at": _utc(used_at),
     }
-    if token.retiring:
-        told["former_until"] = [each.until.isoformat() for each in token.retiring]
-    if used_at_s is not None:
-        told["last_used_at"] = _utc(used_at_s)
-    return told
 
 
-def _row(token: "StoredToken", used_at_s: int | None) -> tuple[str, ...]:
+def _row(token: "StoredToken", used_at: "datetime | None") -> tuple[str, ...]:
     """Return a token for people."""
+    from datetime import datetime
+
     rate = token.requests_per_minute
+    try:
+        created = _local(datetime.fromisoformat(token.created_at))
+    except ValueError:
+        created = token.created_at
     return (
         token.name,
         ", ".join(token.scopes),
@@ -267,8 +286,8 @@ def _row(token: "StoredToken", used_at_s: int | None) -> tuple[str, ...]:
         token.privacy,
         f"{rate}/min" if rate is not None else "",
         _expiry(token.expires_at),
-        _utc(used_at_s) if used_at_s is not None else "",
-        token.created_at,
+        _local(used_at) if used_at is not None else "",
+        created,
     )
 
 
@@ -277,28 +296,23 @@ def _expiry(ends: "datetime | None") -> str:
 
     if ends is None:
         return "never"
-    return f"{ends.isoformat()}{' (expired)' if ends <= datetime.now(UTC) else ''}"
+    return f"{_local(ends)}{' (expired)' if ends <= datetime.now(UTC) else ''}"
 
 
-def _utc(at_s: int) -> str:
-    from datetime import UTC, datetime
+def _utc(moment: "datetime | None") -> str | None:
+    from datetime import UTC
 
-    return datetime.fromtimestamp(at_s, UTC).isoformat(timespec="seconds")
-
-
-def _limits(expires_at: "datetime | None", rate: int | None) -> dict[str, object]:
-    """Return expiry and rate for JSON, where they are limits."""
-    limits: dict[str, object] = {}
-    if expires_at is not None:
-        limits["expires_at"] = expires_at.isoformat()
-    if rate is not None:
-        limits["requests_per_minute"] = rate
-    return limits
+    return None if moment is None else moment.astimezone(UTC).isoformat()
 
 
-def _limit(privacy: "Privacy") -> dict[str, str]:
-    """Return `privacy` for JSON, where it is a limit."""
-    return {} if privacy == "any" else {"privacy": privacy.value}
+def _local(moment: "datetime") -> str:
+    """Return a moment for people; one beyond every local calendar as it is written."""
+    from ccproxy.cli.amounts import local_time
+
+    try:
+        return local_time(round(moment.timestamp() * 1000))
+    except (ValueError, OverflowError):
+        return moment.isoformat()
 
 
 def _split(values: list[str]) -> list[str]:

@@ -244,7 +244,7 @@ def test_create_prints_the_token_alone(ccproxy: Callable[..., Result], config: P
 
 
 def test_create_as_json(ccproxy: Callable[..., Result], config: Path) -> None:
-    """`--json` gives name, token, scopes and agents, the agents of all options together."""
+    """`--json` gives the token and what `list` tells of it, the agents of all options together."""
     result = ccproxy(
         "token", "create", "ci", "--agents", "python-pro, debugger", "--agents", "python-pro",
         "--scope", "ops", "--json",
@@ -252,7 +252,9 @@ def test_create_as_json(ccproxy: Callable[..., Result], config: Path) -> None:
     value = result.json()
     token = value.pop("token")
 
-    assert value == {"name": "ci", "scopes": ["ops"], "agents": ["python-pro", "debugger"]}
+    assert [value] == ccproxy("token", "list", "--json").json()
+    assert (value["name"], value["scopes"]) == ("ci", ["ops"])
+    assert value["agents"] == ["python-pro", "debugger"]
     principal = KeyRing(config / "tokens.json").verify([(b"x-api-key", token.encode())])
     assert principal.agents == ("python-pro", "debugger")
     assert principal.scopes == {"ops"}
@@ -296,16 +298,24 @@ def test_tokens_are_listed_without_their_hashes(
     table, value = ccproxy("token", "list"), ccproxy("token", "list", "--json")
     digest = json.loads((config / "tokens.json").read_text())["tokens"][0]["sha256"]
 
-    assert value.json()[0].pop("created_at")
-    assert [{k: v for k, v in row.items() if k != "created_at"} for row in value.json()] == [
-        {"name": "ci [bold]", "scopes": ["ops"], "agents": ["python-pro"]}
-    ]
+    (row,) = value.json()
+    assert row.pop("created_at")
+    assert row == {
+        "name": "ci [bold]",
+        "scopes": ["ops"],
+        "agents": ["python-pro"],
+        "privacy": "any",
+        "requests_per_minute": None,
+        "expires_at": None,
+        "former_until": [],
+        "last_used_at": None,
+    }
     assert "ci [bold]" in table.out
     assert digest not in table.out + table.err + value.out + value.err
 
 
 def test_a_token_that_stays_on_the_host(ccproxy: Callable[..., Result], config: Path) -> None:
-    """`--local-only` is stored, and told by `create` and `list`; other tokens tell nothing of it."""
+    """`--local-only` is stored, and told by `create` and `list`."""
     made = ccproxy("token", "create", "private", "--local-only", "--json")
     ccproxy("token", "create", "public")
     table, listed = ccproxy("token", "list"), ccproxy("token", "list", "--json").json()
@@ -314,7 +324,7 @@ def test_a_token_that_stays_on_the_host(ccproxy: Callable[..., Result], config: 
     principal = KeyRing(config / "tokens.json").verify([(b"x-api-key", token.encode())])
     assert principal.privacy is Privacy.LOCAL_ONLY
     assert made.json()["privacy"] == "local_only"
-    assert [each.get("privacy") for each in listed] == ["local_only", None]
+    assert [each["privacy"] for each in listed] == ["local_only", "any"]
     private, public = (line for line in table.out.splitlines() if line.startswith("p"))
     assert "local_only" in private
     assert "local_only" not in public

@@ -40,6 +40,15 @@ def test_days_and_moments_are_local():
     assert moments.since("2026-11-01T14:30Z", "--since") == local("2026-11-01T14:30+00:00")
 
 
+def test_ends_to_come():
+    """A span from now on is exact, a day is over at its end, a moment is itself."""
+    assert moments.ahead("1d", "--expires") == pytest.approx(time.time() + 86_400, abs=5)
+    assert moments.ahead("2099-01-31", "--expires") == local("2099-02-01T00:00")
+    assert moments.ahead("2099-01-31T14:30", "--expires") == local("2099-01-31T14:30")
+    today = datetime.now().astimezone().date()
+    assert moments.ahead(str(today), "--expires") == local(f"{today + timedelta(days=1)}T00:00")
+
+
 @pytest.mark.parametrize(
     "text", ["", "soon", "5", "-1d", "999999w", "2026-02-30", "9999-12-31T25:00"]
 )
