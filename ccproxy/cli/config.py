@@ -9,7 +9,7 @@ from typing import Annotated, Final
 
 import typer
 
-from ccproxy.cli.options import JsonOption, StrictOption, config_path
+from ccproxy.cli.options import ConfigOption, JsonOption, StrictOption, config_path
 from ccproxy.cli.output import print_json
 from ccproxy.cli.reporting import report
 
@@ -43,8 +43,11 @@ def root() -> None:
 def check(
     file: Annotated[
         Path | None,
-        typer.Argument(help="The ccproxy.yaml; found as `serve` finds it.", show_default=False),
+        typer.Argument(
+            metavar="FILE", help="The ccproxy.yaml, as with --config.", show_default=False
+        ),
     ] = None,
+    config: ConfigOption = None,
     *,
     strict: StrictOption = False,
     as_json: JsonOption = False,
@@ -60,9 +63,18 @@ def check(
     Read on: docs/routing.md
     """
     from ccproxy.cli.checking import check_configuration
+    from ccproxy.config.problems import ConfigError
     from ccproxy.config.roster import summary
 
-    path = config_path(file)
+    if file is not None and config is not None:
+        raise typer.BadParameter("FILE and --config are the same; name one of them")
+    try:
+        # An argument that leads nowhere is found out by reading it.
+        path = config_path(config) if file is None else file.expanduser().absolute()
+    except ConfigError as error:
+        missing = Path(error.problems[0].file)
+        report(missing, error.problems, (), "", strict=strict, as_json=as_json)
+        return
     findings = check_configuration(path, os.environ)
     about = f"; roster: {summary(findings.roster)}" if findings.roster else ""
     report(path, findings.errors, findings.warnings, about, strict=strict, as_json=as_json)

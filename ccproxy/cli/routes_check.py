@@ -49,8 +49,14 @@ def check(
     """
     from ccproxy.cli.checking import check_configuration
     from ccproxy.cli.model_checks import SeenModels, ask_ollama, check_models
+    from ccproxy.config.problems import ConfigError
 
-    path = config_path(config)
+    try:
+        path = config_path(config)
+    except ConfigError as error:
+        missing = Path(error.problems[0].file)
+        report(missing, error.problems, (), "", strict=strict, as_json=as_json)
+        return
     findings = check_configuration(path, os.environ, file)
     settings = findings.settings
     # Whose keys are missing or unused is about other files: `ccproxy config check` says it.

@@ -416,6 +416,40 @@ def test_check_as_json(ccproxy: Callable[..., Result], config: Path) -> None:
     assert "security-auditor" in value["errors"][1]["message"]
 
 
+def test_which_file_is_checked(ccproxy: Callable[..., Result], config: Path) -> None:
+    """It is named as an argument or by --config, not by both; by default it is found."""
+    (config / "ccproxy.yaml").rename(config / "other.yaml")
+    here = str(config / "other.yaml")
+
+    assert ccproxy("config", "check", here).code == 0
+    assert ccproxy("config", "check", "--config", here).code == 0
+    both = ccproxy("config", "check", here, "--config", here)
+    assert (both.code, both.out) == (2, "")
+    assert "name one of them" in both.err
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("config check", "ccproxy init"),
+        ("config check --config nope.yaml", "no such file (from --config)"),
+        ("config check nope.yaml", "cannot be read: No such file"),
+        ("routes check", "ccproxy init"),
+        ("routes check --config nope.yaml", "no such file (from --config)"),
+    ],
+)
+def test_check_of_a_missing_file(
+    ccproxy: Callable[..., Result], folder: Path, words: str, message: str
+) -> None:
+    """It is an error as any other: in JSON too, and said of how it was named."""
+    told, text = ccproxy(*words.split(), "--json"), ccproxy(*words.split())
+
+    assert (told.code, told.json()["ok"], told.err) == (1, False, "")
+    assert message in told.json()["errors"][0]["message"]
+    assert (text.code, text.out.count("1 error")) == (1, 1)
+    assert message in text.err
+
+
 def test_check_of_a_broken_roster_still_reads_the_table(
     ccproxy: Callable[..., Result], config: Path
 ) -> None:
