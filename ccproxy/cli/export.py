@@ -17,6 +17,7 @@ from ccproxy.cli.ledger_questions import (
     WhereOption,
     ledger_url,
     scope_of,
+    tell_strangers,
 )
 from ccproxy.cli.options import ConfigOption
 from ccproxy.cli.output import harmless_cell, remark
@@ -36,7 +37,9 @@ def export(
     ] = Format.CSV,
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", metavar="FILE", help="A new file; stdout by default."),
+        typer.Option(
+            "--output", "--out", "-o", metavar="FILE", help="A new file; stdout by default."
+        ),
     ] = None,
     since: SinceOption = "30d",
     until: UntilOption = None,
@@ -71,6 +74,8 @@ def export(
         except BrokenPipeError:  # `| head` has seen enough
             _be_quiet()
             return
+    if not count:
+        tell_strangers(config, scope)
     remark(f"{count:,} {'attempts' if attempts else 'requests'}")
 
 

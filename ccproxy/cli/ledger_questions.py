@@ -41,6 +41,8 @@ WhereOption = Annotated[
 CsvOption = Annotated[bool, typer.Option("--csv", help="Print CSV for spreadsheets.")]
 
 _DAY_S: Final = 86_400
+_LAST_MS: Final = 253_402_300_799_000
+"""The end of the year 9999."""
 
 
 def ledger_url(config: Path | None) -> str:
@@ -75,6 +77,27 @@ def scope_of(
         raise typer.BadParameter("--until: must be after --since")
     endpoint = None if every_endpoint else MESSAGES
     return Scope(round(since_s * 1000), round(until_s * 1000), _limits(where or ()), endpoint)
+
+
+def tell_strangers(config: Path | None, scope: Scope) -> None:
+    """Say of each limit that no request of the ledger meets, whenever it was, that this is so.
+
+    To be asked where nothing was found: a name that is mistyped looks like one without traffic.
+    """
+    from ccproxy.cli.output import remark
+    from ccproxy.ledger.asking import asking
+    from ccproxy.ledger.sums import Scope, usage
+    from routing.nearest import did_you_mean
+
+    if not scope.only:
+        return
+    ever = Scope(0, _LAST_MS, {}, endpoint=None)
+    with asking(ledger_url(config)) as ask:
+        for by, value in scope.only.items():
+            known = [row[by] for row in usage(ask, [by], ever) if row[by]]
+            if value not in known:
+                hint = did_you_mean(value, known)
+                remark(f"note: no request of the ledger has {by}={value}, of any time.{hint}")
 
 
 def _limits(where: Sequence[str]) -> dict[By, str]:

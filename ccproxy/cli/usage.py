@@ -16,6 +16,7 @@ from ccproxy.cli.ledger_questions import (
     WhereOption,
     ledger_url,
     scope_of,
+    tell_strangers,
 )
 from ccproxy.cli.options import ConfigOption, JsonOption
 from ccproxy.cli.output import harmless_cell, print_csv, print_json, print_table, remark
@@ -33,6 +34,12 @@ Row = dict[str, Any]
 
 ByOption = Annotated[
     list[By] | None, typer.Option("--by", help="What to tell apart; repeatable. Agents by default.")
+]
+TopByOption = Annotated[
+    list[By] | None,
+    typer.Option(
+        "--by", help="What to tell apart; repeatable. Agent and principal together by default."
+    ),
 ]
 EveryEndpointOption = Annotated[
     bool,
@@ -94,7 +101,7 @@ def _refuse_options_before(context: typer.Context) -> None:
 
 @app.command()
 def top(
-    by: ByOption = None,
+    by: TopByOption = None,
     order: Annotated[Order, typer.Option("--order", help="The most of what.")] = Order.COST,
     limit: Annotated[int, typer.Option("--limit", min=1, max=1000, help="How many.")] = 10,
     since: SinceOption = "7d",
@@ -144,6 +151,8 @@ def savings(
     scope = scope_of(since, until, where)
     with asking(ledger_url(config)) as ask:
         sums = saved(ask, scope)
+    if not sums.compared:
+        tell_strangers(config, scope)
     text = told(sums)
     if as_json:
         print_json(_period(scope) | asdict(savings_of(sums)) | asdict(sums) | {"text": text})
@@ -178,6 +187,8 @@ def failed(
     with working("asking the ledger"), reading(ledger_url(config)) as connection:
         attempts = failed_attempts(connection, scope)
         requests = failed_requests(connection, scope, limit)
+    if not attempts and not requests:
+        tell_strangers(config, scope)
     if as_json:
         print_json(_period(scope) | {"attempts": attempts, "requests": requests})
         return
@@ -215,7 +226,10 @@ def _asked(config: Path | None, keys: list[By], scope: "Scope") -> list[Row]:
     from ccproxy.ledger.sums import usage as used
 
     with asking(ledger_url(config)) as ask:
-        return used(ask, keys, scope)
+        rows = used(ask, keys, scope)
+    if not rows:
+        tell_strangers(config, scope)
+    return rows
 
 
 def _show(

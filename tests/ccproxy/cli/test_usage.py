@@ -94,6 +94,22 @@ def test_limits_and_times(ccproxy):
     assert "Nothing was recorded" in result.err
 
 
+@pytest.mark.parametrize(
+    "command", ["usage", "usage top", "usage failed", "usage savings", "export"]
+)
+def test_a_limit_that_nothing_ever_met(ccproxy, command):
+    """A mistyped name is told from one without traffic in that time; other names are not mentioned."""
+    where = ("--where", "agent=debuger", "--where", "route=local")
+    unknown = ccproxy(*command.split(), *PERIOD, *where)
+    quiet = ccproxy(*command.split(), "--since", "2026-12-01", "--where", "agent=debugger")
+    found = ccproxy(*command.split(), *PERIOD, "--where", "agent=debugger")
+
+    note = "note: no request of the ledger has agent=debuger, of any time. Did you mean 'debugger'?"
+    assert (0, note) == (unknown.code, unknown.err.splitlines()[0])
+    assert unknown.err.count("note:") == 1
+    assert "note:" not in quiet.err + found.err
+
+
 def test_savings(ccproxy):
     """A range in words, and the numbers it is made of."""
     text = ccproxy("usage", "savings", *PERIOD).out
@@ -146,12 +162,13 @@ def test_export(ccproxy):
     assert "dimension_id" not in lines[0]
 
 
-def test_export_to_a_file(ccproxy):
+@pytest.mark.parametrize("option", ["-o", "--out", "--output"])
+def test_export_to_a_file(ccproxy, option):
     """A new file is written; one that is there is never written over."""
     file = ccproxy.folder / "out.csv"
-    assert ccproxy("export", *PERIOD, "-o", str(file)).code == 0
+    assert ccproxy("export", *PERIOD, option, str(file)).code == 0
     before = file.read_text()
-    result = ccproxy("export", *PERIOD, "-o", str(file))
+    result = ccproxy("export", *PERIOD, option, str(file))
 
     assert len(before.splitlines()) == 9
     assert result.code == 2
