@@ -5,7 +5,7 @@
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
@@ -15,6 +15,9 @@ from ccproxy.cli.output import print_json, print_table, remark
 
 if TYPE_CHECKING:
     from ccproxy.config.settings import Settings
+
+_OF_ONE_KIND: Final = ("tier", "privacy", "rule", "policies", "refused")
+"""What only a plan has, or only a refusal."""
 
 ModelOption = Annotated[
     str | None,
@@ -108,7 +111,7 @@ def explain(  # noqa: PLR0913 -- one parameter for each option
     except ApiError as error:
         raise typer.BadParameter(error.message) from error
     if as_json:
-        print_json(told)
+        print_json(dict.fromkeys(_OF_ONE_KIND) | told)
     else:
         _print(told)
         remark("From the files alone: what is up at the moment was not asked.")

@@ -141,6 +141,17 @@ def test_a_refusal_is_exit_code_1(ccproxy):
     assert ["cloud", "skipped", "leaves", "the", "host,"] in [line[:5] for line in result.lines()]
 
 
+def test_json_has_always_the_same_keys(ccproxy):
+    """A plan has no refusal, and a refusal nothing of a plan: that is null then."""
+    plan = ccproxy("explain", "--agent", "debugger", "--json").json()
+    refusal = ccproxy("explain", "--agent", "debuger", "--json").json()
+
+    assert set(plan) == set(refusal)
+    assert plan["refused"] is None
+    assert refusal["refused"]["status"] == 404
+    assert [refusal[key] for key in ("tier", "privacy", "rule", "policies")] == [None] * 4
+
+
 def test_an_unknown_agent(ccproxy):
     """The nearest is named."""
     result = ccproxy("explain", "--agent", "debuger")
