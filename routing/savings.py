@@ -72,18 +72,24 @@ _NOTHING: Final = "Nothing can be said: no local answer could be compared with C
 
 def _range(saved: Savings) -> str:
     low, high = saved.low_microusd, saved.high_microusd
-    rather = f"{_usd(abs(saved.expected_microusd))} as a rule"
-    if saved.expected_microusd < 0 <= high:
-        rather = f"a loss of {rather}"
+    is_loss = saved.expected_microusd < 0 <= high
+    rule = f"{'a loss of ' if is_loss else ''}{_usd(abs(saved.expected_microusd))}"
+    rather = f", {rule} as a rule"
     if low >= 0:
-        return f"Saved {_usd(low)} to {_usd(high)}, {rather}."
+        return f"Saved {_from_to(low, high, rather)}."
     if high < 0:
-        return f"Lost {_usd(-high)} to {_usd(-low)}, {rather}."
-    return f"Between a loss of {_usd(-low)} and a saving of {_usd(high)}, {rather}."
+        return f"Lost {_from_to(-high, -low, rather)}."
+    return f"Between a loss of {_usd(-low)} and a saving of {_usd(high)}{rather}."
+
+
+def _from_to(low: int, high: int, rather: str = "") -> str:
+    """Return two amounts and what is between them; one alone where all are told alike."""
+    first, last = _usd(low), _usd(high)
+    return first if first == last else f"{first} to {last}{rather}"
 
 
 def _parts(sums: SavingsSums) -> str:
-    would = f"{_usd(sums.would_low_microusd)} to {_usd(sums.would_high_microusd)}"
+    would = _from_to(sums.would_low_microusd, sums.would_high_microusd)
     text = (
         f"{_counted(sums.compared, 'local answer')} would have cost {would} at Claude and cost "
         f"{_usd(sums.cost_microusd)}"

@@ -70,6 +70,21 @@ def test_words(changes, words):
 
 
 @pytest.mark.parametrize(
+    ("low", "high", "spent", "words"),
+    [
+        (20, 30, 0, "Saved less than $0.01. 1 local answer would have cost less than $0.01 at Claude and cost $0.00."),
+        (USD, USD + 9, 0, "Saved $1.00. 1 local answer would have cost $1.00 at Claude and cost $0.00."),
+        (0, 0, 0, "Saved $0.00. 1 local answer would have cost $0.00 at Claude and cost $0.00."),
+        (0, 9, USD, "Lost $1.00. 1 local answer would have cost $0.00 to less than $0.01 at Claude and cost $1.00."),
+        (0, 9, 5, "Between a loss of less than $0.01 and a saving of less than $0.01, a loss of less than $0.01 as a rule. 1 local answer would have cost $0.00 to less than $0.01 at Claude and cost less than $0.01."),
+    ],
+)  # fmt: skip
+def test_a_range_whose_ends_are_told_alike(low, high, spent, words):
+    """It is one amount."""
+    assert told(SavingsSums(1, low, low, high, spent)) == words
+
+
+@pytest.mark.parametrize(
     ("microusd", "words"),
     [(0, "$0.00"), (1, "less than $0.01"), (9999, "less than $0.01"), (10_000, "$0.01"), (14_999, "$0.01"), (15_000, "$0.02"), (1_234_567_890_000, "$1,234,567.89")],
 )  # fmt: skip
