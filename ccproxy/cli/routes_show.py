@@ -48,7 +48,7 @@ def show(
 
     Examples:
         ccproxy routes show
-        ccproxy routes show --profile night --csv
+        ccproxy routes show --profile local-only --csv
 
     Read on: docs/routing.md, docs/explain.md
     """
@@ -116,7 +116,7 @@ def with_profile(table: "RoutingTable", name: str | None) -> "RoutingTable":
         return table
     profile = table.profiles.get(name)
     if profile is None:
-        hint = did_you_mean(name, table.profiles)
+        hint = did_you_mean(name, table.profiles) or f" There are: {', '.join(table.profiles)}."
         raise typer.BadParameter(f"--profile: there is no profile {name!r}.{hint}")
     asked = frozenset(header for rule in profile.rules for header in rule.when.header)
     return replace(table, active=profile, asked_headers=asked)

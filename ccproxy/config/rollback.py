@@ -86,7 +86,7 @@ def carry_out(files: RoutingFiles, store: VersionStore, rollback: Rollback) -> P
     """
     if _present(files.routing_file) != rollback.before:
         message = "has changed meanwhile, so nothing was done. Look at it and start again."
-        raise ConfigError([ConfigProblem(str(files.routing_file), 1, 1, "", message)])
+        raise ConfigError([ConfigProblem.of_file(str(files.routing_file), message)])
     aside = _keep_present(files, store, rollback.before) if rollback.before else None
     replace_file(files.routing_file, rollback.after)
     return aside
@@ -119,7 +119,7 @@ def _before(files: RoutingFiles, store: VersionStore, present: bytes) -> StoredV
         f"there is no earlier version of it in {store.folder}. "
         "A running proxy keeps one at its start and one at each good edit."
     )
-    raise ConfigError([ConfigProblem(str(files.routing_file), 1, 1, "", message)])
+    raise ConfigError([ConfigProblem.of_file(str(files.routing_file), message)])
 
 
 def _named(store: VersionStore, wanted: str) -> StoredVersion:
@@ -129,4 +129,4 @@ def _named(store: VersionStore, wanted: str) -> StoredVersion:
     names = ", ".join(each.version for each in found or store.versions()) or "none"
     what = "more than one version begins so" if found else "there is no such version"
     message = f"{wanted!r}: {what}. Versions: {names}. `ccproxy routes versions` lists them."
-    raise ConfigError([ConfigProblem(str(store.folder), 1, 1, "", message)])
+    raise ConfigError([ConfigProblem.of_file(str(store.folder), message)])

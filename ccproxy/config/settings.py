@@ -159,7 +159,8 @@ class _SettingsReader:
         root = self._document.value
         if not isinstance(root, dict):
             state = "is empty" if root is None else "must be a map of `key: value`"
-            message = f"{state}; start from the config/ccproxy.yaml that comes with ccproxy"
+            again = f"`ccproxy init --force --dir {path.parent}` writes a whole ccproxy.yaml"
+            message = f"{state}; {again} and keeps a backup"
             raise ConfigError([self._document.problem((), message)])
         items = root.get("model_list")
         resolved = [

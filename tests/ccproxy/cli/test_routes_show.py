@@ -52,7 +52,8 @@ def test_policies_for_programs(ccproxy):
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
-        (["--profile", "nite"], "there is no profile 'nite'"),
+        (["--profile", "nite"], "there is no profile 'nite'. Did you mean 'night'?"),
+        (["--profile", "weekend"], "there is no profile 'weekend'. There are: day, night."),
         (["--json", "--csv"], "exclude each other"),
     ],
 )

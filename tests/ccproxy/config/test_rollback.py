@@ -81,16 +81,20 @@ async def test_an_unknown_version_is_refused_with_those_there_are(folder, wanted
     """A word that means no version is answered with the list."""
     live = await run_through(folder, "claude")
 
-    with pytest.raises(ConfigError, match=live.loaded.version):
+    with pytest.raises(ConfigError, match=live.loaded.version) as raised:
         plan_rollback(folder.files, folder.store, wanted)
+
+    assert str(raised.value).startswith(f"{folder.store.folder}: {wanted!r}: ")
 
 
 async def test_without_an_earlier_version_there_is_nothing_to_go_back_to(folder):
     """One version is not enough."""
     await run_through(folder, "qwen")
 
-    with pytest.raises(ConfigError, match="no earlier version"):
+    with pytest.raises(ConfigError, match="no earlier version") as raised:
         plan_rollback(folder.files, folder.store, None)
+
+    assert str(raised.value).startswith(f"{folder.files.routing_file}: there is no ")
 
 
 async def test_a_version_that_is_no_good_any_more_is_refused(folder):

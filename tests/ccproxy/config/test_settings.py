@@ -162,11 +162,6 @@ def test_auth_off_needs_loopback(folder: Path, host: str) -> None:
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("", "1:1: is empty; start from the config/ccproxy.yaml that comes with ccproxy"),
-        (
-            "- a\n",
-            "1:1: must be a map of `key: value`; start from the config/ccproxy.yaml that comes with ccproxy",
-        ),
         ("server: {}\n", "1:1: model_list: is required"),
         ("model_list: []\n", "1:1: model_list: must not be empty"),
         ("model_list: {}\n", "1:1: model_list: must be a list"),
@@ -232,6 +227,15 @@ def test_auth_off_needs_loopback(folder: Path, host: str) -> None:
 def test_each_problem_names_place_and_fix(folder: Path, text: str, expected: str) -> None:
     """A bad file is one problem at line and column, with its key and what to do."""
     assert problems(folder, text) == [expected]
+
+
+@pytest.mark.parametrize(
+    ("text", "state"), [("", "is empty"), ("- a\n", "must be a map of `key: value`")]
+)
+def test_a_file_that_is_nothing_names_the_command_that_writes_one(folder, text, state):
+    """A wheel brings no file to start from."""
+    again = f"`ccproxy init --force --dir {folder}` writes a whole ccproxy.yaml"
+    assert problems(folder, text) == [f"1:1: {state}; {again} and keeps a backup"]
 
 
 @pytest.mark.parametrize(
