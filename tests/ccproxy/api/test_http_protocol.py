@@ -30,7 +30,7 @@ class Impatient(BoundedHttpProtocol):
 
 
 async def app(scope, receive, send):
-    """Answer once the body is there, with its length; `/gate` waits until somebody opens it."""
+    """Answer once the body is there, with its length; `/early` before, `/names` with its headers."""
     if scope["path"] == "/flood":
         await send({"type": "http.response.start", "status": 200, "headers": []})
         for _ in range(64):
@@ -43,12 +43,13 @@ async def app(scope, receive, send):
         while (await receive())["type"] != "http.disconnect":
             pass
         return
-    length, more = 0, True
+    length, more = 0, scope["path"] != "/early"
     while more:
         message = await receive()
         length += len(message.get("body", b""))
         more = message.get("more_body", False)
-    text = str(length).encode()
+    names = b" ".join(name for name, _ in scope["headers"])
+    text = names if scope["path"] == "/names" else str(length).encode()
     headers = [(b"content-length", str(len(text)).encode())]
     await send({"type": "http.response.start", "status": 200, "headers": headers})
     await send({"type": "http.response.body", "body": text})
@@ -221,34 +222,148 @@ async def test_an_answer_under_way_is_never_written_into(second):
                 assert b"" == await connection.reader.read(1)
 
 
+STREAM = b"GET /stream HTTP/1.1\r\nhost: p\r\n\r\n"
+
+
+async def started(connection):
+    """Begin an answer that does not end by itself."""
+    connection.writer.write(STREAM)
+    await connection.read_head()
+    assert b"some" == await connection.read_chunk()
+
+
+async def test_who_asks_nothing_makes_room():
+    """Where all places are taken, the one is let go that has been idle for the longest."""
+    async with serving(most_connections=3) as base_url, wire(base_url) as busy:
+        await started(busy)
+        async with wire(base_url) as silent, wire(base_url) as used:
+            used.writer.write(HELLO)
+            assert 200 == (await used.read_answer()).status
+            for _ in range(3):
+                async with wire(base_url) as newcomer:
+                    newcomer.writer.write(HELLO)
+                    assert 200 == (await newcomer.read_answer()).status
+                    with contextlib.suppress(ConnectionResetError):
+                        assert b"" == await silent.reader.read()
+            busy.abort()
+
+
 async def test_connections_are_bounded():
-    """One more than may be open is told so (529) and let go; a place that comes free is given on."""
+    """One more than are being answered is told so (529) and let go; a free place is given on."""
     async with serving(most_connections=2) as base_url, wire(base_url) as first:
-        async with wire(base_url) as second, wire(base_url) as third:
-            refused = await third.read_answer()
-            assert (529, "overloaded_error") == (refused.status, refused.error["type"])
-            assert "close" == refused.header("connection")
-            assert b"" == await third.reader.read()
-            for connection in (first, second):
-                connection.writer.write(HELLO)
-                assert 200 == (await connection.read_answer()).status
+        await started(first)
+        async with wire(base_url) as second:
+            await started(second)
+            async with wire(base_url) as third:
+                refused = await third.read_answer()
+                assert (529, "overloaded_error") == (refused.status, refused.error["type"])
+                assert "close" == refused.header("connection")
+                assert b"" == await third.reader.read()
+            second.abort()
         async with asyncio.timeout(10):
-            while True:  # the server hears of both ends a moment later
+            while True:  # the server hears of the end a moment later
                 async with wire(base_url) as fourth:
                     fourth.writer.write(HELLO)
                     if (await fourth.read_answer()).status == 200:
                         break
+        first.abort()
 
 
 async def test_in_a_flood_of_connections_nobody_is_talked_to(monkeypatch):
     """Far beyond the limit a connection is cut: telling each would keep them all open."""
     monkeypatch.setattr("ccproxy.api.http_protocol.MOST_REFUSED", 0)
     async with serving(most_connections=1) as base_url, wire(base_url) as first:
-        first.writer.write(HELLO)
-        assert 200 == (await first.read_answer()).status
+        await started(first)
         async with wire(base_url) as second:
             with contextlib.suppress(ConnectionResetError):
                 assert b"" == await second.reader.read()
+        first.abort()
+
+
+INNER = b"GET /inner HTTP/1.1\r\nhost: p\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    "wish",
+    [b"upgrade: h2c\r\nconnection: Upgrade, HTTP2-Settings\r\nhttp2-settings: AAMAAABk",
+     b"upgrade: websocket\r\nconnection: upgrade",
+     b"connection: keep-alive, upgrade\r\nupgrade: h2c\r\nupgrade: foo/2"],
+    ids=["h2c", "websocket", "two"],
+)  # fmt: skip
+@pytest.mark.parametrize("in_chunks", [False, True], ids=["length", "chunked"])
+@pytest.mark.parametrize("pause_s", [None, 0.02], ids=["at once", "in two pieces"])
+async def test_a_wish_for_another_protocol_is_ignored(wish, in_chunks, pause_s):
+    """The request is served as HTTP/1.1, with its body, which is never read as a request."""
+    framing = b"transfer-encoding: chunked" if in_chunks else b"content-length: %d" % len(INNER)
+    body = b"%x\r\n%b\r\n0\r\n\r\n" % (len(INNER), INNER) if in_chunks else INNER
+    answers = []
+    async with serving() as base_url, wire(base_url) as connection:
+        for path in (b"/length", b"/names"):
+            head = b"POST %b HTTP/1.1\r\nhost: p\r\nx-a: 1\r\n%b\r\n%b\r\n\r\n"
+            connection.writer.write(head % (path, wish, framing))
+            if pause_s is not None:
+                await asyncio.sleep(pause_s)
+            connection.writer.write(body + HELLO)
+            answers += [await connection.read_answer(), await connection.read_answer()]
+
+    length, after_it, names, after_them = (answer.body for answer in answers)
+    assert {200} == {answer.status for answer in answers}
+    assert (b"%d" % len(INNER), b"0", b"0") == (length, after_it, after_them)
+    assert b"x-a" in names.split()
+    assert not {b"upgrade", b"http2-settings"} & {*names.split()}
+
+
+@pytest.mark.parametrize("wish", [b"", b"connection: upgrade\r\nupgrade: h2c\r\n"])
+async def test_no_tunnel_is_made(wish):
+    """CONNECT is refused, with or without a wish for another protocol."""
+    async with serving() as base_url, wire(base_url) as connection:
+        connection.writer.write(b"CONNECT h:1 HTTP/1.1\r\nhost: h:1\r\n%b\r\n" % wish + HELLO)
+
+        assert_refusal(await connection.read_answer(), 400)
+        assert b"" == await connection.reader.read()
+
+
+CHUNKED = b" HTTP/1.1\r\nhost: p\r\ntransfer-encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n"
+
+
+async def test_what_comes_behind_a_body_is_no_header():
+    """A trailer is neither a credential nor anything else that is said of a request."""
+    async with serving() as base_url, wire(base_url) as connection:
+        connection.writer.write(b"POST /names" + CHUNKED + b"x-api-key: secret\r\n\r\n")
+
+        assert b"host transfer-encoding" == (await connection.read_answer()).body
+
+
+@pytest.mark.parametrize("piece", [b"x-a: " + b"a" * KIB + b"\r\n", b"a: b\r\n" * 100, b"x" * KIB])
+@pytest.mark.parametrize("path", [b"/length", b"/early"])
+async def test_what_comes_behind_a_body_is_bounded(piece, path):
+    """Trailers without an end are refused, or unheard where the request was answered."""
+    async with serving() as base_url, wire(base_url) as connection:
+        connection.writer.write(b"POST " + path + CHUNKED + b"x-b: ")
+        if path == b"/early":
+            assert 200 == (await connection.read_answer()).status
+        with contextlib.suppress(ConnectionError):
+            for _ in range(4 * KIB):
+                connection.writer.write(piece)
+                await connection.writer.drain()
+        if path == b"/length":
+            assert_refusal(await connection.read_answer(), 431)
+        with contextlib.suppress(ConnectionError):
+            assert b"" == await connection.reader.read()
+
+
+@pytest.mark.parametrize(("sent", "served"), [(17, 17), (40, 0)])
+async def test_few_requests_may_wait_for_the_answer_before_theirs(sent, served):
+    """One that is answered and 16 that wait; more end the connection."""
+    async with serving() as base_url, wire(base_url) as connection:
+        connection.writer.write(HELLO * sent)
+        answers = 0
+        with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
+            while answers < sent:
+                answers += (await connection.read_answer()).status == 200
+
+    assert answers <= 17
+    assert answers >= served
 
 
 async def test_a_client_that_does_not_read_is_let_go():
