@@ -85,6 +85,11 @@ async def world(claude_simulator):
                     "deadline_s": DEADLINE_S,
                 },
                 {
+                    "name": "storm",
+                    "when": {"header": {"x-case": "storm"}},
+                    "route": ["claude", "qwen"],
+                },
+                {
                     "name": "half",
                     "when": {"header": {"x-case": "half"}},
                     "route": ["qwen-half", "claude"],
@@ -281,11 +286,11 @@ async def test_a_storm_at_claude(status, retry_after_s, around):
     around.claude.faults.append(
         Fault(FaultKind.STATUS, times=10_000, status=status, retry_after_s=retry_after_s)
     )
-    answers = await asyncio.gather(*(around.ask(SONNET) for _ in range(STORM)))
+    answers = await asyncio.gather(*(around.ask(SONNET, case="storm") for _ in range(STORM)))
 
     failure = "rate_limit" if status == 429 else "overloaded"
     assert {200} == {answer.status for answer in answers}
-    assert {f"claude-hasty:{failure},qwen:ok"} == {
+    assert {f"claude:{failure},qwen:ok"} == {
         answer.header("x-ccproxy-attempts") for answer in answers
     }
     assert STORM == len(around.claude.requests)
@@ -298,7 +303,7 @@ async def test_a_storm_everywhere(retry_after_s, around):
         Fault(FaultKind.STATUS, times=10_000, status=429, retry_after_s=retry_after_s)
     )
     around.ollama.add_fault("busy", times=10_000)
-    answers = await asyncio.gather(*(around.ask(SONNET) for _ in range(STORM)))
+    answers = await asyncio.gather(*(around.ask(SONNET, case="storm") for _ in range(STORM)))
 
     # The last to be asked decides: Ollama, which names none.
     assert {(529, "true", "2")} == {
@@ -307,4 +312,4 @@ async def test_a_storm_everywhere(retry_after_s, around):
     assert STORM == len(around.claude.requests) == len(around.ollama.generations)
     around.ollama.faults.clear()
     around.claude.faults.clear()
-    assert 200 == (await around.ask(SONNET)).status
+    assert 200 == (await around.ask(SONNET, case="storm")).status
