@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import typer  # noqa: TC002 - Typer reads annotations
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
 Named = list[tuple[str, str]]
@@ -48,6 +48,43 @@ def token_names(ctx: typer.Context, incomplete: str) -> Named:
     return _beginning(incomplete, _names(ctx, _tokens))
 
 
+def health_words(ctx: typer.Context, incomplete: str) -> Named:
+    """Return what `--health` may assume of deployments, and of all of a kind."""
+    groups = [("ollama", "all that an Ollama serves"), ("claude", "all of Claude's")]
+    found = [
+        (f"{name}={word}", told)
+        for name, told in (*groups, *_names(ctx, _deployments))
+        for word in ("down", "up")
+    ]
+    return _beginning(incomplete, found)
+
+
+def limit_words(ctx: typer.Context, incomplete: str) -> Named:
+    """Return what `--where` may limit to, of that whose values the files or this program have."""
+    from routing.types import RequestClass, Side, Tier
+
+    kinds: dict[str, Named] = {
+        "agent": _names(ctx, _agents),
+        "deployment": _names(ctx, _deployments),
+        "principal": _names(ctx, _tokens),
+        "request_class": [(each.value, "") for each in RequestClass],
+        "route": [(each.value, "") for each in Side],
+        "tier": [(each.value, "") for each in Tier],
+    }
+    found = [(f"{kind}={name}", told) for kind, names in kinds.items() for name, told in names]
+    return _beginning(incomplete, found)
+
+
+def version_names(ctx: typer.Context, incomplete: str) -> Named:
+    """Return the kept versions of the routing files, newest first."""
+    return _beginning(incomplete, _names(ctx, _versions))
+
+
+def secret_references(ctx: typer.Context, incomplete: str) -> Named:
+    """Return the references of the config file behind which a secret can be stored."""
+    return _beginning(incomplete, _names(ctx, _references))
+
+
 class _Files:
     """The config file, and what it names."""
 
@@ -70,6 +107,10 @@ class _Files:
     def routing(self) -> dict[str, Any]:
         """Return the routing file."""
         return self._yaml(self.named("routing", "routing.yaml"))
+
+    def tokens_file(self) -> Path:
+        """Return the path of the tokens file."""
+        return self.path(self.settings.get("auth", {}).get("tokens_file", "tokens.json"))
 
     @staticmethod
     def _yaml(path: Path) -> dict[str, Any]:
@@ -105,8 +146,36 @@ def _deployments(files: _Files) -> Named:
 
 
 def _tokens(files: _Files) -> Named:
-    file = files.path(files.settings.get("auth", {}).get("tokens_file", "tokens.json"))
-    return [(each["name"], "") for each in json.loads(file.read_bytes())["tokens"]]
+    document = json.loads(files.tokens_file().read_bytes())
+    return [(each["name"], "") for each in document["tokens"]]
+
+
+def _versions(files: _Files) -> Named:
+    from ccproxy.config.versions import FOLDER_NAME, VersionStore
+
+    store = VersionStore(files.tokens_file().with_name(FOLDER_NAME))
+    return [
+        (each.version, f"in force from {each.saved_at.astimezone():%Y-%m-%d %H:%M:%S}")
+        for each in store.versions()
+    ]
+
+
+def _references(files: _Files) -> Named:
+    from ccproxy.config.references import FILE_REFERENCE, KEYCHAIN_REFERENCE
+    from ccproxy.config.secrets import describe
+
+    found = dict.fromkeys(_texts(files.settings))
+    storable = [each for each in found if each.startswith((FILE_REFERENCE, KEYCHAIN_REFERENCE))]
+    return [(each, describe(each)) for each in storable]
+
+
+def _texts(value: object) -> Iterator[str]:
+    """Yield every text of a document, at whatever depth."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict | list):
+        for each in value.values() if isinstance(value, dict) else value:
+            yield from _texts(each)
 
 
 def _beginning(incomplete: str, names: Iterable[tuple[str, str]]) -> Named:

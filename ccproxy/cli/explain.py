@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from ccproxy.cli.completing import deployment_names, token_names
+from ccproxy.cli.completing import deployment_names, health_words, token_names
 from ccproxy.cli.options import AgentOption, ConfigOption, JsonOption, config_path
 from ccproxy.cli.output import print_json, print_table, remark
 
@@ -48,10 +48,12 @@ PrincipalOption = Annotated[
 HealthOption = Annotated[
     list[str] | None,
     typer.Option(
-        "--health", metavar="NAME=down|up",
+        "--health",
+        metavar="NAME=down|up",
         help="Assume that a deployment, `ollama` or `claude` is down, or up; repeatable.",
+        autocompletion=health_words,
     ),
-]  # fmt: skip
+]
 AtOption = Annotated[
     str | None,
     typer.Option("--at", metavar="TIME", help="Local time, e.g. 2026-03-31T14:30; now by default."),

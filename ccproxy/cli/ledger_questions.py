@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
+from ccproxy.cli.completing import limit_words
 from ccproxy.cli.options import config_path
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ WhereOption = Annotated[
         "--where",
         metavar="NAME=VALUE",
         help="Only requests of e.g. agent=debugger or route=claude; the names of --by. Repeatable.",
+        autocompletion=limit_words,
     ),
 ]
 CsvOption = Annotated[bool, typer.Option("--csv", help="Print CSV for spreadsheets.")]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ccproxy.cli.completing import version_names
 from ccproxy.cli.options import ConfigOption, JsonOption, config_path
 from ccproxy.cli.output import print_json, print_table, remark
 
@@ -24,6 +25,7 @@ VersionArgument = Annotated[
         help="As `routes versions` shows it, or its beginning, or a table version. "
         "By default the one before the present.",
         show_default=False,
+        autocompletion=version_names,
     ),
 ]
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
+from ccproxy.cli.completing import secret_references
 from ccproxy.cli.options import ConfigOption, JsonOption, config_path
 from ccproxy.cli.output import print_json, print_table, remark
 
@@ -19,7 +20,11 @@ if TYPE_CHECKING:
 app: Final = typer.Typer(no_args_is_help=True)
 
 ReferenceArgument = Annotated[
-    str, typer.Argument(help="file/PATH or keychain/SERVICE/ACCOUNT, as in ccproxy.yaml.")
+    str,
+    typer.Argument(
+        help="file/PATH or keychain/SERVICE/ACCOUNT, as in ccproxy.yaml.",
+        autocompletion=secret_references,
+    ),
 ]
 
 

@@ -4,14 +4,25 @@ import json
 import re
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
 from ccproxy.cli.tree import PLACES
-from tests.support.command_line import command_line
+from tests.support.command_line import CONFIG, command_line
 
 COMMAND = Path(sys.executable).with_name("ccproxy")
+
+
+@pytest.fixture(autouse=True)
+def paris(monkeypatch):
+    """Local time is an hour ahead of UTC in winter."""
+    monkeypatch.setenv("TZ", "Europe/Paris")
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
 
 
 @pytest.fixture
@@ -19,6 +30,10 @@ def folder(tmp_path, monkeypatch, capsys):
     command_line(tmp_path, monkeypatch, capsys)
     state = tmp_path / "state"
     state.mkdir()
+    versions = state / "routing-versions"
+    versions.mkdir()
+    (versions / "20260301T120000.000000Z-e42e3249af23-77aa.routing.yaml").touch()
+    (versions / "20260302T120000.000000Z-0b5d1c22ee90-77ab.routing.yaml").touch()
     (state / "tokens.json").write_text('{"tokens": [{"name": "laptop"}, {"name": "ci"}]}')
     return tmp_path
 
@@ -27,6 +42,8 @@ def folder(tmp_path, monkeypatch, capsys):
 def tab(folder, monkeypatch, capsys):
     """What fish is told for a line: values with the lines about them."""
     run = command_line(folder, monkeypatch, capsys)
+    alerts = "alerts: {webhooks: [{name: hook, url: file/keys/hook}]}\n"
+    (folder / "ccproxy.yaml").write_text(CONFIG + alerts)
     monkeypatch.setenv("_CCPROXY_COMPLETE", "complete_fish")
     monkeypatch.setenv("_TYPER_COMPLETE_FISH_ACTION", "get-args")
 
@@ -55,6 +72,18 @@ def tab(folder, monkeypatch, capsys):
         ("ccproxy routes show --profile ", ["day\tactive", "night"]),
         ("ccproxy models verify wr", ["writer\tollama_chat/qwen2.5:32b-instruct"]),
         ("ccproxy models pull cl", []),
+        ("ccproxy explain --health cl", [
+            "claude=down\tall of Claude's", "claude=up\tall of Claude's",
+            "cloud=down\tanthropic/*", "cloud=up\tanthropic/*",
+        ]),
+        ("ccproxy usage --where agent=d", ["agent=debugger\tDebugger, sonnet"]),
+        ("ccproxy usage failed --where deployment=wr", ["deployment=writer\tollama_chat/qwen2.5:32b-instruct"]),
+        ("ccproxy export --where principal=", ["principal=laptop", "principal=ci"]),
+        ("ccproxy usage top --where tier=o", ["tier=opus"]),
+        ("ccproxy usage --where route=", ["route=local", "route=claude", "route=other"]),
+        ("ccproxy routes rollback e", ["e42e3249af23\tin force from 2026-03-01 13:00:00"]),
+        ("ccproxy secret delete ", ["file/keys/hook\tfile keys/hook"]),
+        ("ccproxy secret set f", ["file/keys/hook\tfile keys/hook"]),
     ],
 )  # fmt: skip
 def test_values(tab, line, values):
@@ -81,7 +110,10 @@ def test_broken_files_complete_nothing(tab, folder, file, text):
     if text is not None:
         (folder / file).write_text(text)
 
-    for line in ("explain --agent ", "routes show --profile ", "token revoke ", "models pull "):
+    for line in (
+        *("explain --agent ", "routes show --profile ", "token revoke ", "models pull "),
+        *("explain --health ", "usage --where ", "routes rollback ", "secret delete "),
+    ):
         tab(f"ccproxy {line}")
 
 
