@@ -5,6 +5,7 @@ import contextlib
 import json
 import os
 import re
+import shutil
 import socket
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,18 +46,27 @@ def _steady(text: str) -> list[str]:
     return [VOLATILE.sub(r"\1_...", line.rstrip()) for line in text.strip().splitlines()]
 
 
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory):
+    """A checkout in which nothing was run yet, as far as commands look at one."""
+    folder = tmp_path_factory.mktemp("checkout")
+    shutil.copytree(ROOT / "config", folder / "config")
+    (folder / ".venv").symlink_to(ROOT / ".venv")
+    return folder
+
+
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def environment(tmp_path_factory):
+async def environment(checkout, tmp_path_factory):
     """The environment of a client of what `make run` starts in an empty home directory."""
     home = tmp_path_factory.mktemp("home")
     base = {"PATH": os.environ["PATH"], "HOME": str(home), "LANG": "C.UTF-8"}
     port = _free_port()
     process = await asyncio.create_subprocess_exec(
-        str(ROOT / ".venv/bin/ccproxy"),
+        str(checkout / ".venv/bin/ccproxy"),
         "run",
         "--port",
         str(port),
-        cwd=ROOT,
+        cwd=checkout,
         env=base,
         stdout=asyncio.subprocess.DEVNULL,
         stderr=asyncio.subprocess.PIPE,
@@ -91,13 +101,13 @@ async def _drain(stream: asyncio.StreamReader, into: list[bytes]) -> None:
         into.append(chunk)
 
 
-async def _run(command: str, environment: dict[str, str]) -> tuple[str, str]:
-    """Return what a command printed on stdout and on stderr."""
+async def _run(command: str, folder: Path, environment: dict[str, str]) -> tuple[str, str]:
+    """Return what a command, run in a folder, printed on stdout and on stderr."""
     process = await asyncio.create_subprocess_exec(
         "bash",
         "-c",
         command,
-        cwd=ROOT,
+        cwd=folder,
         env=environment,
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
@@ -114,25 +124,34 @@ def test_the_tour_has_its_steps():
 
 @pytest.mark.timeout(120)
 @pytest.mark.asyncio(loop_scope="module")
-async def test_the_tour_prints_what_the_readme_shows(environment):
+async def test_the_tour_prints_what_the_readme_shows(checkout, environment):
     """curl, SDK and CLI examples give, in an empty home directory, what the README shows."""
     for step in STEPS:
         if step.needs:
             continue
         # On a terminal the two mix in no certain order; the README shows remarks last.
-        output, remarks = await _run(step.command, environment)
+        output, remarks = await _run(step.command, checkout, environment)
         printed = _steady(output + remarks)
 
         shown = _steady(step.shown)
         assert shown == [line for line in printed if not line.startswith("warning:")]
 
 
+@pytest.mark.asyncio(loop_scope="module")
+async def test_the_tour_leaves_installations_alone(checkout, environment):
+    """Tokens and ledger of what is run in a checkout are in a folder of it, not in `~/.ccproxy`."""
+    state = {each.name for each in (checkout / ".ccproxy").iterdir()}
+
+    assert {"tokens.json", "ccproxy.db"} <= state
+    assert not (Path(environment["HOME"]) / ".ccproxy").exists()
+
+
 @pytest.mark.timeout(120)
 @pytest.mark.asyncio(loop_scope="module")
-async def test_the_examples_are_answered(environment):
+async def test_the_examples_are_answered(checkout, environment):
     """Each request of docs/qwen-usage-examples.md, and none with an error."""
     for command in ASKS:
-        answer, complaint = await _run(command, environment)
+        answer, complaint = await _run(command, checkout, environment)
         told = answer + complaint
         if '"stream": true' in command:
             assert "event: message_stop" in answer, told
@@ -145,7 +164,7 @@ async def test_the_examples_are_answered(environment):
 @pytest.mark.needs("claude-code")
 @pytest.mark.timeout(120)
 @pytest.mark.asyncio(loop_scope="module")
-async def test_the_tours_claude_code_runs_a_command(environment, tmp_path):
+async def test_the_tours_claude_code_runs_a_command(checkout, environment, tmp_path):
     """Claude Code, with the two exported variables and nothing else, runs the model's command."""
     (step,) = [step for step in STEPS if step.needs == "claude-code"]
     programs = tmp_path / "bin"
@@ -157,6 +176,6 @@ async def test_the_tours_claude_code_runs_a_command(environment, tmp_path):
         "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
     }
 
-    output, _ = await _run(step.command, environment)
+    output, _ = await _run(step.command, checkout, environment)
 
     assert _steady(step.shown) == _steady(output)

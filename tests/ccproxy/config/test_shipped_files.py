@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from ccproxy.config.locate import ledger_file
 from ccproxy.config.roster import load_roster
 from ccproxy.config.routing_file import load_routing
 from ccproxy.config.settings import load_settings, routing_deployments
@@ -47,11 +48,15 @@ def test_the_shipped_files_are_without_a_finding(roster: Roster) -> None:
     assert settings.roster_file == CONFIG / "orchestra-config.json"
 
 
-def test_state_is_not_in_tracked_folders() -> None:
-    """Tokens and ledger are in the state folder of whoever runs it."""
+def test_state_is_the_checkouts_own() -> None:
+    """Tokens and ledger are in a folder that git ignores, apart from those of an installation."""
     settings = load_settings(CONFIG / "ccproxy.yaml", ENVIRON)
-    assert settings.tokens_file == Path("/home/ops/.ccproxy/tokens.json")
-    assert settings.ledger_url == "sqlite:////home/ops/.ccproxy/ccproxy.db"
+    ledger = ledger_file(settings.ledger_url)
+    assert ledger is not None
+    assert {CONFIG.parent / ".ccproxy"} == {
+        each.parent.resolve() for each in (settings.tokens_file, ledger)
+    }
+    assert "/.ccproxy/" in (CONFIG.parent / ".gitignore").read_text().splitlines()
 
 
 def test_without_a_key_only_claude_is_missing(roster: Roster) -> None:
