@@ -3,6 +3,9 @@
 import json
 import re
 
+import yaml
+
+from ccproxy.config.models import ConfigFile
 from ccproxy.config.roster import load_roster
 from ccproxy.config.routing_file import parse_routing
 from ccproxy.config.settings import load_settings, routing_deployments
@@ -26,6 +29,14 @@ def test_the_table_for_hybrid_routing():
     routing, _ = parse_routing(table.encode(), "the page", routing_deployments(SETTINGS), roster)
 
     assert "balanced" == routing.active.name
+
+
+def test_agents_are_known_by_their_files():
+    """Pages that lead to a first agent show the key, as the schema has it."""
+    for page in ("install.md", "agents-side.md"):
+        (block,) = examples(page, "yaml")
+        assert {"agents_folder": "~/.claude/agents"} == yaml.safe_load(block)
+    assert "agents_folder" in ConfigFile.model_fields
 
 
 def test_the_settings_for_claude_code():

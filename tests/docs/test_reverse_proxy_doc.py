@@ -33,6 +33,14 @@ def test_the_traefik_sample_hangs_together():
     assert set(router["entryPoints"]) <= set(yaml.safe_load(static)["entryPoints"])
 
 
+def test_caddy_lets_go_of_requests_whose_client_has_left():
+    """With `flush_interval -1` it would go on with them (caddyserver/caddy#4952)."""
+    (caddy,) = re.findall(r"```\n(ccproxy\.example\.com \{.*?)```", page(), re.DOTALL)
+
+    assert "reverse_proxy 127.0.0.1:8081" in caddy
+    assert "flush_interval" not in caddy
+
+
 def page():
     return (ROOT / "docs/reverse-proxy.md").read_text()
 
