@@ -131,7 +131,7 @@ def build_proxy(
         build_lifespan(
             parts.fleet, parts.live, parts.records, parts.alarms, parts.budgets, parts.gate
         ),
-        _routers(parts, overview, feed),
+        _routers(parts, overview, feed, memory),
         ForwardEndpoint(forwarder, body_timeout_s=body_timeout_s, memory=memory),
         on_refused=audit.refused,
     )
@@ -216,7 +216,9 @@ def _overview(parts: Parts) -> HealthOverview:
     )
 
 
-def _routers(parts: Parts, overview: HealthOverview, feed: LiveFeed) -> Sequence[APIRouter]:
+def _routers(
+    parts: Parts, overview: HealthOverview, feed: LiveFeed, memory: BodyMemory
+) -> Sequence[APIRouter]:
     """Return what FastAPI serves, in order."""
     authenticate, fleet, live = parts.authenticate, parts.fleet, parts.live
     url = parts.settings.ledger_url
@@ -228,7 +230,7 @@ def _routers(parts: Parts, overview: HealthOverview, feed: LiveFeed) -> Sequence
         ops_router(authenticate, overview, parts.records.metrics.exposition),
         admin_router(authenticate, live),
         budgets_router(authenticate, parts.budgets.status),
-        explain_router(authenticate, explainer, estimator),
+        explain_router(authenticate, explainer, estimator, memory),
         live_router(authenticate, feed),
         figures_router(authenticate, partial(series_at, url), explainer.routes),
         dashboard_router(read_assets()),

@@ -278,6 +278,15 @@ class Client(Protocol):
         """
         ...
 
+    def hold(self, size_bytes: int) -> None:
+        """Count what is unpacked of the body, in any thread, before the next piece is.
+
+        Raises:
+            ApiError: 529; all requests together hold too much.
+            ClientGone: The client left.
+        """
+        ...
+
     def body_chunks(self, limit_bytes: int) -> AsyncIterator[bytes]:
         """Yield the body as it arrives, for bodies that are streamed through.
 

@@ -30,11 +30,10 @@ class AsgiClient:
     __slots__ = (
         "_body_timeout_s",
         "_finished",
-        "_held_bytes",
-        "_memory",
         "_receive",
         "_scope",
         "_send",
+        "_share",
         "_upload_over",
         "gone",
         "last_sent_at",
@@ -51,15 +50,15 @@ class AsgiClient:
     ) -> None:
         """Take over the three parts of an ASGI call.
 
-        A body that is read counts in `memory` until the answer starts, when the pipeline has let go
-        of it, or until `let_go` is called, which whoever made this client must do.
+        A body that is read, and what is unpacked of it, counts in `memory` until the answer starts,
+        when the pipeline has let go of it, or until `let_go` is called, which whoever made this
+        client must do.
         """
         self._scope = scope
         self._receive = receive
         self._send = send
         self._body_timeout_s = body_timeout_s
-        self._memory = memory or BodyMemory()
-        self._held_bytes = 0
+        self._share = (memory or BodyMemory()).share()
         self.gone = False
         self._finished = False
         self._upload_over: asyncio.Event | None = None
@@ -77,7 +76,7 @@ class AsgiClient:
                     first: bytes = message.get("body", b"")
                     if len(first) > limit_bytes:
                         raise _too_large(limit_bytes)
-                    self._hold(len(first))
+                    self.hold(len(first))
                     return first
                 return await self._read_rest(message, limit_bytes)
         except TimeoutError as exc:
@@ -88,18 +87,17 @@ class AsgiClient:
         async for chunk in self._chunks_from(message):
             if len(body) + len(chunk) > limit_bytes:
                 raise _too_large(limit_bytes)
-            self._hold(len(chunk))
+            self.hold(len(chunk))
             body += chunk
         return bytes(body)
 
-    def _hold(self, size_bytes: int) -> None:
-        self._memory.take(size_bytes)
-        self._held_bytes += size_bytes
+    def hold(self, size_bytes: int) -> None:
+        """Count so many bytes more in any thread; see `ports.Client`."""
+        self._share.hold(size_bytes)
 
     def let_go(self) -> None:
         """Count the body no more."""
-        self._memory.give_back(self._held_bytes)
-        self._held_bytes = 0
+        self._share.let_go()
 
     def body_chunks(self, limit_bytes: int) -> AsyncIterator[bytes]:
         """Yield the body as it arrives; see `ports.Client`."""

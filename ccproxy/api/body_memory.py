@@ -1,4 +1,4 @@
-"""How much of the clients' bodies may be in memory at once.
+"""How much of the clients' bodies may be in memory at once, as they came and unpacked.
 
 One body has a limit; a hundred clients at that limit would be 3 GB. A client that sends a body for
 which there is no room hears 529 and comes again: the SDKs and Claude Code do so by themselves.
@@ -6,8 +6,10 @@ which there is no room hears 529 and comes again: the SDKs and Claude Code do so
 
 from __future__ import annotations
 
+from threading import Lock
 from typing import Final
 
+from ccproxy.ports import ClientGone
 from ccproxy.wire.errors import ApiError
 
 MOST_BYTES: Final = 512 * 1024 * 1024
@@ -15,15 +17,20 @@ MOST_BYTES: Final = 512 * 1024 * 1024
 
 
 class BodyMemory:
-    """Counts the bytes that are held, of everybody together."""
+    """Counts the bytes that are held, of everybody together; in any thread."""
 
     def __init__(self, most_bytes: int = MOST_BYTES) -> None:
         """Begin with nothing held."""
         self._most_bytes = most_bytes
+        self._lock = Lock()
         self.held_bytes = 0
 
+    def share(self) -> BodyShare:
+        """Return what is to count the bytes of one request."""
+        return BodyShare(self, self._lock)
+
     def take(self, size_bytes: int) -> None:
-        """Hold so many bytes more.
+        """Hold so many bytes more; for a share, which has the lock.
 
         Raises:
             ApiError: 529; there is no room. Nothing more is held.
@@ -36,6 +43,35 @@ class BodyMemory:
             raise ApiError(529, message, retry_after_s=2)
         self.held_bytes += size_bytes
 
-    def give_back(self, size_bytes: int) -> None:
-        """Hold so many bytes less."""
-        self.held_bytes -= size_bytes
+
+class BodyShare:
+    """What one request holds, until it lets go of it for good."""
+
+    __slots__ = ("_held_bytes", "_is_over", "_lock", "_memory")
+
+    def __init__(self, memory: BodyMemory, lock: Lock) -> None:
+        """Hold nothing yet."""
+        self._memory = memory
+        self._lock = lock
+        self._held_bytes = 0
+        self._is_over = False
+
+    def hold(self, size_bytes: int) -> None:
+        """Count so many bytes more.
+
+        Raises:
+            ApiError: 529; there is no room.
+            ClientGone: Nobody wants them any more; a thread heard of it too late.
+        """
+        with self._lock:
+            if self._is_over:
+                raise ClientGone
+            self._memory.take(size_bytes)
+            self._held_bytes += size_bytes
+
+    def let_go(self) -> None:
+        """Count nothing of the request any more."""
+        with self._lock:
+            self._memory.held_bytes -= self._held_bytes
+            self._held_bytes = 0
+            self._is_over = True

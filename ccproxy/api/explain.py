@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from starlette.types import Message
 
+    from ccproxy.api.body_memory import BodyMemory
     from ccproxy.auth import Authenticate
 
 BODY_LIMIT_BYTES: Final = 32 * 1024 * 1024
@@ -53,11 +54,13 @@ def explain_router(
     authenticate: Authenticate,
     explainer: Explains,
     estimator: Estimates,
+    memory: BodyMemory | None = None,
 ) -> APIRouter:
     """Return `POST /admin/explain` and `POST /admin/estimate`, which need the scope `ops`.
 
     The body is a Messages request with more keys beside it (`ccproxy.pipeline.explainer` lists
     them). The answer is 200 also where the request would be refused: then it has `refused`.
+    `memory` is for all endpoints together.
     """
     router = APIRouter()
 
@@ -65,10 +68,13 @@ def explain_router(
         request: Request, answer: Callable[[Mapping[str, Any]], dict[str, object]]
     ) -> Response:
         require_scope(authenticate(request.scope["headers"], peer_of(request.scope)), "ops")
-        client = AsgiClient(request.scope, request.receive, _send_nothing)
-        raw_body = await client.read_body(BODY_LIMIT_BYTES)
-        # In a thread: a long prompt is parsed, estimated and searched, the ledger is read.
-        told = await asyncio.to_thread(_answer, answer, raw_body)
+        client = AsgiClient(request.scope, request.receive, _send_nothing, memory=memory)
+        try:
+            raw_body = await client.read_body(BODY_LIMIT_BYTES)
+            # In a thread: a long prompt is parsed, estimated and searched, the ledger is read.
+            told = await asyncio.to_thread(_answer, answer, raw_body)
+        finally:
+            client.let_go()
         headers = {"request-id": mint_request_id()}
         return Response(told, headers=headers, media_type="application/json")
 

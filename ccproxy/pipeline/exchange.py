@@ -23,7 +23,7 @@ from ccproxy.pipeline.deadline import (
 from ccproxy.pipeline.duplicates import Duplicates, turn_of
 from ccproxy.pipeline.in_flight import InFlight
 from ccproxy.pipeline.leave import Leave
-from ccproxy.pipeline.off_loop import LARGE_BYTES, off_loop
+from ccproxy.pipeline.off_loop import off_loop, unpacked_bytes
 from ccproxy.pipeline.refusals import reply_headers
 from ccproxy.pipeline.relay import PING_AFTER_S, relay
 from ccproxy.pipeline.request import MessagesRequest
@@ -36,7 +36,7 @@ from routing.retry import DEFAULT_RULES
 from routing.types import Side
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from ccproxy.auth import Authenticate, Principal
     from ccproxy.pipeline.comparing import Compare
@@ -86,11 +86,12 @@ class Exchange:
             raw_body = await client.read_body(MESSAGES_LIMIT_BYTES)
             async with client.watched():
                 request = await off_loop(
-                    _unpacked_bytes(incoming, raw_body),
+                    unpacked_bytes(incoming, raw_body),
                     self._understand,
                     incoming,
                     raw_body,
                     outcome,
+                    client.hold,
                     counting=counting,
                 )
                 plan = await self._router.plan(request, principal, outcome)
@@ -129,9 +130,16 @@ class Exchange:
         return principal
 
     def _understand(
-        self, incoming: Incoming, raw_body: bytes, outcome: Outcome, *, counting: bool
+        self,
+        incoming: Incoming,
+        raw_body: bytes,
+        outcome: Outcome,
+        hold: Callable[[int], None],
+        *,
+        counting: bool,
     ) -> MessagesRequest:
-        decoded = decode_body(raw_body, incoming.header(b"content-encoding"), MESSAGES_LIMIT_BYTES)
+        coding = incoming.header(b"content-encoding")
+        decoded = decode_body(raw_body, coding, MESSAGES_LIMIT_BYTES, hold)
         body = parse_json_object(decoded)
         model = body.get("model")
         if model is None:
@@ -200,8 +208,3 @@ class Exchange:
         except BaseException:  # nobody relays the reply then
             await reply.aclose()
             raise
-
-
-def _unpacked_bytes(incoming: Incoming, raw_body: bytes) -> int:
-    """Return how large a body may be once it is unpacked, as far as that can be told."""
-    return LARGE_BYTES if incoming.header(b"content-encoding") else len(raw_body)

@@ -25,7 +25,7 @@ from ccproxy.pipeline.accounted import Accounted
 from ccproxy.pipeline.attempts import log_failure
 from ccproxy.pipeline.decide import PROJECT_HEADER, gather_facts
 from ccproxy.pipeline.in_flight import InFlight
-from ccproxy.pipeline.off_loop import off_loop
+from ccproxy.pipeline.off_loop import off_loop, unpacked_bytes
 from ccproxy.pipeline.passthrough import PassthroughReply
 from ccproxy.pipeline.refusals import reply_headers, routing_refusal
 from ccproxy.pipeline.relay import relay
@@ -42,7 +42,7 @@ from routing.plan import privacy_asked, privacy_of
 from routing.types import Privacy, RequestFacts, Side
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping, Sequence
+    from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 
     from ccproxy.auth import Authenticate, Principal
     from ccproxy.pipeline.decide import Circumstances, RoutingState
@@ -192,7 +192,14 @@ class ApiForwarder:
             state = self._router.state
             around = self._router.circumstances(incoming, principal)
             return await off_loop(
-                len(raw), _batch_for_claude, incoming, state, around, raw, outcome.notes
+                unpacked_bytes(incoming, raw),
+                _batch_for_claude,
+                incoming,
+                state,
+                around,
+                raw,
+                client.hold,
+                outcome.notes,
             )
         declared = incoming.header(b"content-length") or b"0"
         if declared == b"0" and incoming.header(b"transfer-encoding") is None:
@@ -287,10 +294,16 @@ def _keep_to_own_batches(incoming: Incoming, path: str, principal: Principal) ->
 
 
 def _batch_for_claude(
-    incoming: Incoming, state: RoutingState, around: Circumstances, raw: bytes, notes: list[str]
+    incoming: Incoming,
+    state: RoutingState,
+    around: Circumstances,
+    raw: bytes,
+    hold: Callable[[int], None],
+    notes: list[str],
 ) -> tuple[Incoming, bytes]:
     """Return a batch as Claude may see it; `notes` gains what was cut."""
-    decoded = decode_body(raw, incoming.header(b"content-encoding"), BATCHES_LIMIT_BYTES)
+    coding = incoming.header(b"content-encoding")
+    decoded = decode_body(raw, coding, BATCHES_LIMIT_BYTES, hold)
     _keep_items_on_host(incoming, state, around, decoded)
     stripped = strip_batch(decoded)
     if stripped.body is decoded:

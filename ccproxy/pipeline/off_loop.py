@@ -13,11 +13,18 @@ from typing import TYPE_CHECKING, Final, ParamSpec, TypeVar
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from ccproxy.ports import Incoming
+
 Result = TypeVar("Result")
 Params = ParamSpec("Params")
 
 LARGE_BYTES: Final = 1024 * 1024
 """From here on the work takes longer than the thread costs many times over."""
+
+
+def unpacked_bytes(incoming: Incoming, raw_body: bytes) -> int:
+    """Return how large a body may be once it is unpacked, as far as that can be told."""
+    return LARGE_BYTES if incoming.header(b"content-encoding") else len(raw_body)
 
 
 async def off_loop(

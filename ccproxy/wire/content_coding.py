@@ -6,9 +6,12 @@ Source: error codes of conformance 015 and 016.
 from __future__ import annotations
 
 import zlib
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from ccproxy.wire.errors import ApiError, invalid_request
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
 
 _CHARSETS: Final = frozenset({"utf-8", "utf8", "us-ascii", "ascii", "iso-8859-1", "latin-1"})
 _GZIP_OR_ZLIB: Final = 47
@@ -17,6 +20,8 @@ _EXPANSION: Final = 100
 """Prose and code shrink 3- to 20-fold; deflate itself allows about 1030-fold."""
 _FREE_BYTES: Final = 2**20
 """What a body of any length may become."""
+_STEP_BYTES: Final = 256 * 1024
+"""Large enough that steps cost nothing, small beside any bound."""
 
 
 def check_charset(content_type: bytes | None) -> None:
@@ -32,8 +37,16 @@ def check_charset(content_type: bytes | None) -> None:
             )
 
 
-def decode_body(raw: bytes, content_encoding: bytes | None, limit_bytes: int) -> bytes:
+def decode_body(
+    raw: bytes, content_encoding: bytes | None, limit_bytes: int, hold: Callable[[int], object]
+) -> bytes:
     """Return the body without its content coding.
+
+    Args:
+        raw: As it came.
+        content_encoding: Of the header.
+        limit_bytes: What may come out of it at most.
+        hold: Called with the bytes of each piece that was unpacked; may raise.
 
     Raises:
         ApiError: 400 for an unknown coding or a corrupt body, 413 when more than
@@ -47,20 +60,34 @@ def decode_body(raw: bytes, content_encoding: bytes | None, limit_bytes: int) ->
             f"content-encoding: {coding.decode('latin-1')} is not supported, send gzip or none",
             error_code="request_body_encoding_unsupported",
         )
-    decoder = zlib.decompressobj(wbits=_GZIP_OR_ZLIB)
     expanded_bytes = _EXPANSION * len(raw) + _FREE_BYTES
+    decoded = bytearray()
+    for piece in _unzipped(raw):
+        decoded += piece
+        if len(decoded) > limit_bytes:
+            raise _too_large(f"is larger than {limit_bytes} bytes after decoding.")
+        if len(decoded) > expanded_bytes:
+            raise _too_large(f"is more than {_EXPANSION} times as large after decoding.")
+        hold(len(piece))
+    return bytes(decoded)
+
+
+def _unzipped(raw: bytes) -> Iterator[bytes]:
+    """Yield what comes out, in pieces of at most `_STEP_BYTES`."""
+    decoder = zlib.decompressobj(wbits=_GZIP_OR_ZLIB)
     try:
-        decoded = decoder.decompress(raw, min(limit_bytes, expanded_bytes) + 1)
+        for start in range(0, len(raw), _STEP_BYTES):
+            rest = raw[start : start + _STEP_BYTES]
+            while rest:
+                yield decoder.decompress(rest, _STEP_BYTES)
+                rest = decoder.unconsumed_tail
+        while not decoder.eof and (piece := decoder.decompress(b"", _STEP_BYTES)):
+            yield piece
     except zlib.error as exc:
         raise _corrupt() from exc
-    if len(decoded) > limit_bytes:
-        raise _too_large(f"is larger than {limit_bytes} bytes after decoding.")
-    if len(decoded) > expanded_bytes:
-        raise _too_large(f"is more than {_EXPANSION} times as large after decoding.")
     # A second gzip member would be read by others and not by us: nothing may hide there.
     if not decoder.eof or decoder.unused_data:
         raise _corrupt()
-    return decoded
 
 
 def _too_large(how: str) -> ApiError:

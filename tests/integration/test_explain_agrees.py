@@ -78,6 +78,9 @@ class Client:
     async def read_body(self, _limit_bytes):
         return self.request_body
 
+    def hold(self, _size_bytes):
+        pass
+
     @asynccontextmanager
     async def watched(self):
         yield

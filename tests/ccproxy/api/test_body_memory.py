@@ -8,6 +8,7 @@ import pytest
 from ccproxy.api.body_memory import BodyMemory
 from ccproxy.api.forward import ForwardEndpoint
 from ccproxy.api.messages import MessagesEndpoint
+from ccproxy.ports import ClientGone
 from ccproxy.wire.errors import ApiError
 
 
@@ -21,6 +22,7 @@ class Service:
         self.starts = True
 
     async def serve(self, _incoming, client, **_more):
+        self.client = client
         try:
             await client.read_body(100)
         except ApiError as refusal:
@@ -34,6 +36,7 @@ class Service:
             await asyncio.Event().wait()
 
     started = None
+    client = None
 
 
 def scope():
@@ -120,4 +123,25 @@ async def test_an_end_without_an_answer_makes_room(kind):
     with contextlib.suppress(asyncio.CancelledError):
         await task
 
+    assert 0 == memory.held_bytes
+
+
+async def test_what_is_unpacked_counts_too(kind):
+    """In any thread, up to the same bound; after the end of a request nobody can hold for it."""
+    memory, service = BodyMemory(10), Service()
+    served = endpoint(kind, service, memory)
+    task = asyncio.create_task(served(scope(), sending(b"1234"), send_nowhere))
+    await service.reading.wait()
+    hold = service.client.hold
+
+    await asyncio.to_thread(hold, 6)
+    assert 10 == memory.held_bytes
+    with pytest.raises(ApiError) as caught:
+        await asyncio.to_thread(hold, 1)
+    assert 529 == caught.value.status
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
+    with pytest.raises(ClientGone):
+        await asyncio.to_thread(hold, 1)
     assert 0 == memory.held_bytes

@@ -1,8 +1,10 @@
 """One request top to bottom with fakes at the ports: what is recorded, and what a bug looks like."""
 
 import asyncio
+import gzip
 import json
 import logging
+from secrets import token_hex
 
 import pytest
 
@@ -31,11 +33,18 @@ class Client:
         self.body = b""
         self._request_body = body
         self.gone = gone
+        self.held_bytes = 0
+        self.room_bytes = 2**40
 
     async def read_body(self, _limit_bytes):
         if self.gone:
             raise ClientGone
         return self._request_body
+
+    def hold(self, size_bytes):
+        self.held_bytes += size_bytes
+        if self.held_bytes > self.room_bytes:
+            raise ApiError(529, "no room")
 
     def watched(self):
         return self
@@ -111,6 +120,7 @@ async def run(
     headers=((b"anthropic-version", b"2023-06-01"),),
     gone=False,
     health=None,
+    room_bytes=2**40,
     **more,
 ):
     sink = Sink()
@@ -124,6 +134,7 @@ async def run(
     )
     raw = json.dumps(turn(model="d")).encode() if body is None else body
     client = Client(raw, gone=gone)
+    client.room_bytes = room_bytes
     incoming = Incoming("POST", "/v1/messages", b"", headers, None)
     await exchange.serve(incoming, client, counting=False)
     return client, sink
@@ -165,6 +176,19 @@ async def test_every_request_has_one_outcome(name, caplog):
     assert (status, ending, attempts) == (outcome.status, outcome.ending, outcome.attempts)
     assert status == client.status
     assert outcome.total_s > 0
+
+
+@pytest.mark.parametrize(("room_bytes", "status"), [(2**21, 529), (2**22, 200)])
+async def test_what_is_unpacked_takes_room(room_bytes, status):
+    """A packed body counts as what it becomes; where there is no room, nobody is asked."""
+    plain = json.dumps(turn(token_hex(3 * 2**19), model="d")).encode()
+    packed = {"content-encoding": "gzip", "anthropic-version": "2023-06-01"}
+    headers = tuple((name.encode(), value.encode()) for name, value in packed.items())
+
+    client, _ = await run(ok(), body=gzip.compress(plain), headers=headers, room_bytes=room_bytes)
+
+    assert client.status == status
+    assert client.held_bytes == len(plain) or status == 529
 
 
 async def test_a_bug_is_ours_and_says_nothing(caplog):

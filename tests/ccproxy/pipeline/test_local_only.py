@@ -176,6 +176,9 @@ class Caller:
         """Return the body."""
         return self.raw_body
 
+    def hold(self, _size_bytes: int) -> None:
+        """Have room for everything."""
+
     def watched(self) -> Any:
         """Watch nobody."""
         return nullcontext()
