@@ -13,6 +13,7 @@ import typer
 
 from ccproxy.cli.options import ConfigOption, JsonOption, config_path
 from ccproxy.cli.output import print_json, remark
+from ccproxy.cli.printable import printable
 
 if TYPE_CHECKING:
     from ccproxy.doctor.examination import Patient
@@ -45,18 +46,14 @@ def doctor(
 
     Read on: docs/doctor.md
     """
-    from ccproxy.doctor.examination import examine
-    from ccproxy.setup.commands import run_command
-
-    patient = _patient(config)
     with _progress() as say:
-        findings = examine(patient, run_command, say)
+        findings = _look(config, say)
     done: list[str] = []
     if fix:
         done = _repair(findings)
         if done:
             with _progress() as say:
-                findings = examine(_patient(config), run_command, say)
+                findings = _look(config, say)
     if as_json:
         print_json({"ok": _is_well(findings), "fixed": done, "findings": _entries(findings)})
     else:
@@ -66,16 +63,35 @@ def doctor(
         raise typer.Exit(1)
 
 
+def _look(config: Path | None, say: Callable[[str], None]) -> "list[Finding]":
+    from ccproxy.doctor.examination import examine
+    from ccproxy.doctor.finding import with_config
+    from ccproxy.setup.commands import run_command
+
+    findings = examine(_patient(config), run_command, say)
+    return findings if config is None else [with_config(each, config) for each in findings]
+
+
 def _patient(config: Path | None) -> "Patient":
     from ccproxy.cli.checking import check_configuration
     from ccproxy.config.problems import ConfigError
     from ccproxy.doctor.examination import Patient
 
     try:
-        found = check_configuration(config_path(config), os.environ)
+        path = config_path(config)
     except ConfigError as error:
         return Patient(None, error.problems, (), os.environ, Path.home())
-    return Patient(found.settings, found.errors, found.warnings, os.environ, Path.home())
+    found = check_configuration(path, os.environ)
+    memory_gib = None if found.table is None else found.table.memory_gib
+    return Patient(
+        found.settings,
+        found.errors,
+        found.warnings,
+        os.environ,
+        Path.home(),
+        path.absolute(),
+        memory_gib,
+    )
 
 
 def _is_well(findings: "list[Finding]") -> bool:
@@ -117,11 +133,11 @@ def _print(findings: "list[Finding]") -> None:
     width = max(len(each.check) for each in findings)
     for each in findings:
         head = Text.assemble((f"{each.level:<8}", _COLOURS[each.level]), f"{each.check:<{width}}  ")
-        console.print(head + Text(each.what))
+        console.print(head + Text(printable(each.what)))
         indent = " " * (8 + width + 2)
         for line in (each.means, f"-> {each.fix}" if each.fix else ""):
             if line:
-                console.print(Text(indent + line))
+                console.print(Text(indent + printable(line)))
     counts = [_count(findings, level) for level in ("error", "warning")]
     fixable = sum(each.repair is not None for each in findings)
     hint = f"; --fix puts {fixable} of them right" if fixable else ""

@@ -41,13 +41,15 @@ class ClaudeLook:
     """True if the problem is the certificate."""
 
 
-async def look_at_claude(deployments: Iterable[DeploymentSettings]) -> list[ClaudeLook]:
-    """Ask each Claude address once with each key."""
+async def look_at_claude(
+    deployments: Iterable[DeploymentSettings], ask_for_s: float = ASK_FOR_S
+) -> list[ClaudeLook]:
+    """Ask each Claude address once with each key; waits `ask_for_s` seconds at most."""
     pairs: dict[tuple[str, str], list[str]] = {}
     for each in deployments:
         if each.is_claude and each.api_key and each.api_base:
             pairs.setdefault((each.api_base, each.api_key), []).append(each.name)
-    looks = (_look(base, key, tuple(names)) for (base, key), names in pairs.items())
+    looks = (_look(base, key, tuple(names), ask_for_s) for (base, key), names in pairs.items())
     return list(await asyncio.gather(*looks))
 
 
@@ -103,17 +105,24 @@ def _clock(off_by_s: float) -> Finding:
     )
 
 
-async def _look(api_base: str, key: str, names: tuple[str, ...]) -> ClaudeLook:
+async def _look(api_base: str, key: str, names: tuple[str, ...], ask_for_s: float) -> ClaudeLook:
     import httpx  # noqa: PLC0415 - 0.1 s, for those who ask
 
     headers = {"x-api-key": key, "anthropic-version": _VERSION}
     # As upstreams.anthropic: the environment's proxies are not used, certificates are verified.
     client = httpx.AsyncClient(
-        timeout=ASK_FOR_S, trust_env=False, verify=ssl.create_default_context()
+        timeout=ask_for_s, trust_env=False, verify=ssl.create_default_context()
+    )
+    request = client.build_request(
+        "GET", f"{api_base}/v1/models", params={"limit": 1}, headers=headers
     )
     try:
-        async with client:
-            answer = await client.get(f"{api_base}/v1/models", params={"limit": 1}, headers=headers)
+        # The head is enough, and who sends it a byte at a time is as good as silent.
+        async with asyncio.timeout(ask_for_s), client:
+            answer = await client.send(request, stream=True)
+            await answer.aclose()
+    except TimeoutError:
+        return ClaudeLook(api_base, names, problem=f"no answer within {ask_for_s:g} s")
     except httpx.HTTPError as problem:
         reason = problem.__cause__ or problem
         is_tls = "CERTIFICATE" in str(problem).upper()

@@ -1,21 +1,21 @@
-"""The config files themselves, their secrets, and who may use the proxy."""
+"""The config files themselves, and who may use the proxy."""
 
 from __future__ import annotations
 
+import shlex
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from ccproxy.auth import TokenError, list_tokens
 from ccproxy.config.hosts import is_loopback
-from ccproxy.config.problems import render_key
+from ccproxy.doctor.files import closing, is_open
 from ccproxy.doctor.finding import error, ok, warning
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
     from datetime import datetime
 
     from ccproxy.config.problems import ConfigProblem
-    from ccproxy.config.secrets import SecretPlace
     from ccproxy.config.settings import Settings
     from ccproxy.doctor.finding import Finding
 
@@ -23,36 +23,25 @@ EXPIRES_SOON: Final = timedelta(days=7)
 
 
 def check_configuration_problems(
-    errors: Sequence[ConfigProblem], warnings: Sequence[ConfigProblem]
+    errors: Sequence[ConfigProblem], warnings: Sequence[ConfigProblem], *, is_there: bool = True
 ) -> Iterator[Finding]:
-    """Repeat what `ccproxy config check` says."""
+    """Repeat what `ccproxy config check` says.
+
+    Args:
+        errors: Of all config files.
+        warnings: Likewise.
+        is_there: False where no config file was found.
+    """
+    means, fix = "the proxy does not start with this", "edit the file, then: ccproxy config check"
+    if not is_there:
+        means, fix = "there is nothing to start", "ccproxy init"
     for problem in errors:
-        means = "the proxy does not start with this"
-        yield error("config", str(problem), means, "edit the file, then: ccproxy config check")
+        yield error("config", str(problem), means, fix)
     if warnings:
         count = "1 warning" if len(warnings) == 1 else f"{len(warnings)} warnings"
         yield ok("config", f"{count}, which `ccproxy config check` tells")
     elif not errors:
         yield ok("config", "settings, roster and routing table are in order")
-
-
-def check_secrets(places: Iterable[SecretPlace]) -> Iterator[Finding]:
-    """Say which references lead nowhere; no secret is ever told."""
-    found = list(places)
-    missing: dict[str, list[SecretPlace]] = {}
-    for place in found:
-        if place.problem is not None:
-            missing.setdefault(place.reference, []).append(place)
-    for reference, users in missing.items():
-        more = f" and {len(users) - 1} more" if len(users) > 1 else ""
-        yield error(
-            "secrets",
-            f"{render_key(users[0].key)}{more}: {users[0].problem}",
-            "what needs it is unavailable",
-            _how_to_give(reference),
-        )
-    if found and not missing:
-        yield ok("secrets", f"all {len(found)} references lead to a secret")
 
 
 def check_tokens(settings: Settings, now: datetime) -> Iterator[Finding]:
@@ -68,7 +57,7 @@ def check_tokens(settings: Settings, now: datetime) -> Iterator[Finding]:
     try:
         tokens = list_tokens(settings.tokens_file)
     except TokenError as problem:
-        yield error("tokens", str(problem), "every client is refused", "ccproxy token list")
+        yield error("tokens", str(problem), "every client is refused", _mended(settings))
         return
     if not tokens and settings.jwt is not None:
         yield ok("tokens", "none of ours; JSON Web Tokens are taken")
@@ -90,14 +79,14 @@ def check_tokens(settings: Settings, now: datetime) -> Iterator[Finding]:
             "tokens",
             f"expired: {', '.join(expired)}",
             "whoever still uses one of them is refused",
-            f"ccproxy token rotate {expired[0]} --expires 90d, or: ccproxy token revoke ...",
+            f"{_rotate(expired[0])}, or: ccproxy token revoke ...",
         )
     for each in soon:
         yield warning(
             "tokens",
             f"{each.name} expires at {each.expires_at}",
             "from then on its clients are refused",
-            f"ccproxy token rotate {each.name} --expires 90d",
+            _rotate(each.name),
         )
     good = [each.name for each in tokens if each.name not in expired]
     count = "1 token" if len(good) == 1 else f"{len(good)} tokens"
@@ -117,7 +106,13 @@ def check_exposure(settings: Settings) -> Iterator[Finding]:
     )
 
 
-def _how_to_give(reference: str) -> str:
-    if reference.startswith("os.environ/"):
-        return f"export {reference.removeprefix('os.environ/')}=..., where the proxy is started"
-    return f"ccproxy secret set {reference}"
+def _rotate(name: str) -> str:
+    return f"ccproxy token rotate {shlex.quote(name)} --expires 90d"
+
+
+def _mended(settings: Settings) -> str:
+    """Return what makes a tokens file usable that is refused."""
+    if is_open(settings.tokens_file):
+        return closing(settings.tokens_file)[0]
+    file = shlex.quote(str(settings.tokens_file))
+    return f"restore it from a backup, or: rm {file}, then: ccproxy token create NAME"

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import re
+import shlex
+from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from ccproxy.doctor.repairs import Repair
+
+_INIT: Final = re.compile(r"\bccproxy init\b")
+_OF_A_CONFIG: Final = re.compile(r"\bccproxy (?:config|models|routes|secret|token) [a-z]+\b")
 
 
 class Level(StrEnum):
@@ -51,3 +58,15 @@ def warning(check: str, what: str, means: str, fix: str, repair: Repair | None =
 def error(check: str, what: str, means: str, fix: str, repair: Repair | None = None) -> Finding:
     """Return a finding that must be put right."""
     return Finding(check, Level.ERROR, what, means, fix, repair)
+
+
+def with_config(finding: Finding, config: Path) -> Finding:
+    """Return a finding whose commands act on the installation of a config file."""
+    option = f" --config {shlex.quote(str(config))}"
+    folder = f" --dir {shlex.quote(str(config.parent))}"
+
+    def told(text: str) -> str:
+        text = _OF_A_CONFIG.sub(lambda command: command[0] + option, text)
+        return _INIT.sub(lambda command: command[0] + folder, text)
+
+    return replace(finding, what=told(finding.what), fix=told(finding.fix))

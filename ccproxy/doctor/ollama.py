@@ -1,4 +1,4 @@
-"""Whether Ollama answers, is set up for this fleet, and has room for the models."""
+"""Whether Ollama answers, is set up for this fleet, and has the models."""
 
 from __future__ import annotations
 
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from ccproxy.doctor.finding import Finding
-    from ccproxy.setup.arithmetic import Runner
     from ccproxy.setup.deployed import Deployed
     from ccproxy.setup.ollama_environment import OllamaEnvironment
     from ccproxy.setup.sight import OllamaSight
@@ -55,9 +54,11 @@ def check_environment(
     """
     if not deployed:
         return
-    if not environment.source:
+    if not environment.is_seen:
         yield ok(
-            "ollama settings", "cannot be seen from here; `ollama serve` logs them at its start"
+            "ollama settings",
+            f"cannot be seen from here; `ollama serve` logs them at its start. {FLASH_ATTENTION}=1 "
+            f"and {NUM_PARALLEL}=1 are assumed (docs/models.md)",
         )
         return
     findings = [*_flash(environment), *_parallel(environment, deployed)]
@@ -68,28 +69,25 @@ def check_environment(
         yield ok("ollama settings", f"{told or 'none'} ({environment.source})")
 
 
-def _set(environment: OllamaEnvironment, name: str, value: object) -> str:
-    """Return the command that sets a variable of Ollama's."""
-    return f"{environment.how_to_set.format(name=name, value=value)}, then restart Ollama"
-
-
 def _flash(environment: OllamaEnvironment) -> Iterator[Finding]:
     wanted = environment.values.get(KV_CACHE_TYPE, "")
     if environment.flash_attention is not True:
         ignored = f", and {KV_CACHE_TYPE}={wanted} is ignored" if wanted not in ("", "f16") else ""
         yield warning(
             "ollama settings",
-            f"{FLASH_ATTENTION} is not set",
+            f"{FLASH_ATTENTION} is not set"
+            if environment.flash_attention is None
+            else f"{FLASH_ATTENTION} is {environment.values[FLASH_ATTENTION]}",
             "a qwen2.5 model takes up to 2.3 GiB more at a context of 32768, and reads more "
             f"slowly{ignored}",
-            _set(environment, FLASH_ATTENTION, 1),
+            environment.to_set(FLASH_ATTENTION, 1),
         )
     elif environment.kv_cache is KvCacheType.Q4_0:
         yield warning(
             "ollama settings",
             f"{KV_CACHE_TYPE}={wanted}",
             "qwen2.5 answers get worse with keys and values of 4 bits (Ollama docs/faq.md)",
-            _set(environment, KV_CACHE_TYPE, KvCacheType.Q8_0),
+            environment.to_set(KV_CACHE_TYPE, KvCacheType.Q8_0),
         )
 
 
@@ -101,7 +99,7 @@ def _parallel(environment: OllamaEnvironment, deployed: Sequence[Deployed]) -> I
             "ollama settings",
             f"{len(models)} models are configured, and Ollama keeps {most} loaded",
             "it unloads one to load another, which takes seconds each time",
-            _set(environment, MAX_LOADED_MODELS, len(models)),
+            environment.to_set(MAX_LOADED_MODELS, len(models)),
         )
     parallel = environment.number(NUM_PARALLEL) or 1
     few = [each for each in deployed if (each.settings.max_parallel_requests or 1) > parallel]
@@ -111,7 +109,7 @@ def _parallel(environment: OllamaEnvironment, deployed: Sequence[Deployed]) -> I
             f"{each.settings.name} lets {each.settings.max_parallel_requests} requests through at "
             f"once, and {NUM_PARALLEL} is {parallel}",
             "the rest waits inside Ollama, where nobody can tell how long",
-            _set(environment, NUM_PARALLEL, each.settings.max_parallel_requests),
+            environment.to_set(NUM_PARALLEL, each.settings.max_parallel_requests),
         )
 
 
@@ -126,15 +124,11 @@ def _keep_alive(environment: OllamaEnvironment, deployed: Sequence[Deployed]) ->
         yield warning("ollama settings", what, means, "set keep_alive: 30m in ccproxy.yaml")
 
 
-def check_models(
-    deployed: Sequence[Deployed], runner: Runner, memory_gib: float | None
-) -> Iterator[Finding]:
-    """Judge the models one by one, and whether this machine has room for all of them.
+def check_models(deployed: Sequence[Deployed]) -> Iterator[Finding]:
+    """Judge the models one by one.
 
     Args:
         deployed: Everything that an Ollama serves.
-        runner: How the Ollama of this machine runs.
-        memory_gib: What models can have here; None where that is not known.
     """
     for each in deployed:
         if not each.sight.answers:
@@ -146,33 +140,3 @@ def check_models(
             yield make("models", f"{each.settings.name}: {doubt.what}", means, doubt.fix)
         if not doubts:
             yield ok("models", f"{each.settings.name}: {each.model} is there")
-    here = [each for each in deployed if each.is_here]
-    if here and memory_gib is not None:
-        yield from _room(here, runner, memory_gib)
-
-
-def _room(here: Sequence[Deployed], runner: Runner, memory_gib: float) -> Iterator[Finding]:
-    sizes = {
-        each.model: (each.settings.name, size)
-        for each in here
-        if (size := each.resident_gib(runner)) is not None
-    }
-    too_big = [item for item in sizes.values() if item[1] > memory_gib]
-    for name, size in too_big:
-        yield error(
-            "models",
-            f"{name} takes {size:.1f} GiB, and models can have {memory_gib:.1f} GiB here",
-            "part of it runs on the CPU, ten times slower, or it does not load at all",
-            "lower num_ctx, take a smaller model, or: ccproxy init --force",
-        )
-    total = sum(size for _, size in sizes.values())
-    told = " + ".join(f"{name} {size:.1f}" for name, size in sizes.values())
-    if not too_big and total > memory_gib:
-        yield warning(
-            "models",
-            f"{told} = {total:.1f} GiB, and models can have {memory_gib:.1f} GiB here",
-            "Ollama unloads one to load another; each change takes seconds",
-            "ccproxy init --force chooses models that fit together; docs/models.md has other ways",
-        )
-    elif sizes and not too_big:
-        yield ok("models", f"{told} = {total:.1f} of {memory_gib:.1f} GiB")

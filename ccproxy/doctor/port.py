@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
 from dataclasses import dataclass
 from enum import Enum, auto
 from typing import TYPE_CHECKING, Final
 
+from ccproxy.api.listening import ListenError, listen
 from ccproxy.doctor.finding import error, ok
 
 if TYPE_CHECKING:
@@ -26,6 +28,8 @@ class Listener(Enum):
     NOBODY = auto()
     CCPROXY = auto()
     SOMEBODY_ELSE = auto()
+    CANNOT_BE = auto()
+    """This machine has no such address, or the port is not allowed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,11 +39,26 @@ class PortLook:
     host: str
     port: int
     listener: Listener
+    reason: str = ""
+    """Why nobody can listen there."""
 
 
 async def look_at_port(host: str, port: int) -> PortLook:
-    """Connect to the port and ask who is there."""
-    at = _REACHED_AT.get(host, host)
+    """Listen on the port for a moment, as the proxy would; if it is taken, ask who is there."""
+    try:
+        for each in await asyncio.to_thread(listen, host, port):
+            each.close()
+    except ListenError as problem:
+        cause = problem.__cause__
+        if not isinstance(cause, OSError) or cause.errno != errno.EADDRINUSE:
+            reason = getattr(cause, "strerror", None) or str(problem)
+            return PortLook(host, port, Listener.CANNOT_BE, reason)
+        return PortLook(host, port, await _listener(_REACHED_AT.get(host, host), port))
+    return PortLook(host, port, Listener.NOBODY)
+
+
+async def _listener(at: str, port: int) -> Listener:
+    """Ask whoever has the port."""
     try:
         async with asyncio.timeout(ASK_FOR_S):
             reader, writer = await asyncio.open_connection(at, port)
@@ -51,29 +70,36 @@ async def look_at_port(host: str, port: int) -> PortLook:
                 answer += await reader.read(_MOST_BYTES)
             finally:
                 writer.close()
-    except TimeoutError:
-        return PortLook(host, port, Listener.SOMEBODY_ELSE)
-    except OSError:
-        return PortLook(host, port, Listener.NOBODY)
+    except (TimeoutError, OSError):
+        return Listener.SOMEBODY_ELSE
     is_ours = _is_ours(answer.rpartition(b"\r\n\r\n")[2])
-    return PortLook(host, port, Listener.CCPROXY if is_ours else Listener.SOMEBODY_ELSE)
+    return Listener.CCPROXY if is_ours else Listener.SOMEBODY_ELSE
 
 
-def check_port(look: PortLook) -> Iterator[Finding]:
-    """Judge who has the port."""
+def check_port(look: PortLook, *, has_run: bool) -> Iterator[Finding]:
+    """Judge who has the port.
+
+    Args:
+        look: At the port.
+        has_run: False where this installation's proxy was never started, so that it cannot be it.
+    """
     where = f"{look.host}:{look.port}"
+    other_port = f"lsof -nP -iTCP:{look.port} -sTCP:LISTEN, or another server.port in ccproxy.yaml"
     match look.listener:
         case Listener.NOBODY:
             yield ok("port", f"{where} is free")
-        case Listener.CCPROXY:
+        case Listener.CCPROXY if has_run:
             yield ok("port", f"ccproxy answers on {where}")
+        case Listener.CCPROXY:
+            what = f"another installation's ccproxy answers on {where}; this one never ran"
+            yield error("port", what, "the proxy cannot start", other_port)
         case Listener.SOMEBODY_ELSE:
-            yield error(
-                "port",
-                f"another program listens on {where}",
-                "the proxy cannot start",
-                f"lsof -nP -iTCP:{look.port} -sTCP:LISTEN, or another server.port in ccproxy.yaml",
-            )
+            what = f"another program listens on {where}"
+            yield error("port", what, "the proxy cannot start", other_port)
+        case Listener.CANNOT_BE:
+            what = f"nobody can listen on {where} here: {look.reason}"
+            fix = "server.host: 127.0.0.1 in ccproxy.yaml, and a server.port from 1024 on"
+            yield error("port", what, "the proxy cannot start", fix)
 
 
 def _is_ours(body: bytes) -> bool:

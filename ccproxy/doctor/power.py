@@ -1,6 +1,7 @@
 """Whether the machine goes to sleep, and whether it comes back after a power cut.
 
-Source: `man pmset`; `pmset -g` prints the settings in use, one a line.
+Source: `man pmset`; `pmset -g` prints the settings in use, one a line. `SleepDisabled` (of `pmset
+disablesleep 1`) is above `sleep`; newer systems say `powermode`, older ones `lowpowermode`.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
     from ccproxy.doctor.finding import Finding
 
-_SETTING: Final = re.compile(r"^\s*([a-z]+)\s+(\d+)\b", re.MULTILINE)
+_SETTING: Final = re.compile(r"^\s*([A-Za-z]+)\s+(\d+)\b", re.MULTILINE)
 
 
 def parse_pmset(text: str) -> dict[str, int]:
@@ -34,7 +35,7 @@ def check_power(pmset: str | None) -> Iterator[Finding]:
             "pmset -g",
         )
         return
-    sleeps = settings.get("sleep", 0)
+    sleeps = 0 if settings.get("SleepDisabled") else settings.get("sleep", 0)
     if sleeps:
         yield error(
             "power",
@@ -44,9 +45,11 @@ def check_power(pmset: str | None) -> Iterator[Finding]:
         )
     else:
         yield ok("power", "the machine never goes to sleep")
+    low, slow = "low power mode is on", "models answer at a fraction of their pace"
     for name, wrong, what, means, value in (
         ("autorestart", 0, "the machine stays off after a power cut", "nobody is served", 1),
-        ("lowpowermode", 1, "low power mode is on", "models answer at a fraction of their pace", 0),
+        ("lowpowermode", 1, low, slow, 0),
+        ("powermode", 1, low, slow, 0),
         ("disksleep", None, "disks go to sleep", "loading a model first waits for its disk", 0),
     ):
         is_wrong = settings.get(name, 0) > 0 if wrong is None else settings.get(name) == wrong

@@ -69,6 +69,8 @@ class Runner:
     flash_attention: bool = True
     parallel: int = 1
     """Contexts of each model that are open at once; `OLLAMA_NUM_PARALLEL`."""
+    is_seen: bool = True
+    """False where nothing of Ollama's settings can be seen, and the others are what is usual."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,10 +104,11 @@ def model_memory_gib(ram_gib: float, wired_limit_mib: int = 0) -> float:
 
     Args:
         ram_gib: All of it.
-        wired_limit_mib: `iogpu.wired_limit_mb`; 0 is macOS's own share.
+        wired_limit_mib: `iogpu.wired_limit_mb`; 0 is macOS's own share, and no more than there is
+            can be had.
     """
     if wired_limit_mib > 0:
-        return wired_limit_mib / 1024
+        return min(wired_limit_mib / 1024, ram_gib)
     share = GPU_SHARE_FROM_36_GIB if ram_gib >= _LARGE_GIB else GPU_SHARE
     return ram_gib * share
 

@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING, Final
 
 from ccproxy.config.hosts import is_loopback, parse_api_base
 from ccproxy.ports import ModelFacts
-from ccproxy.setup.arithmetic import BYTES_PER_GIB, KvCacheType, Runner, buffers_gib, kv_gib
+from ccproxy.setup.arithmetic import (
+    BYTES_PER_GIB,
+    KvCacheType,
+    Load,
+    Runner,
+    buffers_gib,
+    kv_gib,
+    kv_kib_per_token,
+)
 from ccproxy.setup.catalogue import CATALOGUE
 from ccproxy.setup.sight import OllamaSight, look_at_all
 
@@ -61,21 +69,41 @@ class Deployed:
         seen = self.facts.weights_bytes
         return self.settings.weights_gib if seen is None else seen / BYTES_PER_GIB
 
-    def kv_kib_per_token(self, kv_cache: KvCacheType) -> float | None:
-        """Return what a token of context costs: by the model's own numbers, else the file's."""
-        seen = self.facts.kv_bytes_per_token
-        if seen is None:
-            return self.settings.kv_kib_per_token
-        exact = KvCacheType.F16.bytes_per_value
-        return seen / _BYTES_PER_KIB * kv_cache.bytes_per_value / exact
+    def kv_kib_per_token(self, runner: Runner) -> float | None:
+        """Return what a token of context costs: by the model's own numbers, else the file's.
+
+        Where Ollama's settings cannot be seen, the file's word is first: `init` wrote it for the
+        type of KV cache that it was told.
+        """
+        said, exact = self.settings.kv_kib_per_token, self._exact_kv_kib()
+        if exact is None or (said is not None and not runner.is_seen):
+            return said
+        return exact * runner.kv_cache.bytes_per_value / KvCacheType.F16.bytes_per_value
 
     def resident_gib(self, runner: Runner) -> float | None:
         """Return the memory of the model at its pinned context; None where too little is known."""
-        weights, kv_kib = self.weights_gib(), self.kv_kib_per_token(runner.kv_cache)
-        if weights is None or kv_kib is None:
+        load = self.load(runner)
+        return None if self.kv_kib_per_token(runner) is None or load is None else load.resident_gib
+
+    def load(self, runner: Runner) -> Load | None:
+        """Return both sizes, without a KV cache that is not known; None without the weights."""
+        weights = self.weights_gib()
+        if weights is None:
             return None
-        context = self.settings.num_ctx or 0
-        return weights + kv_gib(kv_kib, context, runner.parallel) + self._buffers_gib(runner)
+        kv_kib = self.kv_kib_per_token(runner)
+        exact_kib = self._exact_kv_kib()
+        kv, exact = (
+            kv_gib(each or 0, self.settings.num_ctx or 0, runner.parallel)
+            for each in (kv_kib, kv_kib if exact_kib is None else exact_kib)
+        )
+        return Load(weights + kv + self._buffers_gib(runner), weights + exact)
+
+    def _exact_kv_kib(self) -> float | None:
+        """Return what a token costs at f16: by Ollama's word, else the catalogue's."""
+        seen, card = self.facts.kv_bytes_per_token, CATALOGUE.get(self.model)
+        if seen is None:
+            return None if card is None else kv_kib_per_token(card, KvCacheType.F16)
+        return seen / _BYTES_PER_KIB
 
     def _buffers_gib(self, runner: Runner) -> float:
         """Return the buffers: of a model of the catalogue exactly, of others about."""

@@ -43,8 +43,8 @@ class Machine:
 
     @property
     def wired_limit_gib(self) -> float | None:
-        """What an operator gave the GPU; None is macOS's own share."""
-        return self.wired_limit_mib / 1024 or None
+        """What an operator gave the GPU; None is macOS's own share, or an unknown memory."""
+        return self.memory_gib if self.wired_limit_mib > 0 else None
 
     @property
     def memory_gib(self) -> float | None:

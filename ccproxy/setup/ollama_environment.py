@@ -1,7 +1,8 @@
 """The environment variables that an Ollama of this machine was started with, as far as one can see.
 
 Ollama does not tell its settings over HTTP. Where they come from:
-- macOS: `launchctl getenv` (Ollama docs/faq.md), and the property list of `brew services`;
+- macOS: `launchctl getenv` (Ollama docs/faq.md), and the property list of `brew services`, which
+  comes first and is written anew at each start of that service;
 - Linux: the systemd unit, `systemctl show ollama --property=Environment`.
 """
 
@@ -37,6 +38,7 @@ NAMES: Final = (
 )
 BREW_PLIST: Final = "Library/LaunchAgents/homebrew.mxcl.ollama.plist"
 """In the home folder."""
+_FALSE: Final = frozenset({"0", "f", "F", "FALSE", "false", "False"})
 _SHOW_UNIT: Final = ("systemctl", "show", "ollama", "--property=Environment,LoadState")
 
 
@@ -50,6 +52,10 @@ class OllamaEnvironment:
     """Where it was found; empty where nothing can be seen of Ollama's environment."""
     how_to_set: str = ""
     """A command with `{name}` and `{value}` in it that sets one of them."""
+    by_brew: frozenset[str] = frozenset()
+    """Names that `brew services` sets by itself, against which that command can do nothing."""
+    is_seen: bool = True
+    """False where nothing can be seen, which does not say that nothing is set."""
 
     def number(self, name: str) -> int | None:
         """Return a whole number, or None where it is not set or none."""
@@ -59,8 +65,7 @@ class OllamaEnvironment:
     @property
     def flash_attention(self) -> bool | None:
         """None where it is not said: then it depends on the model."""
-        value = self.values.get(FLASH_ATTENTION, "").strip().lower()
-        return value in ("1", "true", "t") if value else None
+        return _go_bool(self.values.get(FLASH_ATTENTION, ""))
 
     @property
     def kv_cache(self) -> KvCacheType:
@@ -76,11 +81,20 @@ class OllamaEnvironment:
         `GGML.FlashAttention`); where nothing can be seen at all, it counts as on, as `init` asks.
         """
         parallel = self.number(NUM_PARALLEL) or 1
-        has_flash = not self.source or self.flash_attention is True
-        return Runner(self.kv_cache, has_flash, parallel)
+        has_flash = not self.is_seen or self.flash_attention is True
+        return Runner(self.kv_cache, has_flash, parallel, self.is_seen)
+
+    def to_set(self, name: str, value: object) -> str:
+        """Return what a person does to give a variable another value."""
+        if name in self.by_brew:
+            return (
+                f"brew services stop ollama, which sets {name} itself at each start; then the app, "
+                f"or a LaunchAgent of your own that runs `{name}={value} ollama serve`"
+            )
+        return f"{self.how_to_set.format(name=name, value=value)}, then restart Ollama"
 
 
-NOTHING_SEEN: Final = OllamaEnvironment()
+NOTHING_SEEN: Final = OllamaEnvironment(is_seen=False)
 
 
 def read_environment(run: RunCommand, *, is_macos: bool, home: Path) -> OllamaEnvironment:
@@ -91,7 +105,14 @@ def read_environment(run: RunCommand, *, is_macos: bool, home: Path) -> OllamaEn
     values = {name: value for name, value in found.items() if value}
     brewed = _of_brew(home / BREW_PLIST)
     source = "launchctl" if brewed is None else "launchctl and brew services"
-    return OllamaEnvironment(values | (brewed or {}), source, "launchctl setenv {name} {value}")
+    return OllamaEnvironment(
+        values | (brewed or {}),
+        source,
+        "launchctl setenv {name} {value}",
+        frozenset(brewed or ()),
+        # An Ollama of a terminal has that terminal's variables, which nobody else sees.
+        is_seen=bool(values) or brewed is not None,
+    )
 
 
 def parse_unit(text: str) -> OllamaEnvironment:
@@ -107,6 +128,17 @@ def parse_unit(text: str) -> OllamaEnvironment:
     values = {name: value for name, _, value in pairs if name in NAMES and value}
     how = "sudo systemctl edit ollama   # [Service] Environment={name}={value}"
     return OllamaEnvironment(values, "systemd", how)
+
+
+def _go_bool(text: str) -> bool | None:
+    """Return what Ollama makes of a switch; None where it is not set.
+
+    Source: its envconfig, `BoolWithDefault`: Go's `strconv.ParseBool`, and true for anything else.
+    """
+    value = text.strip(" \t\n\r\"'")
+    if not value:
+        return None
+    return value not in _FALSE
 
 
 def _of_brew(path: Path) -> dict[str, str] | None:

@@ -1,6 +1,7 @@
 """What the doctor makes of what it sees, check by check."""
 
 import plistlib
+import shlex
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -9,13 +10,12 @@ import pytest
 
 from ccproxy.auth import create_token
 from ccproxy.config.problems import ConfigProblem
-from ccproxy.config.secrets import SecretPlace
+from ccproxy.config.secrets import SecretPlace, Secrets
 from ccproxy.config.settings import load_settings
 from ccproxy.doctor.claude import ClaudeLook, check_claude
 from ccproxy.doctor.configuration import (
     check_configuration_problems,
     check_exposure,
-    check_secrets,
     check_tokens,
 )
 from ccproxy.doctor.files import check_files
@@ -24,6 +24,7 @@ from ccproxy.doctor.ollama import check_environment, check_models, check_ollamas
 from ccproxy.doctor.port import Listener, PortLook, check_port
 from ccproxy.doctor.power import check_power
 from ccproxy.doctor.reverse_proxy import check_traefik
+from ccproxy.doctor.secrets import check_secrets
 from ccproxy.doctor.versions import check_ollama_version, check_packages
 from ccproxy.ports import ModelFacts
 from ccproxy.setup.arithmetic import KvCacheType, Runner
@@ -150,6 +151,33 @@ def test_hardware(machine, free_gib, to_pull_gib, expected):
     assert told(found) == expected
 
 
+@pytest.mark.parametrize(
+    ("wired_mib", "ram_gib", "memory_gib", "wired_gib"),
+    [(0, 32.0, 32 * 2 / 3, None), (26624, 32.0, 26.0, 26.0), (99999, 32.0, 32.0, 32.0)],
+)
+def test_what_the_gpu_was_given(wired_mib, ram_gib, memory_gib, wired_gib):
+    """An operator's limit counts, but never more than there is."""
+    machine = replace(MINI, ram_gib=ram_gib, wired_limit_mib=wired_mib)
+
+    assert machine.memory_gib == pytest.approx(memory_gib)
+    assert machine.wired_limit_gib == wired_gib
+
+
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [
+        (" SleepDisabled\t\t1\n sleep 1\n", []),
+        (" SleepDisabled\t\t0\n sleep 1\n", ["error power: the machine goes to sleep after 1 minutes without a user"]),
+        (" powermode 1\n", ["warning power: low power mode is on"]),
+        (" lowpowermode 1\n", ["warning power: low power mode is on"]),
+        (" powermode 2\n", []),
+    ],
+)  # fmt: skip
+def test_other_words_of_pmset(said, expected):
+    """`disablesleep` is above `sleep`; low power mode has a name of each age of macOS."""
+    assert told(check_power(said)) == expected
+
+
 def test_a_machine_that_goes_to_sleep():
     """Sleep is an error; what keeps it from coming back, or slows it, a warning; each with a command."""
     found = list(check_power(PMSET))
@@ -239,9 +267,49 @@ def test_where_the_settings_of_ollama_come_from(tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("value", "is_on"),
+    [
+        *((each, True) for each in ("1", "t", "T", "TRUE", "true", "True", "yes", "on", "'1'")),
+        *((each, False) for each in ("0", "f", "F", "FALSE", "false", "False", '"0"')),
+        (" ", None),
+    ],
+)
+def test_switches_as_ollama_reads_them(value, is_on):
+    """Go's words for true and false; anything else that is set is true."""
+    environment = OllamaEnvironment({"OLLAMA_FLASH_ATTENTION": value})
+
+    assert environment.flash_attention is is_on
+
+
+def test_nothing_visible_on_a_mac_says_nothing(tmp_path, deployed):
+    """An Ollama that a terminal started may have any settings: they are not judged."""
+    environment = read_environment(runs({}), is_macos=True, home=tmp_path)
+    found = list(check_environment(environment, deployed))
+
+    assert told(found) == []
+    assert "cannot be seen" in found[0].what
+    assert environment.runner() == Runner(is_seen=False)
+
+
+def test_what_brew_sets_itself(tmp_path, deployed):
+    """Its plist is above launchctl and is written anew, so that neither is told to be changed."""
+    plist = tmp_path / BREW_PLIST
+    plist.parent.mkdir(parents=True)
+    variables = {"OLLAMA_FLASH_ATTENTION": "1", "OLLAMA_KV_CACHE_TYPE": "q4_0"}
+    plist.write_bytes(plistlib.dumps({"EnvironmentVariables": variables}))
+    one = runs({"launchctl getenv OLLAMA_MAX_LOADED_MODELS": "1\n", "launchctl getenv OLLAMA_KEEP_ALIVE": "1h"})  # fmt: skip
+    environment = read_environment(one, is_macos=True, home=tmp_path)
+    by_brew, by_launchctl = fixes(check_environment(environment, deployed))
+
+    assert by_brew.startswith("brew services stop ollama, which sets OLLAMA_KV_CACHE_TYPE itself")
+    assert by_launchctl == "launchctl setenv OLLAMA_MAX_LOADED_MODELS 2, then restart Ollama"
+
+
+@pytest.mark.parametrize(
     ("values", "expected"),
     [
         ({"FLASH_ATTENTION": "1"}, []),
+        ({"FLASH_ATTENTION": "0"}, ["OLLAMA_FLASH_ATTENTION is 0"]),
         ({}, ["OLLAMA_FLASH_ATTENTION is not set"]),
         ({"KV_CACHE_TYPE": "q8_0"}, ["OLLAMA_FLASH_ATTENTION is not set"]),
         ({"FLASH_ATTENTION": "1", "KV_CACHE_TYPE": "q4_0"}, ["OLLAMA_KV_CACHE_TYPE=q4_0"]),
@@ -270,25 +338,10 @@ def test_a_model_that_would_be_unloaded(deployed):
     ]
 
 
-@pytest.mark.parametrize(
-    ("memory_gib", "runner", "expected"),
-    [
-        (12.0, Runner(), []),
-        (9.0, Runner(), ["warning models: coder 6.4 + fast 3.2 = 9.6 GiB, and models can have 9.0 GiB here"]),
-        (10.5, Runner(parallel=2), ["warning models: coder 8.2 + fast 4.3 = 12.5 GiB, and models can have 10.5 GiB here"]),
-        (5.0, Runner(), ["error models: coder takes 6.4 GiB, and models can have 5.0 GiB here"]),
-        (None, Runner(), []),
-    ],
-)  # fmt: skip
-def test_room_for_the_models(memory_gib, runner, expected, deployed):
-    """Weights, KV caches of every parallel context and buffers are held against the machine."""
-    assert told(check_models(deployed, runner, memory_gib)) == expected
-
-
 def test_a_model_that_is_missing(deployed):
     """It is an error with the command that fetches it."""
     away = replace(deployed[0].sight, pulled=())
-    found = list(check_models([replace(deployed[0], sight=away)], Runner(), None))
+    found = list(check_models([replace(deployed[0], sight=away)]))
 
     assert fixes(found) == ["ccproxy models pull coder"]
 
@@ -327,10 +380,15 @@ def test_tokens(settings):
     settings.tokens_file.write_text("[]")
     settings.tokens_file.chmod(0o600)
     broken = told(check_tokens(settings, NOW))
+    (mended,) = fixes(check_tokens(settings, NOW))
+    settings.tokens_file.chmod(0o644)
+    (closed,) = fixes(check_tokens(settings, NOW))
     off = told(check_tokens(replace(settings, auth_required=False), NOW))
 
     assert none == [f"warning tokens: there are none in {settings.tokens_file}"]
     assert broken[0].startswith("error tokens: ")
+    assert mended.endswith(f"or: rm {settings.tokens_file}, then: ccproxy token create NAME")
+    assert closed == f"chmod 600 {settings.tokens_file}"
     assert off == ["warning tokens: auth.mode is off"]
 
 
@@ -338,18 +396,18 @@ def test_tokens_that_expire(settings):
     """Who is refused already, or will be within a week, is told with how to go on."""
     file = settings.tokens_file
     create_token(file, "for-ever")
-    for name, days in (("gone", 1), ("going", 5), ("staying", 60)):
+    for name, days in (("gone", 1), ("my going one", 5), ("staying", 60)):
         create_token(file, name, expires_at=NOW + timedelta(days=days))
     found = list(check_tokens(settings, NOW + timedelta(days=2)))
 
-    assert [fix.split()[:4] for fix in fixes(found)] == [
+    assert [shlex.split(fix)[:4] for fix in fixes(found)] == [
         ["ccproxy", "token", "rotate", "gone"],
-        ["ccproxy", "token", "rotate", "going"],
+        ["ccproxy", "token", "rotate", "my going one"],
     ]
-    assert found[-1].what == "3 tokens: for-ever, going, staying"
+    assert found[-1].what == "3 tokens: for-ever, my going one, staying"
 
 
-def test_secrets_that_are_missing():
+def test_secrets_that_are_missing(tmp_path):
     """Each reference is told once, with how to give it; no value is ever in it."""
     key = ("model_list", 0, "litellm_params", "api_key")
     missing = [
@@ -358,7 +416,7 @@ def test_secrets_that_are_missing():
         SecretPlace(("alerts",), "keychain/ccproxy/smtp", "does not exist"),
         SecretPlace(("ledger",), "file/there", None),
     ]
-    found = list(check_secrets(missing))
+    found = list(check_secrets(missing, tmp_path, {}))
 
     assert told(found)[0] == (
         "error secrets: model_list[0].litellm_params.api_key and 1 more: "
@@ -366,6 +424,21 @@ def test_secrets_that_are_missing():
     )
     assert fixes(found)[1] == "ccproxy secret set keychain/ccproxy/smtp"
     assert len(found) == 2
+
+
+def test_a_secret_that_others_can_read(tmp_path):
+    """It is closed by --fix; the command for it quotes the path."""
+    file = tmp_path / "my key"
+    file.write_text("sk-made-up")
+    file.chmod(0o644)
+    secrets = Secrets({}, tmp_path)
+    before = list(check_secrets([secrets.look(("key",), "file/my key")], tmp_path, {}))
+    done = [each.repair() for each in before]
+    after = list(check_secrets([secrets.look(("key",), "file/my key")], tmp_path, {}))
+
+    assert fixes(before) == [f"chmod 600 '{file}'"]
+    assert done == [f"{file}: mode 0644 is 0600 now"]
+    assert told(after) == []
 
 
 def test_configuration_problems():
@@ -376,6 +449,7 @@ def test_configuration_problems():
         "error config: a.yaml:3:1: server: unknown key."
     ]
     assert told(check_configuration_problems([], [problem])) == []
+    assert fixes(check_configuration_problems([problem], [], is_there=False)) == ["ccproxy init"]
 
 
 @pytest.mark.parametrize(
@@ -409,13 +483,27 @@ def test_claude(look, expected):
 
 @pytest.mark.parametrize(
     ("listener", "levels"),
-    [(Listener.NOBODY, []), (Listener.CCPROXY, []), (Listener.SOMEBODY_ELSE, ["error"])],
+    [
+        (Listener.NOBODY, []),
+        (Listener.CCPROXY, []),
+        (Listener.SOMEBODY_ELSE, ["error"]),
+        (Listener.CANNOT_BE, ["error"]),
+    ],
 )
 def test_the_port(listener, levels):
-    """A port that another program has is an error; the proxy's own is not."""
-    found = check_port(PortLook("127.0.0.1", 8081, listener))
+    """A port that another program has, or nobody can have, is an error; the proxy's own is not."""
+    found = check_port(PortLook("127.0.0.1", 8081, listener), has_run=True)
 
     assert [each.level for each in found if each.level != "ok"] == levels
+
+
+def test_the_proxy_of_another_installation():
+    """Where this one never ran, the one that answers is another's."""
+    look = PortLook("127.0.0.1", 8081, Listener.CCPROXY)
+
+    assert told(check_port(look, has_run=False)) == [
+        "error port: another installation's ccproxy answers on 127.0.0.1:8081; this one never ran"
+    ]
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 """The doctor's looks at what is outside, on real sockets."""
 
 import asyncio
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 
@@ -16,12 +16,18 @@ from tests.support.issuer import AUDIENCE, ISSUER, ec_jwk, key_set, rsa_jwk
 
 
 @asynccontextmanager
-async def answering(raw, tls=None):
-    """Answer whatever is asked with these bytes; gives the port."""
+async def answering(raw, tls=None, then=b"", every_s=0.0):
+    """Answer whatever is asked with these bytes, and go on with others; gives the port."""
 
     async def serve(reader, writer):
         await reader.read(4096)
         writer.write(raw)
+        with suppress(OSError):
+            while then and not reader.at_eof():
+                writer.write(then)
+                await writer.drain()
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(reader.read(1), every_s)
         writer.close()
 
     server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=tls)
@@ -64,6 +70,14 @@ async def test_who_has_the_port(body, listener):
     assert look.listener is listener
 
 
+async def test_a_host_that_this_machine_does_not_have():
+    """Nobody can listen there: it is neither free nor another program's."""
+    look = await look_at_port("::1%no-such-interface", 8081)
+
+    assert look.listener is Listener.CANNOT_BE
+    assert look.reason
+
+
 async def test_a_port_that_nobody_has():
     """A refused connection is a free port, also where the proxy would listen on every address."""
     async with answering(b"") as port:
@@ -84,6 +98,22 @@ async def test_what_claude_says(tmp_path):
         (("c2",), 401),
     ]
     assert looks[0].clock_off_by_s == pytest.approx(3600, abs=30)
+
+
+@pytest.mark.parametrize(
+    ("raw", "status", "problem"),
+    [
+        (b"HTTP/1.1 200 x\r\ncontent-length: 99\r\n\r\n{", 200, ""),
+        (b"HTTP/1.1 200 x\r\nx-slow: ", None, "no answer within 0.3 s"),
+    ],
+)
+async def test_a_claude_that_takes_its_time(raw, status, problem, tmp_path):
+    """Its head is enough; one that sends that byte by byte is given up in good time."""
+    async with answering(raw, then=b"a", every_s=0.02) as port:
+        own = deployments(tmp_path, f"http://127.0.0.1:{port}", "sk-a")
+        (look,) = await look_at_claude(own, ask_for_s=0.3)
+
+    assert (look.status, look.problem) == (status, problem)
 
 
 async def test_a_claude_that_is_not_there(tmp_path):

@@ -1,0 +1,11 @@
+"""Text of others on a terminal."""
+
+from __future__ import annotations
+
+
+def printable(text: str) -> str:
+    """Return one line of text without characters that give a terminal orders or reorder what is read.
+
+    What Ollama says of itself, and the names of models, may hold anything.
+    """
+    return "".join(each if each.isprintable() else "\ufffd" for each in text)
