@@ -3,36 +3,30 @@
 # ruff: noqa: PLC0415 -- a command imports what it needs when it runs
 
 import os
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from ccproxy.cli.init_questions import Answers, Profile, ask, refuse_without_terminal
+from ccproxy.cli.init_answers import AGENTS_TOKEN, DEFAULT_PORT, Answers, KvCache, Profile
+from ccproxy.cli.init_checks import LEAST_MEMORY_GIB, LEAST_RAM_GIB, claude_of, gib_of, of_option
+from ccproxy.cli.init_questions import ask, refuse_without_terminal, store_the_key
 from ccproxy.cli.init_told import MadeToken, next_steps, result, tell, tell_tokens
 from ccproxy.cli.options import JsonOption
 from ccproxy.cli.output import print_json, remark
 from ccproxy.cli.working import working
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from ccproxy.setup.plan import SetupPlan
     from ccproxy.setup.sight import OllamaSight
 
-_NO_KEY: Final = "none"
+_TOKENS_FILE: Final = "tokens.json"
 _INSTALLATION: Final = "The installation"
 _MEMORY: Final = "Memory, which decides about models"
 _UPSTREAMS: Final = "Upstreams"
-_AGENTS_TOKEN: Final = "agents"  # noqa: S105 - its name, not its value
 _OPS_TOKEN: Final = "ops"  # noqa: S105 - its name, not its value
-
-
-class KvCache(StrEnum):
-    """The values of `ccproxy.setup.arithmetic.KvCacheType`."""
-
-    F16 = "f16"
-    Q8_0 = "q8_0"
-    Q4_0 = "q4_0"
 
 
 def init(  # noqa: PLR0913, PLR0917 - options of a command
@@ -50,7 +44,7 @@ def init(  # noqa: PLR0913, PLR0917 - options of a command
         float | None,
         typer.Option(
             "--ram",
-            min=1,
+            min=LEAST_RAM_GIB,
             metavar="GIB",
             help="Memory of the machine; asked of it by default.",
             rich_help_panel=_MEMORY,
@@ -60,7 +54,7 @@ def init(  # noqa: PLR0913, PLR0917 - options of a command
         float | None,
         typer.Option(
             "--memory",
-            min=0.1,
+            min=LEAST_MEMORY_GIB,
             metavar="GIB",
             help="What models can have of it; by default what macOS gives the GPU.",
             rich_help_panel=_MEMORY,
@@ -139,7 +133,7 @@ def init(  # noqa: PLR0913, PLR0917 - options of a command
             help="TCP port.",
             rich_help_panel=_INSTALLATION,
         ),
-    ] = 8081,
+    ] = DEFAULT_PORT,
     token: Annotated[
         str,
         typer.Option(
@@ -148,7 +142,7 @@ def init(  # noqa: PLR0913, PLR0917 - options of a command
             help="Name of the agents' token; an empty name makes no tokens.",
             rich_help_panel=_INSTALLATION,
         ),
-    ] = _AGENTS_TOKEN,
+    ] = AGENTS_TOKEN,
     *,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Ask nothing; take what is found.")] = (
         False
@@ -171,77 +165,65 @@ def init(  # noqa: PLR0913, PLR0917 - options of a command
 
     Read on: docs/install.md, docs/models.md, docs/secrets.md
     """
-    from ccproxy.setup.arithmetic import KvCacheType, Runner
     from ccproxy.setup.commands import run_command
-    from ccproxy.setup.installation import Wanted, installation_files, make_plan
+    from ccproxy.setup.installation import installation_files, make_plan
     from ccproxy.setup.machine import read_machine
     from ccproxy.setup.ollama_environment import read_environment
-    from ccproxy.setup.plan import DEFAULT_OLLAMA, ProfileName, default_key
+    from ccproxy.setup.plan import DEFAULT_OLLAMA, default_key
     from ccproxy.setup.writing import write_files
 
     if token == _OPS_TOKEN:
         raise typer.BadParameter("--token: 'ops' is the operator's; give the agents' another name")
     machine = read_machine(run_command)
     environment = read_environment(run_command, is_macos=machine.is_macos, home=Path.home())
-    answers = Answers(
-        folder or Path.home() / ".ccproxy",
-        ram or machine.ram_gib or 16.0,
-        ollama or DEFAULT_OLLAMA,
-        roster,
-        key_from or default_key(os.environ, is_macos=machine.is_macos),
-        profile,
+    usual = Answers(
+        Path.home() / ".ccproxy",
+        machine.ram_gib or 16.0,
+        DEFAULT_OLLAMA,
+        None,
+        default_key(os.environ, is_macos=machine.is_macos),
     )
+    answers = Answers(
+        folder or usual.folder,
+        usual.ram_gib if ram is None else ram,
+        ollama or usual.ollama,
+        roster,
+        key_from or usual.key,
+        profile,
+        of_option("--memory", _memory_gib, memory),
+        None if claude is None else of_option("--claude", claude_of, claude),
+        kv_cache,
+        parallel,
+        port,
+        token,
+    )
+    seen = environment.runner()
     if not yes:
         refuse_without_terminal()
-        ask(answers, machine)
-    seen = environment.runner()
-    wanted = Wanted(
-        answers.folder.expanduser().absolute(),
-        answers.ram_gib,
-        # With flash attention, which `doctor` asks for: without it everything takes more.
-        Runner(
-            seen.kv_cache if kv_cache is None else KvCacheType(kv_cache),
-            flash_attention=True,
-            parallel=parallel or seen.parallel,
-        ),
-        memory_gib=memory or (machine.wired_limit_gib if ram is None else None),
-        roster=answers.roster,
-        ollama_url=_address(answers.ollama),
-        key_reference=None if answers.key == _NO_KEY else _reference(answers.key),
-        claude_url=claude,
-        profile=None if answers.profile is None else ProfileName(answers.profile),
-        port=port,
-    )
+        ask(answers, machine, seen)
+    wanted = answers.wanted(machine, seen)
     plan = make_plan(wanted)
     files = installation_files(plan)
+    missing = _missing_tokens(wanted.folder, token)
     _refuse_overwriting(wanted.folder, files, yes=yes, force=force)
-    written = write_files(wanted.folder, files)
-    made = _make_tokens(wanted.folder, token) if token else []
     with working("asking Ollama"):
         sight = _look(plan)
+    # Until here nothing was written, and from here on nothing is waited for.
+    made = _make_tokens(wanted.folder, missing)
+    if not as_json:
+        tell_tokens(made)
+    store_the_key(answers)
+    written = write_files(wanted.folder, files)
     if as_json:
         print_json(result(plan, written, sight, made))
         return
     tell(plan, written, sight, environment)
-    next_steps(plan, wanted.folder, sight)
-    tell_tokens(made)
+    again = f"ccproxy init --force{' --yes' if yes else ''}{answers.options_beside(usual)}"
+    next_steps(plan, wanted.folder, sight, again)
 
 
-def _address(text: str) -> str:
-    """Return Ollama's address with a scheme, as OLLAMA_HOST may lack it."""
-    return text.rstrip("/") if "://" in text else f"http://{text.rstrip('/')}"
-
-
-def _reference(text: str) -> str:
-    from ccproxy.config.references import is_reference
-
-    if is_reference(text):
-        return text
-    remark(
-        "error: --key-from says where the key is, not the key itself: os.environ/NAME, file/PATH, "
-        "keychain/SERVICE/ACCOUNT, or none"
-    )
-    raise typer.Exit(2)
+def _memory_gib(given: float | None) -> float | None:
+    return None if given is None else gib_of(given, LEAST_MEMORY_GIB)
 
 
 def _refuse_overwriting(folder: Path, files: dict[str, bytes], *, yes: bool, force: bool) -> None:
@@ -257,21 +239,37 @@ def _refuse_overwriting(folder: Path, files: dict[str, bytes], *, yes: bool, for
     raise typer.Exit(1)
 
 
-def _make_tokens(folder: Path, agents_name: str) -> list[MadeToken]:
-    """Make the agents' token and the operator's; one whose name is there stays, and is left out.
+def _missing_tokens(folder: Path, agents_name: str) -> dict[str, tuple[str, ...]]:
+    """Return the tokens to be made, with their scopes; one whose name is there stays as it is.
 
     What agents read may tell them to call `/admin`, so that theirs has no scope.
+
+    Raises:
+        TokenError: The tokens that are there cannot be read.
     """
-    from ccproxy.auth import create_token, list_tokens
+    from ccproxy.auth import list_tokens
+
+    if not agents_name:
+        return {}
+    there = {each.name for each in list_tokens(folder / _TOKENS_FILE)}
+    wanted: dict[str, tuple[str, ...]] = {agents_name: (), _OPS_TOKEN: ("ops",)}
+    return {name: scopes for name, scopes in wanted.items() if name not in there}
+
+
+def _make_tokens(folder: Path, missing: "Mapping[str, tuple[str, ...]]") -> list[MadeToken]:
+    """Make tokens, by name, with these scopes.
+
+    Raises:
+        TokenError: A name is unusable; then none is made.
+    """
+    from ccproxy.auth import create_token
     from ccproxy.cli.auditing import note
 
-    tokens_file = folder / "tokens.json"
-    there = {each.name for each in list_tokens(tokens_file)}
+    tokens_file = folder / _TOKENS_FILE
     made = []
-    for name, scopes in ((agents_name, ()), (_OPS_TOKEN, ("ops",))):
-        if name not in there:
-            made.append(MadeToken(name, create_token(tokens_file, name, scopes), scopes))
-            note(tokens_file, " ".join(("token create", name, *(f"--scope {s}" for s in scopes))))
+    for name, scopes in missing.items():
+        made.append(MadeToken(name, create_token(tokens_file, name, scopes), scopes))
+        note(tokens_file, " ".join(("token create", name, *(f"--scope {s}" for s in scopes))))
     return made
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -10,11 +11,15 @@ from ccproxy.cli.output import print_table, remark
 from ccproxy.config.locate import find_config
 from ccproxy.config.problems import ConfigError
 from ccproxy.config.secrets import Secrets
+from ccproxy.setup.arithmetic import BYTES_PER_GIB, Runner
+from ccproxy.setup.ollama_environment import KV_CACHE_TYPE, NUM_PARALLEL
 from ccproxy.setup.plan import DEFAULT_KEY, FILE_KEY, KEY_VARIABLE
+from ccproxy.setup.recipes import is_made_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
+    from ccproxy.setup.choice import ChosenModel
     from ccproxy.setup.ollama_environment import OllamaEnvironment
     from ccproxy.setup.plan import SetupPlan
     from ccproxy.setup.sight import OllamaSight
@@ -40,6 +45,8 @@ def result(
         "ram_profile_gib": plan.ram_profile_gib,
         "memory_gib": round(plan.choice.memory_gib, 2),
         "resident_gib": round(plan.choice.resident_gib, 2),
+        "kv_cache": plan.choice.runner.kv_cache,
+        "parallel": plan.choice.runner.parallel,
         "profile": plan.profile,
         "files": [
             {
@@ -93,39 +100,79 @@ def tell(
                     each.card.name if each.needs_recipe else "",
                     f"{each.num_ctx:,}",
                     f"{each.resident_gib:.1f} GiB",
-                    _presence(sight, each.model),
+                    _presence(sight, each),
                 )
                 for each in plan.local
             ],
         )
     if not sight.answers:
         remark(f"note: {sight.problem}")
-    if environment.source and environment.flash_attention is not True:
-        remark("note: Ollama runs without OLLAMA_FLASH_ATTENTION=1, which this is reckoned with")
+    remark(*_settings_notes(plan.choice.runner, environment))
 
 
-def _presence(sight: OllamaSight, model: str) -> str:
+def _settings_notes(runner: Runner, environment: OllamaEnvironment) -> Iterator[str]:
+    """Yield which of Ollama's settings were taken over, and which are others than reckoned with."""
+    if not environment.is_seen:
+        return
+    if environment.flash_attention is not True:
+        yield "note: Ollama runs without OLLAMA_FLASH_ATTENTION=1, which this is reckoned with"
+    seen, usual, where = environment.runner(), Runner(), environment.source
+    for name, used, found, default in (
+        (KV_CACHE_TYPE, runner.kv_cache, seen.kv_cache, usual.kv_cache),
+        (NUM_PARALLEL, runner.parallel, seen.parallel, usual.parallel),
+    ):
+        if used != found:
+            yield f"note: reckoned with {name}={used}, but Ollama has {found} ({where})"
+        elif used != default:
+            yield f"note: reckoned with {name}={used}, as Ollama has it ({where})"
+    if runner.kv_cache == seen.kv_cache != usual.kv_cache:
+        fix = environment.to_set(KV_CACHE_TYPE, usual.kv_cache)
+        yield f"  qwen2.5 is sensitive to that (docs/models.md); for {usual.kv_cache}: {fix}"
+
+
+def _presence(sight: OllamaSight, model: ChosenModel) -> str:
     if not sight.answers:
         return "?"
-    return "yes" if sight.find(model) is not None else "to be pulled"
+    if sight.find(model.model) is None:
+        return "to be pulled"
+    return "of another base" if _is_of_another(sight, model) else "yes"
 
 
-def next_steps(plan: SetupPlan, folder: Path, sight: OllamaSight) -> None:
-    """Say what to run now."""
+def _is_of_another(sight: OllamaSight, model: ChosenModel) -> bool:
+    """Return whether a recipe's model is there that was made of another one."""
+    found = sight.find(model.model)
+    size_bytes = None if found is None else found.size_bytes
+    base_bytes = model.card.weights_gib * BYTES_PER_GIB
+    return model.needs_recipe and is_made_of(size_bytes, base_bytes) is False
+
+
+def next_steps(plan: SetupPlan, folder: Path, sight: OllamaSight, again: str) -> None:
+    """Say what to run now.
+
+    Args:
+        plan: What was written.
+        folder: Where to.
+        sight: Of its Ollama.
+        again: The command that writes the same over this one.
+    """
     config = folder / "ccproxy.yaml"
-    option = "" if _is_found(config) else f" --config {config}"
+    option = "" if _is_found(config) else f" --config {shlex.quote(str(config))}"
     missing = any(sight.find(each.model) is None for each in plan.local)
     steps = [f"ccproxy models pull{option}"] if missing else []
+    others = [each.role.value for each in plan.local if _is_of_another(sight, each)]
+    if others:
+        steps.append(f"ccproxy models pull {' '.join(others)} --all{option}")
     key = plan.key_reference
     is_storable = key is not None and key != DEFAULT_KEY
     if is_storable and Secrets(os.environ, folder).look((), key or "").problem is not None:
-        steps.append(f"ccproxy secret set {key}{option}")
+        steps.append(f"ccproxy secret set {shlex.quote(key or '')}{option}")
     steps += [f"ccproxy doctor{option}", f"ccproxy service install{option}"]
     remark("", "Next:", *(f"  {step}" for step in steps))
     if key == DEFAULT_KEY:
         note = f"note: a service does not see your shell's {KEY_VARIABLE}; for one:"
-        file = f"  ccproxy init --force --key-from {FILE_KEY}"
-        remark("", note, file, f"  ccproxy secret set {FILE_KEY}{option}")
+        remark(
+            "", note, f"  {again} --key-from {FILE_KEY}", f"  ccproxy secret set {FILE_KEY}{option}"
+        )
 
 
 def tell_tokens(tokens: Sequence[MadeToken]) -> None:

@@ -24,6 +24,8 @@ FOLDER: Final = "modelfiles"
 SUFFIX: Final = ".Modelfile"
 _CREATES: Final = re.compile(r"#\s*creates\s+(\S+)")
 _MOST_BYTES: Final = 64 * 1024
+_SAME_SIZE: Final = 0.02
+"""How far sizes are apart at most that count as the same: the catalogue rounds them."""
 
 
 class RecipeError(Exception):
@@ -67,6 +69,17 @@ def find_recipe(recipes: Iterable[Recipe], model: str) -> Recipe | None:
     """Return the recipe that makes a model of that name."""
     plain = plain_model(model)
     return next((each for each in recipes if plain_model(each.creates) == plain), None)
+
+
+def is_made_of(made_bytes: int | None, base_bytes: float | None) -> bool | None:
+    """Return whether a model has the size of the one that its recipe makes it of.
+
+    It has the same weights; template and parameters are a few kilobytes. None where a size is
+    unknown.
+    """
+    if made_bytes is None or base_bytes is None:
+        return None
+    return abs(made_bytes - base_bytes) <= _SAME_SIZE * base_bytes
 
 
 def _read(text: str, file: Path) -> Recipe:

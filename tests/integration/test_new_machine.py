@@ -4,6 +4,7 @@ import asyncio
 import io
 import json
 import math
+import shlex
 
 import httpx
 import pytest
@@ -176,6 +177,14 @@ async def test_init_overwrites_nothing(ccproxy, tmp_path):
     ("options", "code", "said"),
     [
         (("--key-from", "sk-ant-pasted"), 2, "not the key itself"),
+        (("--key-from", "file/"), 2, "names nothing"),
+        (("--ollama", "not a url"), 2, "--ollama: must be an address"),
+        (("--ollama", "http://[::1"), 2, "--ollama: must be an address"),
+        (("--claude", "http://gateway.example"), 2, "--claude: would send credentials unencrypted"),
+        (("--ram", "inf"), 2, "--ram: must be from 1"),
+        (("--memory", "1e308"), 2, "--memory: must be from 0.1"),
+        (("--dir", "a-file"), 2, "is no folder"),
+        (("--token", " "), 1, "printable characters"),
         (("--token", "ops"), 2, "is the operator's"),
         (("--memory", "1", "--key-from", "none"), 1, "nothing could serve"),
         (("--key-from", "none", "--profile", "claude-only"), 1, "local-only"),
@@ -183,12 +192,30 @@ async def test_init_overwrites_nothing(ccproxy, tmp_path):
 )
 async def test_what_init_refuses(options, code, said, ccproxy, tmp_path):
     """It says why and writes nothing; a key that was pasted is not repeated."""
+    (tmp_path / "a-file").touch()
     result = await ccproxy("init", "--yes", "--ollama", "127.0.0.1:9", *options)
 
     assert result.code == code
     assert said in result.err
     assert "sk-ant" not in result.err
     assert not (tmp_path / ".ccproxy").exists()
+
+
+@pytest.mark.parametrize(
+    ("content", "mode", "said"),
+    [("{", 0o600, "is not JSON"), ('{"version": 1, "tokens": []}', 0o644, "chmod 600")],
+)
+async def test_init_beside_tokens_that_cannot_be_used(content, mode, said, ccproxy, tmp_path):
+    """It says what to do about them, and writes nothing."""
+    tokens = tmp_path / ".ccproxy" / "tokens.json"
+    tokens.parent.mkdir()
+    tokens.write_text(content)
+    tokens.chmod(mode)
+    result = await ccproxy("init", "--yes", "--ollama", "127.0.0.1:9")
+
+    assert (result.code, list(tokens.parent.iterdir())) == (1, [tokens])
+    assert said in result.err
+    assert tokens.read_text() == content
 
 
 async def test_init_leaves_tokens_alone(ccproxy, tmp_path):
@@ -217,6 +244,25 @@ async def test_the_next_steps_are_about_the_new_files(ccproxy, tmp_path):
     assert f"\n  ccproxy doctor --config {new}\n" in beside.err
 
 
+async def test_init_again_with_another_key(ccproxy, tmp_path):
+    """The command that it names for that is about the same installation, and changes nothing else."""
+    roster, folder = tmp_path / "it's mine.json", tmp_path / "my files"
+    roster.write_text(json.dumps({"codingAgents": [{"name": "Debugger", "model": "sonnet"}]}))
+    options = ("--roster", str(roster), "--port", "9191", "--ram", "64", "--ollama", "127.0.0.1:9")
+    first = await ccproxy("init", "--yes", "--dir", str(folder), *options)
+    before = (folder / "ccproxy.yaml").read_text()
+    steps = [line.strip() for line in first.err.splitlines() if "file/anthropic.key" in line]
+    (again, *options), store = (shlex.split(step)[1:] for step in steps)
+    second = await ccproxy(again, *options)
+
+    assert (first.code, second.code) == (0, 0)
+    assert store[:3] == ["secret", "set", "file/anthropic.key"]
+    assert store[-2:] == ["--config", str(folder / "ccproxy.yaml")]
+    after = (folder / "ccproxy.yaml").read_text()
+    assert after == before.replace("os.environ/ANTHROPIC_API_KEY", "file/anthropic.key") != before
+    assert not (tmp_path / ".ccproxy").exists()
+
+
 async def test_init_without_a_terminal(ccproxy, tmp_path):
     """Without anybody to answer it asks nothing and writes nothing."""
     result = await ccproxy("init")
@@ -227,15 +273,64 @@ async def test_init_without_a_terminal(ccproxy, tmp_path):
 
 async def test_init_by_questions(ccproxy, tmp_path, monkeypatch):
     """At a terminal it asks, proposes what it found, and writes what was answered."""
-    answers = ["", "48", "127.0.0.1:9", "-", "none", "local-only"]
+    answers = ["", "48", "127.0.0.1:9", "-", "file/a.key", "local-only"]
     monkeypatch.setattr("sys.stdin", Terminal("\n".join([*answers, ""])))
+    monkeypatch.setattr("getpass.getpass", lambda _: KEY)
     result = await ccproxy("init", "--json", "--dir", str(tmp_path / "here"))
 
     assert result.code == 0
     assert result.out.partition("{")[0].count(": ") >= len(answers)
+    assert result.out.count("claude-only") == 1, "a question tells its answers once"
     made = json.loads("{" + result.out.partition("{")[2])
     assert (made["ram_profile_gib"], made["profile"]) == (48, "local-only")
+    assert (tmp_path / "here" / "a.key").read_text().strip() == KEY
+    assert KEY not in result.out + result.err
+
+
+async def test_init_without_claude_by_questions(ccproxy, tmp_path, monkeypatch):
+    """What is proposed fits the answers before: Enter is enough, and nothing of Claude is written."""
+    answers = ["", "48", "127.0.0.1:9", "", "none", ""]
+    monkeypatch.setattr("sys.stdin", Terminal("\n".join([*answers, ""])))
+    result = await ccproxy("init", "--dir", str(tmp_path / "here"))
+
+    assert (result.code, "Traceback" in result.err) == (0, False)
+    assert "active_profile: local-only" in (tmp_path / "here" / "routing.yaml").read_text()
     assert "claude-opus" not in (tmp_path / "here" / "ccproxy.yaml").read_text()
+
+
+async def test_init_asks_again(ccproxy, tmp_path, monkeypatch):
+    """An answer that cannot be used is told so at its question, and does not end the others."""
+    (tmp_path / "a-file").touch()
+    wrong = {
+        "a-file": "is no folder",
+        "-3": "from 1 to",
+        "abc": "must be an address",
+        "24": "cannot read the roster",
+        "nope": "not the key itself",
+        "bogus": "'bogus' is none of balanced",
+    }
+    right = ["here", "48", "127.0.0.1:9", "-", "os.environ/ANTHROPIC_API_KEY", "balanced"]
+    answers = [each for pair in zip(wrong, right, strict=True) for each in pair]
+    monkeypatch.setattr("sys.stdin", Terminal("\n".join([*answers, ""])))
+    result = await ccproxy("init")
+
+    told = [line for line in result.out.splitlines() if "Error: " in line]
+    assert (result.code, len(told)) == (0, len(wrong)), result.err
+    assert all(said in line for said, line in zip(wrong.values(), told, strict=True))
+    assert (tmp_path / "here" / "ccproxy.yaml").exists()
+
+
+async def test_init_stopped_at_the_last_question(ccproxy, tmp_path, monkeypatch):
+    """Nothing was changed, as it says: the key that was given is not stored either."""
+    answers = ["", "48", "127.0.0.1:9", "-", "file/a.key"]
+    monkeypatch.setattr("sys.stdin", Terminal("\n".join([*answers, ""])))
+    monkeypatch.setattr("getpass.getpass", lambda _: KEY)
+    result = await ccproxy("init", "--dir", str(tmp_path / "here"))
+
+    assert result.code == 1
+    assert "Active profile" in result.out
+    assert "nothing was changed" in result.err
+    assert not (tmp_path / "here").exists()
 
 
 async def test_the_doctor_with_everything_down(ccproxy, tmp_path):
