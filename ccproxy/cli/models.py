@@ -13,6 +13,7 @@ from ccproxy.cli.completing import local_names
 from ccproxy.cli.models_report import report
 from ccproxy.cli.options import ConfigOption, JsonOption, config_path
 from ccproxy.cli.output import print_json, print_table, remark
+from ccproxy.cli.printable import printable
 from ccproxy.cli.working import working
 
 if TYPE_CHECKING:
@@ -100,7 +101,8 @@ def pull(
     """Fetch the models that are missing, with progress; go on where a download broke off.
 
     Names that the registry does not have are made by the recipes in modelfiles/ beside the config
-    file. Exit code 1 if one could not be had; the others are fetched all the same.
+    file; one that is there is made anew by --all alone. Exit code 1 if one could not be had; the
+    others are fetched all the same.
 
     Examples:
         ccproxy models pull
@@ -108,8 +110,9 @@ def pull(
 
     Read on: docs/models.md
     """
-    from ccproxy.cli.pulling import pull_all
+    from ccproxy.cli.pulling import of_another_base, pull_all
     from ccproxy.setup.recipes import RecipeError, load_recipes
+    from ccproxy.setup.verifying import START_OLLAMA
 
     settings = _settings(config)
     deployed = _named(_look(settings), names)
@@ -120,10 +123,15 @@ def pull(
         raise typer.Exit(1) from None
     silent = sorted({each.sight.problem for each in deployed if each.sight.problem})
     remark(*(f"error: {problem}" for problem in silent))
+    if silent:
+        remark(f"try: {START_OLLAMA}, or correct api_base")
     wanted = [each for each in deployed if each.sight.answers]
+    others: list[str] = []
     if not everything:
+        others = of_another_base(wanted, recipes)
         wanted = [each for each in wanted if each.pulled is None]
-    if not wanted and not silent:
+    remark(*others)
+    if not wanted and not silent and not others:
         remark("Every model is there; --all fetches newer ones.")
     failures = asyncio.run(pull_all(wanted, recipes, refetch=everything)) if wanted else []
     remark(*(f"error: {failure}" for failure in failures))
@@ -186,7 +194,8 @@ def _say(deployed: "Deployed", doubts: "list[Doubt]", took_s: float | None) -> N
     if not doubts:
         print(f"ok: {name}{answered}")
     for doubt in doubts:
-        print(f"{'error' if doubt.is_error else 'warning'}: {name}: {doubt.what}\n  {doubt.fix}")
+        print(f"{'error' if doubt.is_error else 'warning'}: {name}: {printable(doubt.what)}")
+        print(f"  {doubt.fix}")
 
 
 def _ask(
@@ -231,8 +240,8 @@ def _named(deployed: "tuple[Deployed, ...]", names: list[str] | None) -> "tuple[
         name = error.args[0]
         known = [each.settings.name for each in deployed]
         hint = did_you_mean(name, known) or " `ccproxy models list` shows them all."
-        remark(f"error: no local deployment or model is called {name!r}.{hint}")
-        raise typer.Exit(2) from None
+        message = f"no local deployment or model is called {name!r}.{hint}"
+        raise typer.BadParameter(message) from None
 
 
 def _runner() -> "Runner":

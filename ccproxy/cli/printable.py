@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 def printable(text: str) -> str:
-    """Return one line of text without characters that give a terminal orders or reorder what is read.
+    """Return one line of text without characters that order a terminal about or that nobody sees.
 
     What Ollama says of itself, and the names of models, may hold anything.
     """

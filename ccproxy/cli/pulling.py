@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -17,11 +18,13 @@ from rich.progress import (
 )
 
 from ccproxy.cli.output import remark
-from ccproxy.setup.recipes import find_recipe
+from ccproxy.setup.arithmetic import BYTES_PER_GIB
+from ccproxy.setup.catalogue import CATALOGUE
+from ccproxy.setup.recipes import find_recipe, is_made_of
 from ccproxy.upstreams.ollama_pull import OllamaPuller, PullFailed
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator, Sequence
+    from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 
     from rich.progress import TaskID
 
@@ -51,6 +54,29 @@ async def pull_all(
             finally:
                 await puller.aclose()
     return failures
+
+
+def of_another_base(deployed: Iterable[Deployed], recipes: Sequence[Recipe]) -> list[str]:
+    """Return a line for each model that is there, and was not made as its recipe says."""
+    notes = []
+    for each in deployed:
+        recipe = find_recipe(recipes, each.model)
+        if recipe is None or each.pulled is None:
+            continue
+        if is_made_of(each.pulled.size_bytes, _base_bytes(each, recipe)) is False:
+            notes.append(
+                f"note: {each.model} is there, but not made of {recipe.base} as its recipe says; "
+                f"`ccproxy models pull {shlex.quote(each.settings.name)} --all` makes it anew"
+            )
+    return notes
+
+
+def _base_bytes(each: Deployed, recipe: Recipe) -> float | None:
+    """Return the size of a recipe's base: as it is there, else by the catalogue."""
+    base, card = each.sight.find(recipe.base), CATALOGUE.get(recipe.base)
+    if base is not None:
+        return base.size_bytes
+    return None if card is None else card.weights_gib * BYTES_PER_GIB
 
 
 async def _pull(

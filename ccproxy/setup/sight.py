@@ -15,7 +15,9 @@ if TYPE_CHECKING:
     from ccproxy.upstreams.ollama import OllamaControl, OllamaModel, ResidentModel
 
 LOOK_FOR_S: Final = 5.0
-"""The longest that one Ollama is waited for."""
+"""The longest that one Ollama is waited for, before it is asked about single models."""
+SHOW_FOR_S: Final = 3.0
+"""The longest after that; all models are asked about at once."""
 _MISSING: Final = ModelFacts(present=False)
 
 
@@ -32,6 +34,8 @@ class OllamaSight:
     loaded: tuple[ResidentModel, ...] = ()
     facts: Mapping[str, ModelFacts] = field(default_factory=dict)
     """Of the models that were asked about, by the name that was asked for."""
+    unsaid: Mapping[str, str] = field(default_factory=dict)
+    """Why nothing is known of a model that is there, by the name that was asked for."""
 
     @property
     def answers(self) -> bool:
@@ -62,7 +66,9 @@ def look_at_all(models: Mapping[str, Iterable[str]]) -> dict[str, OllamaSight]:
     return {sight.api_base: sight for sight in asyncio.run(look())}
 
 
-async def look_at(api_base: str, models: Iterable[str] = ()) -> OllamaSight:
+async def look_at(
+    api_base: str, models: Iterable[str] = (), *, show_for_s: float = SHOW_FOR_S
+) -> OllamaSight:
     """Look at one Ollama; an answer that does not come is part of what is seen."""
     # 0.1 s (the ollama package and httpx), for those who ask.
     from ccproxy.upstreams.ollama import OllamaControl, OllamaControlError  # noqa: PLC0415
@@ -70,7 +76,8 @@ async def look_at(api_base: str, models: Iterable[str] = ()) -> OllamaSight:
     control = OllamaControl(api_base)
     try:
         async with asyncio.timeout(LOOK_FOR_S):
-            return await _look(control, tuple(dict.fromkeys(models)))
+            sight = await _look(control)
+        return await _look_closer(control, sight, tuple(dict.fromkeys(models)), show_for_s)
     except OllamaControlError as error:
         return OllamaSight(api_base, problem=str(error))
     except TimeoutError:
@@ -80,16 +87,37 @@ async def look_at(api_base: str, models: Iterable[str] = ()) -> OllamaSight:
         await control.aclose()
 
 
-async def _look(control: OllamaControl, models: tuple[str, ...]) -> OllamaSight:
+async def _look(control: OllamaControl) -> OllamaSight:
     version = await control.version()
     pulled, loaded = await asyncio.gather(control.models(), control.resident())
-    sight = OllamaSight(control.api_base, version, "", pulled, loaded)
-    facts = await asyncio.gather(*(_facts(control, sight, model) for model in models))
-    return replace(sight, facts=dict(zip(models, facts, strict=True)))
+    return OllamaSight(control.api_base, version, "", pulled, loaded)
 
 
-async def _facts(control: OllamaControl, sight: OllamaSight, model: str) -> ModelFacts:
+async def _look_closer(
+    control: OllamaControl, sight: OllamaSight, models: tuple[str, ...], show_for_s: float
+) -> OllamaSight:
+    """Ask about the models; one that is broken says nothing about the others."""
+    told = await asyncio.gather(*(_facts(control, sight, each, show_for_s) for each in models))
+    facts = dict(zip(models, (facts for facts, _ in told), strict=True))
+    unsaid = {model: why for model, (_, why) in zip(models, told, strict=True) if why}
+    return replace(sight, facts=facts, unsaid=unsaid)
+
+
+async def _facts(
+    control: OllamaControl, sight: OllamaSight, model: str, show_for_s: float
+) -> tuple[ModelFacts, str]:
+    """Return what is known of a model, and why it is not more."""
+    from ccproxy.upstreams.ollama import OllamaControlError  # noqa: PLC0415 - as above
+
     found = sight.find(model)
     if found is None:
-        return _MISSING
-    return replace(await control.show(model), weights_bytes=found.size_bytes)
+        return _MISSING, ""
+    why, facts = "", ModelFacts(present=True)
+    try:
+        async with asyncio.timeout(show_for_s):
+            facts = await control.show(model)
+    except OllamaControlError as error:
+        why = str(error)
+    except TimeoutError:
+        why = f"no answer within {show_for_s:g} s"
+    return replace(facts, weights_bytes=found.size_bytes), why

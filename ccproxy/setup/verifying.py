@@ -14,6 +14,9 @@ WEIGHTS_OFF_BY: Final = 0.1
 """Part of a model's size that the config file may be wrong by."""
 
 
+START_OLLAMA: Final = "start Ollama (open -a Ollama, or: ollama serve)"
+
+
 @dataclass(frozen=True, slots=True)
 class Doubt:
     """One thing that is not as the file says."""
@@ -28,7 +31,7 @@ def verify(deployed: Deployed) -> tuple[Doubt, ...]:
     """Return everything that is wrong with one deployment; nothing is loaded for it."""
     sight, name = deployed.sight, deployed.settings.name
     if not sight.answers:
-        return (Doubt(True, sight.problem, "start Ollama, or correct api_base"),)
+        return (Doubt(True, sight.problem, f"{START_OLLAMA}, or correct api_base"),)
     if deployed.pulled is None:
         what = f"{deployed.model} is not in this Ollama"
         return (Doubt(True, what, f"ccproxy models pull {name}"),)
@@ -40,6 +43,10 @@ def _doubts(deployed: Deployed) -> Iterator[Doubt]:
     if pulled is not None and not pulled.digest:
         again = f"ccproxy models pull {settings.name} --all"
         yield Doubt(True, f"{deployed.model} has no digest: an unfinished download?", again)
+    why = deployed.sight.unsaid.get(deployed.model)
+    if why is not None:
+        ask = f"ccproxy models verify {settings.name} --ask"
+        yield Doubt(False, f"Ollama says nothing of {deployed.model}: {why}", ask)
     if facts.remote and settings.on_premises:
         what = f"{deployed.model} is a stub: its inference runs on somebody else's machine"
         yield Doubt(True, what, "pull a model that runs here, or route nothing private to it")
@@ -76,4 +83,5 @@ def _size(deployed: Deployed) -> Iterator[Doubt]:
     if said is None or seen is None or abs(said - seen) <= WEIGHTS_OFF_BY * seen:
         return
     what = f"the file says weights_gib: {said:g}, and it has {seen:.2f} GiB: another quantisation?"
-    yield Doubt(False, what, f"set weights_gib: {seen:.2f}")
+    again = f"ccproxy models pull {deployed.settings.name} --all"
+    yield Doubt(False, what, f"{again}, or if this is the model that is meant: {seen:.2f}")

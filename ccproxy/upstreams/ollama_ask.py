@@ -8,6 +8,8 @@ from typing import Final
 import httpx
 import ollama
 
+from ccproxy.upstreams.ollama_odd import IS_ODD, ODD_ANSWER
+
 ASK_FOR_S: Final = 600.0
 """Loading a large model from a slow disk takes minutes."""
 _TOKENS: Final = 8
@@ -39,6 +41,8 @@ async def ask_once(api_base: str, model: str, num_ctx: int, keep_alive: str | in
         )
     except ollama.ResponseError as error:
         raise AskFailed(f"{model}: {error.error}") from error
+    except ODD_ANSWER as error:
+        raise AskFailed(f"{model}: {IS_ODD}") from error
     except (httpx.HTTPError, ConnectionError) as error:
         raise AskFailed(f"{model}: {type(error).__name__}") from error
     finally:

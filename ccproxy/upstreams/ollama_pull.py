@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Final
 import httpx
 import ollama
 
+from ccproxy.upstreams.ollama_odd import IS_ODD, ODD_ANSWER
+
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Mapping
 
@@ -66,7 +68,8 @@ class OllamaPuller:
         """Fetch a model; what was broken off before goes on, and so does what breaks off now.
 
         Raises:
-            PullFailed: The registry does not have it, or it broke off too often.
+            PullFailed: The registry does not have it, it broke off too often, or what answers is
+                no Ollama.
         """
         pause_s = self._pause_s
         for retry in range(TRIES + 1):
@@ -83,7 +86,9 @@ class OllamaPuller:
                 await asyncio.sleep(pause_s)
                 pause_s *= 2
             except ollama.ResponseError as error:
-                raise PullFailed(_told(model, error.error)) from error
+                raise PullFailed(_told(model, error)) from error
+            except _Odd as error:
+                raise PullFailed(f"{model}: {IS_ODD}") from error
             else:
                 return
 
@@ -93,7 +98,7 @@ class OllamaPuller:
         """Make a model of another one that is there; takes seconds and little room.
 
         Raises:
-            PullFailed: Ollama refuses, or does not answer.
+            PullFailed: Ollama refuses, does not answer, or is none.
         """
         stream = self._client.create(model, from_=base, parameters=dict(parameters), stream=True)
         try:
@@ -102,7 +107,9 @@ class OllamaPuller:
         except (httpx.TransportError, _Unfinished) as error:
             raise PullFailed(f"{model}: Ollama broke off with {_name(error)}") from error
         except ollama.ResponseError as error:
-            raise PullFailed(_told(model, error.error)) from error
+            raise PullFailed(_told(model, error)) from error
+        except _Odd as error:
+            raise PullFailed(f"{model}: {IS_ODD}") from error
 
     async def aclose(self) -> None:
         """Close the connections."""
@@ -113,13 +120,16 @@ class OllamaPuller:
         stream: Awaitable[ollama.ProgressResponse | AsyncIterator[ollama.ProgressResponse]],
         retry: int,
     ) -> AsyncIterator[Progress]:
-        parts = await stream
         status: str | None = None
-        if not isinstance(parts, ollama.ProgressResponse):
-            async for part in parts:
-                status = part.status or ""
-                done, total = part.completed or 0, part.total or 0
-                yield Progress(status, part.digest or None, done, total, retry)
+        try:
+            parts = await stream
+            if not isinstance(parts, ollama.ProgressResponse):
+                async for part in parts:
+                    status = part.status or ""
+                    done, total = part.completed or 0, part.total or 0
+                    yield Progress(status, part.digest or None, done, total, retry)
+        except ODD_ANSWER as error:
+            raise _Odd from error
         if status != "success":
             raise _Unfinished
 
@@ -131,11 +141,16 @@ class _Unfinished(Exception):
         return "an end before its time"
 
 
+class _Odd(Exception):
+    """An answer that Ollama does not give."""
+
+
 def _name(error: Exception) -> str:
     return str(error) if isinstance(error, _Unfinished) else type(error).__name__
 
 
-def _told(model: str, message: str) -> str:
+def _told(model: str, error: ollama.ResponseError) -> str:
+    message = str(error.error)
     if "file does not exist" in message or "not found" in message:
         return (
             f"{model}: the registry does not have it. Write a recipe for it into modelfiles/ "

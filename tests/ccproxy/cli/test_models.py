@@ -69,6 +69,41 @@ def test_pull_fetches_what_is_missing_and_makes_what_has_a_recipe(ccproxy, simul
     assert simulator.loads == 0
 
 
+def test_a_recipe_that_names_another_base(ccproxy, simulator):
+    """The model that is there stays, it is said that it is another, and --all makes it anew."""
+    small = SimModel("qwen2.5-coder:3b-instruct", 1.8, 36)
+    simulator.offer(small)
+    ccproxy("models", "pull")
+    file = ccproxy.folder / "modelfiles" / "qwen-fast.Modelfile"
+    file.write_text(RECIPE.replace("7b", "3b"))
+    kept = ccproxy("models", "pull")
+    sizes = [simulator.models["qwen-fast:latest"].weights_gib]
+    anew = ccproxy("models", "pull", "fast", "--all")
+    sizes.append(simulator.models["qwen-fast:latest"].weights_gib)
+    after = ccproxy("models", "pull")
+
+    assert (kept.code, anew.code) == (0, 0)
+    assert "not made of qwen2.5-coder:3b-instruct as its recipe says" in kept.err
+    assert "`ccproxy models pull fast --all` makes it anew" in kept.err
+    assert "Every model is there" not in kept.err
+    assert sizes == [4.36, 1.8]
+    assert "Every model is there" in after.err
+
+
+def test_a_model_that_ollama_says_nothing_of(ccproxy, simulator):
+    """One broken model is told as such; the others are listed, fetched and verified."""
+    ccproxy("models", "pull", "coder")
+    simulator.add_fault("server_error", path="/api/show", model=CODER.name, times=3)
+    verified = ccproxy("models", "verify", "coder")
+    listed = ccproxy("models", "list", "--json").json()
+    pulled = ccproxy("models", "pull")
+
+    assert "warning: coder (qwen2.5-coder:7b-instruct): Ollama says nothing of" in verified.out
+    assert [each["present"] for each in listed] == [True, False]
+    assert pulled.code == 0, pulled.err
+    assert "qwen-fast:latest" in simulator.models
+
+
 def test_list(ccproxy, simulator):
     """What a model is and needs, for people and for programs."""
     ccproxy("models", "pull", "coder")
@@ -113,6 +148,7 @@ def test_an_unknown_name(ccproxy):
 
     assert result.code == 2
     assert "Did you mean 'coder'?" in result.err
+    assert "try: ccproxy models verify --help" in result.err
 
 
 @pytest.mark.parametrize(
@@ -157,7 +193,9 @@ def test_an_ollama_that_is_down(ccproxy):
 
     listed = ccproxy("models", "list", "--json")
     assert [each["present"] for each in listed.json()] == [None, None]
-    assert ccproxy("models", "pull").code == 1
+    pulled = ccproxy("models", "pull")
+    assert pulled.code == 1
+    assert "try: start Ollama (open -a Ollama, or: ollama serve)" in pulled.err
     assert ccproxy("models", "verify").code == 1
 
 

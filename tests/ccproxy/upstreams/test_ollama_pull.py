@@ -8,8 +8,9 @@ import pytest
 from ccproxy.demo.ollama_models import SimModel
 from ccproxy.demo.ollama_server import SimulatedOllama
 from ccproxy.upstreams.ollama import OllamaControl
-from ccproxy.upstreams.ollama_ask import ask_once
+from ccproxy.upstreams.ollama_ask import AskFailed, ask_once
 from ccproxy.upstreams.ollama_pull import TRIES, OllamaPuller, PullFailed
+from tests.support.raw_upstream import raw_upstream
 
 
 @asynccontextmanager
@@ -85,6 +86,42 @@ async def test_a_model_that_the_registry_lacks():
             [part async for part in fetches.pull("nope:1b")]
 
         assert len(simulator.requests) == 1
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"<html>\n",
+        b'{"status": "pulling mani',
+        b"[]\n",
+        b'{"status": 5}\n',
+        b'{"completed": "x"}\n',
+        b'{"error": 5}\n',
+        b"\xff\n",
+    ],
+)
+async def test_what_is_no_ollama(answer):
+    """Lines that are none of Ollama's are a failure with a word about it, at once."""
+    head = b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n" % len(answer)
+    async with raw_upstream(head + answer) as upstream:
+        fetches = OllamaPuller(upstream.base_url, pause_s=0)
+        for stream in (fetches.pull("tiny:1b"), fetches.create("mine", "tiny:1b", {})):
+            with pytest.raises(PullFailed, match="its answer is not Ollama's"):
+                [part async for part in stream]
+        await fetches.aclose()
+        with pytest.raises(AskFailed, match="tiny:1b"):
+            await ask_once(upstream.base_url, "tiny:1b", 2048, None)
+
+
+async def test_an_error_that_is_no_ollamas():
+    """Also where the status says that something is wrong."""
+    async with raw_upstream(b"HTTP/1.1 500 x\r\ncontent-length: 2\r\n\r\n[]") as upstream:
+        fetches = OllamaPuller(upstream.base_url, pause_s=0)
+        with pytest.raises(PullFailed, match="its answer is not Ollama's"):
+            [part async for part in fetches.pull("tiny:1b")]
+        await fetches.aclose()
+        with pytest.raises(AskFailed, match="its answer is not Ollama's"):
+            await ask_once(upstream.base_url, "tiny:1b", 2048, None)
 
 
 async def test_a_model_made_of_another():
