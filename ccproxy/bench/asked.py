@@ -20,11 +20,12 @@ from ccproxy.config.problems import ConfigError
 from ccproxy.config.settings import load_settings
 from ccproxy.ledger.opening import history_at
 from ccproxy.ports import HistoryUnknownError
+from ccproxy.service.probe import ProxyProbe
 from routing.nearest import did_you_mean
 from routing.pricing import NO_PRICES
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Mapping, Sequence
 
     from ccproxy.bench.profiles import Profile
     from ccproxy.bench.routes import Route
@@ -36,6 +37,7 @@ LEDGER: Final = "ledger"
 _URL_VARIABLE: Final = "ANTHROPIC_BASE_URL"
 _HOME_URL: Final = "http://127.0.0.1:8081"
 _SEEDS: Final = 1_000_000
+_NO_CONFIG: Final = "--simulate needs a config file: --config FILE; `ccproxy init` writes one"
 
 
 class AskedError(ValueError):
@@ -68,23 +70,23 @@ class Asked:
             ConfigError: A file it needs cannot be used.
             CostUnknownError: Of a route it cannot be said what it costs.
         """
-        if not self.routes:
-            raise AskedError(f"say which routes: --route '{SYNTAX}', and the same again")
         settings = self._settings()
+        written = self.routes or self._proposed(settings)
         prices = prices_in(pricing_file(settings)) if settings is not None else NO_PRICES
         seed = self.seed if self.seed is not None else random.SystemRandom().randrange(_SEEDS)
         profiles = self._profiles(settings, seed)
         if not self.simulate:
-            routes = self._routes(self.base_url or _base_url(settings), os.environ)
+            address = self.base_url or _base_url(settings)
+            routes = self._routes(written, address, os.environ)
             plan = RunPlan(routes, profiles, self.concurrency, seed, self.warm_up)
             yield await prepare(plan, prices, simulated=False)
             return
         if settings is None:
-            raise AskedError("--simulate needs a config file: --config FILE")
-        if any("@http" in route for route in self.routes):
+            raise AskedError(_NO_CONFIG)
+        if any("@http" in route for route in written):
             raise AskedError("real and simulated are not mixed: with --simulate no route has a URL")
         async with simulated_proxy(settings) as proxy:
-            routes = self._routes(proxy.base_url, {TOKEN_VARIABLE: proxy.token})
+            routes = self._routes(written, proxy.base_url, {TOKEN_VARIABLE: proxy.token})
             plan = RunPlan(routes, profiles, self.concurrency, seed, self.warm_up)
             yield await prepare(plan, prices, simulated=True)
 
@@ -109,13 +111,28 @@ class Asked:
             return None
         return load_settings(path, os.environ)
 
-    def _routes(self, base_url: str, environ: os._Environ[str] | dict[str, str]) -> list[Route]:
+    def _proposed(self, settings: Settings | None) -> Sequence[str]:
+        """Return what to try a simulation with: the first local deployment and the first Claude."""
+        if not self.simulate:
+            raise AskedError(f"say which routes: --route '{SYNTAX}', and the same again")
+        if settings is None:
+            raise AskedError(_NO_CONFIG)
+        usable = [each for each in settings.deployments if not each.needs_own_credential]
+        local = [each.name for each in usable if each.is_ollama]
+        claude = [each.name for each in usable if each.is_claude]
+        if not local + claude:
+            raise AskedError(f"{settings.path}: model_list has nothing that can be simulated")
+        return [*local[:1], *claude[:1]]
+
+    def _routes(
+        self, written: Sequence[str], base_url: str, environ: Mapping[str, str]
+    ) -> list[Route]:
         pairs = (each.rpartition("=") for each in self.tokens)
         variables = {label: name for label, _, name in pairs}
         if "" in variables:
             raise AskedError("--token-env: write LABEL=NAME")
         try:
-            return read_routes(self.routes, base_url, variables, self.free, environ)
+            return read_routes(written, base_url, variables, self.free, environ)
         except RouteError as error:
             raise AskedError(str(error)) from error
 
@@ -150,5 +167,4 @@ def _base_url(settings: Settings | None) -> str:
         return url
     if settings is None or not settings.port:
         return _HOME_URL
-    host = "127.0.0.1" if settings.host in {"0.0.0.0", "::"} else settings.host  # noqa: S104
-    return f"http://{host}:{settings.port}"
+    return ProxyProbe(settings.host, settings.port).url

@@ -5,12 +5,21 @@ from typing import Annotated, Final
 
 import typer
 
-from ccproxy.cli.completing import agent_names
+from ccproxy.cli.completing import agent_names, deployment_names
 
 _ROUTES: Final = "Routes"
 _WORK: Final = "Work"
 _MONEY: Final = "Money"
 _REPORTS: Final = "Reports"
+
+
+def _workloads(incomplete: str) -> list[str]:
+    """Return what `--workload` may be."""
+    from ccproxy.bench.asked import LEDGER  # noqa: PLC0415 - slow, and only for the Tab key
+    from ccproxy.bench.profiles import shipped_profiles  # noqa: PLC0415 - as above
+
+    return [name for name in (*shipped_profiles().names, LEDGER) if name.startswith(incomplete)]
+
 
 RouteOption = Annotated[
     list[str] | None,
@@ -19,6 +28,7 @@ RouteOption = Annotated[
         "-r",
         metavar="ROUTE",
         help="[LABEL=]MODEL[+AGENT][@URL]; repeat it. The others are compared with the first.",
+        autocompletion=deployment_names,
         rich_help_panel=_ROUTES,
     ),
 ]
@@ -29,6 +39,7 @@ WorkloadOption = Annotated[
         "-w",
         metavar="NAME",
         help="A workload, a task profile, or `ledger`: requests as large as earlier ones.",
+        autocompletion=_workloads,
         rich_help_panel=_WORK,
     ),
 ]
@@ -130,7 +141,7 @@ SimulateOption = Annotated[
     bool,
     typer.Option(
         "--simulate",
-        help="In front of simulated upstreams; nothing is spent.",
+        help="In front of simulated upstreams; nothing is spent, and no route is needed.",
         rich_help_panel=_MONEY,
     ),
 ]
@@ -138,6 +149,8 @@ OutOption = Annotated[
     Path | None,
     typer.Option(
         "--out",
+        "--output",
+        "-o",
         metavar="FILE",
         help="Write the report as JSON.",
         rich_help_panel=_REPORTS,

@@ -179,6 +179,17 @@ async def test_nothing_is_sent_before_it_may(bench, proxy, arguments, scopes, co
     assert [] == list(proxy.claude.requests)
 
 
+async def test_a_simulation_needs_no_route(bench, proxy):
+    """As the first example of its help has it: the first local deployment against the first Claude."""
+    code, out, err = await bench("--simulate", "-n", 1, "-w", "quick", "--warm-up", 0, "--json")
+    report = json.loads(out)
+
+    assert code == 0, err
+    assert [LOCAL, "claude-opus"] == [each["label"] for each in report["routes"]]
+    assert ["ok", "ok"] == [each["outcome"] for each in report["samples"]]
+    assert [] == list(proxy.claude.requests)
+
+
 class Terminal(io.StringIO):
     """What a person types."""
 

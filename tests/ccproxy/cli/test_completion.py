@@ -84,6 +84,8 @@ def tab(folder, monkeypatch, capsys):
         ("ccproxy routes rollback e", ["e42e3249af23\tin force from 2026-03-01 13:00:00"]),
         ("ccproxy secret delete ", ["file/keys/hook\tfile keys/hook"]),
         ("ccproxy secret set f", ["file/keys/hook\tfile keys/hook"]),
+        ("ccproxy bench --route wr", ["writer\tollama_chat/qwen2.5:32b-instruct"]),
+        ("ccproxy bench --workload l", ["long-read", "ledger"]),
     ],
 )  # fmt: skip
 def test_values(tab, line, values):
