@@ -42,6 +42,10 @@ OUTCOME_HEADINGS: Final = (
 )  # fmt: skip
 FIGURE_HEADINGS: Final = ("profile", "route", *(metric.title for metric in METRICS))
 RATIO_HEADINGS: Final = ("profile", "route", "against", *(m.title.split(",")[0] for m in METRICS))
+SPARE: Final = (
+    "repaired", "output tokens", "between tokens, ms", "between tokens", "tokens/s", "fell back",
+)  # fmt: skip
+"""What a narrow screen loses first, in this order."""
 
 
 def outcome_rows(document: Mapping[str, Any]) -> list[tuple[str, ...]]:

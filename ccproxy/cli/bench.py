@@ -184,12 +184,12 @@ def _ask(bench: "Bench", max_usd: float | None) -> None:
 def _print(document: Mapping[str, Any]) -> None:
     from ccproxy.bench import tables
 
-    print_table(tables.OUTCOME_HEADINGS, tables.outcome_rows(document))
+    print_table(tables.OUTCOME_HEADINGS, tables.outcome_rows(document), tables.SPARE)
     print("\nMedians of whole answers (95 % interval)")
-    print_table(tables.FIGURE_HEADINGS, tables.figure_rows(document))
+    print_table(tables.FIGURE_HEADINGS, tables.figure_rows(document), tables.SPARE)
     if document["ratios"]:
         print("\nRatios of medians to those of the first route; * where the interval excludes 1")
-        print_table(tables.RATIO_HEADINGS, tables.ratio_rows(document))
+        print_table(tables.RATIO_HEADINGS, tables.ratio_rows(document), tables.SPARE)
 
 
 def _remark_on(document: Mapping[str, Any]) -> None:
@@ -226,7 +226,7 @@ def _remark_on(document: Mapping[str, Any]) -> None:
 
 def _compare(first: Path, second: Path, *, as_json: bool) -> None:
     from ccproxy.bench.report import compared
-    from ccproxy.bench.tables import RATIO_HEADINGS, ratio_rows
+    from ccproxy.bench.tables import RATIO_HEADINGS, SPARE, ratio_rows
 
     documents = [read_report(file) for file in (first, second)]
     told = compared(*documents)
@@ -234,7 +234,7 @@ def _compare(first: Path, second: Path, *, as_json: bool) -> None:
         print_json(told)
         return
     print(f"Ratios of medians, {second} to {first}; * where the interval excludes 1")
-    print_table(RATIO_HEADINGS, ratio_rows(told))
+    print_table(RATIO_HEADINGS, ratio_rows(told), SPARE)
     for file, which in ((first, "only_in_first"), (second, "only_in_second")):
         if told[which]:
             remark(f"only in {file}: {', '.join(told[which])}")

@@ -2,21 +2,43 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Final
 
 from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
 from ccproxy.cli import amounts
+from ccproxy.cli.narrow import fit
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from rich.console import RenderableType
+
     from ccproxy.cli.live_figures import Figures, Flow
 
+_NUMBERS: Final = (
+    "running", "waiting", "per min", "tokens/s", "TTFT", "requests", "failed", "cost",
+)  # fmt: skip
+_DEPLOYMENT: Final = ("deployment", "side", *_NUMBERS, "state")
+_BACKEND: Final = ("backend", "state", "in memory", "why")
+_SPARE: Final = ("side", "tokens/s", "cost", "TTFT", "requests", "per min", "waiting")
+"""What a narrow screen loses first, in this order; never what says that something is wrong."""
 
-def drawn(figures: Figures, heading: str) -> Group:
-    """Return what to print; `heading` says where it comes from."""
-    return Group(_head(figures, heading), "", _deployments(figures), "", _backends(figures))
+
+def drawn(figures: Figures, heading: str, room: int | None) -> Group:
+    """Return what to print; `heading` says where it comes from.
+
+    `room` is the screen's width, None where there is no bound: a narrow one loses figures whole,
+    those first that are the least needed, and is told which.
+    """
+    deployments, left_out = _deployments(figures, room)
+    backends, _ = _backends(figures, room)
+    parts: list[RenderableType] = [_head(figures, heading), "", deployments, "", backends]
+    if left_out:
+        parts.append(Text(f"no room for {', '.join(left_out)}", "dim"))
+    return Group(*parts)
 
 
 def _head(figures: Figures, heading: str) -> Text:
@@ -32,22 +54,19 @@ def _head(figures: Figures, heading: str) -> Text:
     return text
 
 
-def _deployments(figures: Figures) -> Table:
-    table = _table(
-        ("deployment", "side"),
-        ("running", "waiting", "per min", "tokens/s", "TTFT", "requests", "failed", "cost"),
-        ("state",),
-    )
-    for each in figures.deployments:
-        table.add_row(
+def _deployments(figures: Figures, room: int | None) -> tuple[Table, Sequence[str]]:
+    rows = [
+        (
             Text(each.name),
             Text(each.side),
-            str(each.busy or ""),
-            str(each.waiting or ""),
-            *_flow(each.flow),
+            Text(str(each.busy or "")),
+            Text(str(each.waiting or "")),
+            *map(Text, _flow(each.flow)),
             Text(each.state, "yellow") if each.state else Text("ok", "green"),
         )
-    return table
+        for each in figures.deployments
+    ]
+    return _table(_DEPLOYMENT, rows, room)
 
 
 def _flow(flow: Flow) -> tuple[str, ...]:
@@ -65,24 +84,35 @@ def _rate(value: float | None) -> str:
     return f"{value:.1f}" if value else ""
 
 
-def _backends(figures: Figures) -> Table:
-    table = _table(("backend", "state"), (), ("in memory", "why"))
+def _backends(figures: Figures, room: int | None) -> tuple[Table, Sequence[str]]:
     colours = {"up": "green", "down": "red"}
-    for each in figures.backends:
-        table.add_row(
+    rows = [
+        (
             Text(each.address),
             Text(each.state, colours.get(each.state, "")),
             Text(", ".join(each.resident)),
             Text(each.why),
         )
-    return table
+        for each in figures.backends
+    ]
+    return _table(_BACKEND, rows, room)
 
 
-def _table(left: tuple[str, ...], numbers: tuple[str, ...], right: tuple[str, ...]) -> Table:
+def _table(
+    headings: Sequence[str], rows: Sequence[Sequence[Text]], room: int | None
+) -> tuple[Table, Sequence[str]]:
+    """Return a table and the headings of what it has no room for."""
+    fitting = fit(headings, [[cell.plain for cell in row] for row in rows], room, _SPARE)
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for names, justify in ((left, "left"), (numbers, "right"), (right, "left")):
-        for name in names:
-            # A narrow terminal loses the end of a cell, not the line that it is on.
-            options: dict[str, Any] = {"justify": justify, "overflow": "ellipsis", "no_wrap": True}
-            table.add_column(name, **options)
-    return table
+    for place, width in zip(fitting.shown, fitting.widths, strict=True):
+        # A narrow terminal loses the end of a cell, not the line that it is on.
+        table.add_column(
+            Text(headings[place], no_wrap=False, overflow="fold"),
+            justify="right" if headings[place] in _NUMBERS else "left",
+            overflow="ellipsis",
+            no_wrap=True,
+            width=width,
+        )
+    for row in rows:
+        table.add_row(*(row[place] for place in fitting.shown))
+    return table, fitting.left_out

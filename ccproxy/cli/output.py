@@ -15,8 +15,6 @@ from ccproxy.cli.colours import wants_colours
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-PIPED_WIDTH_COLUMNS: Final = 200
-"""Width of a table that no terminal limits, so that `grep` sees whole lines."""
 _ORDERS: Final = dict.fromkeys({*range(32), *range(127, 160)} - {9, 10}, "\ufffd")
 """Control characters but tab and line feed, which give a terminal orders. Names of models, projects
 and sessions are clients', and what Ollama says may hold anything."""
@@ -29,20 +27,37 @@ def print_json(value: object) -> None:
     print(json.dumps(value, indent=2))
 
 
-def print_table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """Print a result for people; without any heading the head is left out."""
+def print_table(
+    headings: Sequence[str], rows: Iterable[Sequence[str]], spare: Sequence[str] = ()
+) -> None:
+    """Print a result for people; without any heading the head is left out.
+
+    A pipe gets whole lines, however long. A terminal gets what fits, and a word about the rest.
+
+    Args:
+        headings: Of the columns.
+        rows: A cell for each of them.
+        spare: Headings whose columns a narrow screen loses first, the least needed first; by
+            default the last ones. The command needs `--json`, which has them all.
+    """
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
+    from ccproxy.cli.narrow import fit
+
+    # Text: a name with brackets in it is no markup.
+    cells = [[cell.translate(_ORDERS).expandtabs() for cell in row] for row in rows]
+    room = Console().width if sys.stdout.isatty() else None
+    fitting = fit(headings, cells, room, spare)
     table = Table(box=None, pad_edge=False, header_style="bold", show_header=any(headings))
-    for heading in headings:
-        table.add_column(heading, overflow="fold")
-    for row in rows:
-        # Text: a name with brackets in it is no markup.
-        table.add_row(*(Text(cell.translate(_ORDERS)) for cell in row))
-    width = None if sys.stdout.isatty() else PIPED_WIDTH_COLUMNS
-    Console(highlight=False, width=width).print(table)
+    for place, width in zip(fitting.shown, fitting.widths, strict=True):
+        table.add_column(headings[place], overflow="fold", width=width)
+    for row in cells:
+        table.add_row(*(Text(row[place]) for place in fitting.shown))
+    Console(highlight=False, width=room or fitting.total).print(table)
+    if fitting.left_out:
+        remark(f"note: no room for {'; '.join(fitting.left_out)}: --json has everything")
 
 
 def print_csv(rows: Sequence[Mapping[str, object]]) -> None:

@@ -9,28 +9,42 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from ccproxy.cli.options import ConfigOption, JsonOption, config_path
-from ccproxy.cli.output import PIPED_WIDTH_COLUMNS, print_json, remark
+from ccproxy.cli.output import print_json, remark
+from ccproxy.cli.working import working
 
 if TYPE_CHECKING:
     import httpx
     from rich.console import RenderableType
 
     from ccproxy.cli.live_figures import Snapshot
+    from ccproxy.cli.live_proxy import LiveProxy
 
 WINDOW_S: Final = 60.0
 """Rates are of so long."""
-TIMEOUT_S: Final = 5.0
+PIPED_COLUMNS: Final = 1000
+"""Width of a frame that no terminal limits."""
 TOKEN_VARIABLES: Final = ["CCPROXY_TOKEN", "ANTHROPIC_AUTH_TOKEN"]
 
 
-class NoProxyError(Exception):
-    """No proxy answers as it should; the text says what to do."""
+def _address(url: str | None) -> str | None:
+    if url is None:
+        return None
+    from ccproxy.cli.live_proxy import is_address, without_agent
+
+    if not is_address(url):
+        raise typer.BadParameter(f"{url!r} is no address; write http://HOST:PORT")
+    return without_agent(url)
 
 
 def top(
     url: Annotated[
         str | None,
-        typer.Option(help="The proxy's address; that of the config by default.", metavar="URL"),
+        typer.Option(
+            envvar="ANTHROPIC_BASE_URL",
+            help="The proxy's address; that of the config by default.",
+            metavar="URL",
+            callback=_address,
+        ),
     ] = None,
     token: Annotated[
         str | None,
@@ -62,16 +76,15 @@ def top(
     """
     import sys
 
-    import httpx
+    from ccproxy.cli.live_proxy import LiveProxy, NoProxyError, token_place
 
     base_url = url or _configured_url(config)
-    headers = {"x-api-key": token} if token else {}
+    proxy = LiveProxy(base_url, token, token_place(token, os.environ, TOKEN_VARIABLES))
     live = sys.stdout.isatty() and not once and not as_json
     try:
-        with httpx.Client(
-            base_url=base_url, headers=headers, timeout=TIMEOUT_S, trust_env=False
-        ) as client:
-            first = _look(client)
+        with proxy.client() as client:
+            with working(f"asking {base_url}"):
+                first = proxy.look(client)
             if as_json:
                 from dataclasses import asdict
 
@@ -79,7 +92,7 @@ def top(
 
                 print_json(asdict(figures_of([first])))
             elif live:
-                _watch(client, first, every_s)
+                _watch(proxy, client, first, every_s)
             else:
                 _print_once(base_url, first)
     except NoProxyError as error:
@@ -89,45 +102,10 @@ def top(
 
 def _configured_url(config: Path | None) -> str:
     from ccproxy.config.settings import load_settings
+    from ccproxy.service.probe import ProxyProbe
 
     settings = load_settings(config_path(config), os.environ)
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.host, settings.host)  # noqa: S104
-    return f"http://[{host}]:{settings.port}" if ":" in host else f"http://{host}:{settings.port}"
-
-
-def _look(client: "httpx.Client") -> "Snapshot":
-    """Return what the proxy says now.
-
-    Raises:
-        NoProxyError: It says nothing that could be used.
-    """
-    from time import monotonic
-
-    import httpx
-    from prometheus_client.parser import text_string_to_metric_families
-
-    from ccproxy.cli.live_figures import Snapshot
-
-    try:
-        health, metrics = (client.get(path) for path in ("/health", "/metrics"))
-        if {health.status_code, metrics.status_code} & {401, 403}:
-            raise NoProxyError(
-                "needs a token with the scope ops in $CCPROXY_TOKEN; "
-                "`ccproxy token create NAME --scope ops` makes one"
-            )
-        samples = [
-            (sample.name, sample.labels, sample.value)
-            for family in text_string_to_metric_families(metrics.raise_for_status().text)
-            for sample in family.samples
-        ]
-        return Snapshot(monotonic(), health.raise_for_status().json(), samples)
-    except httpx.HTTPStatusError as error:
-        raise NoProxyError(f"answers {error.response.status_code}; is it a ccproxy?") from None
-    except (httpx.HTTPError, httpx.InvalidURL) as error:
-        why = str(error) or type(error).__name__
-        raise NoProxyError(f"no proxy answers: {why}; `ccproxy serve` starts one") from None
-    except ValueError:
-        raise NoProxyError("what it answers is not a ccproxy's") from None
+    return ProxyProbe(settings.host, settings.port).url
 
 
 def _print_once(base_url: str, snapshot: "Snapshot") -> None:
@@ -135,11 +113,12 @@ def _print_once(base_url: str, snapshot: "Snapshot") -> None:
 
     from rich.console import Console
 
-    width = None if sys.stdout.isatty() else PIPED_WIDTH_COLUMNS
-    Console(highlight=False, width=width).print(_frame(base_url, [snapshot]))
+    room = Console().width if sys.stdout.isatty() else None
+    console = Console(highlight=False, width=room or PIPED_COLUMNS)
+    console.print(_frame(base_url, [snapshot], room))
 
 
-def _watch(client: "httpx.Client", first: "Snapshot", every_s: float) -> None:
+def _watch(proxy: "LiveProxy", client: "httpx.Client", first: "Snapshot", every_s: float) -> None:
     """Draw a frame for each look; a proxy that does not answer is waited for."""
     import time
     from contextlib import suppress
@@ -148,32 +127,37 @@ def _watch(client: "httpx.Client", first: "Snapshot", every_s: float) -> None:
     from rich.live import Live
     from rich.text import Text
 
-    base_url = str(client.base_url)
+    from ccproxy.cli.live_proxy import NoProxyError
+
     snapshots = [first]
     console = Console(highlight=False)
+
+    def framed() -> "RenderableType":
+        return _frame(proxy.base_url, snapshots, console.width)
+
     with (
         suppress(KeyboardInterrupt),
-        Live(_frame(base_url, snapshots), console=console, screen=True, auto_refresh=False) as view,
+        Live(framed(), console=console, screen=True, auto_refresh=False) as view,
     ):
         while True:
             time.sleep(every_s)
             frame: RenderableType
             try:
-                snapshots.append(_look(client))
+                snapshots.append(proxy.look(client))
             except NoProxyError as error:
-                frame = Group(Text(str(error), "red"), "", _frame(base_url, snapshots))
+                frame = Group(Text(str(error), "red"), "", framed())
             else:
                 newest_s = snapshots[-1].at_s
                 snapshots = [each for each in snapshots if newest_s - each.at_s <= WINDOW_S]
-                frame = _frame(base_url, snapshots)
+                frame = framed()
             view.update(frame, refresh=True)
 
 
-def _frame(base_url: str, snapshots: "list[Snapshot]") -> "RenderableType":
+def _frame(base_url: str, snapshots: "list[Snapshot]", room: int | None) -> "RenderableType":
     from datetime import datetime
 
     from ccproxy.cli.live_figures import figures_of
     from ccproxy.cli.live_view import drawn
 
     clock = datetime.now().astimezone().strftime("%H:%M:%S")
-    return drawn(figures_of(snapshots), f"ccproxy {base_url}  {clock}")
+    return drawn(figures_of(snapshots), f"ccproxy {base_url}  {clock}", room)

@@ -2,6 +2,7 @@
 
 import io
 
+import pytest
 from rich.console import Console
 
 from ccproxy.cli.live_figures import BackendFigures, Snapshot, figures_of
@@ -100,16 +101,40 @@ def test_rates():
     assert figures_of([look(5, 10), look(35, 3)]).total.requests_per_min is None
 
 
+def framed(room, *looks):
+    """Return the lines of a frame on a screen of so many columns."""
+    console = Console(width=room, record=True, file=io.StringIO())
+    console.print(drawn(figures_of(looks), "ccproxy [x]", room))
+    return console.export_text().splitlines()
+
+
 def test_a_frame():
     """Names with brackets stay what they are; what is wrong is told in words."""
-    console = Console(width=140, record=True, file=io.StringIO())
-    console.print(drawn(figures_of([look(5, 10), look(65, 70)]), "ccproxy [x]"))
-    text = console.export_text()
+    lines = framed(140, look(5, 10), look(65, 70))
+    text = "\n".join(lines)
 
     assert "ccproxy [x]  ready  profile balanced  ledger up" in text
     assert "70 requests, 0 failed, $1.50 since the start; 60/min" in text
-    assert ["qwen", "local", "2", "1", "60.0", "70", "ok"] in [
-        line.split() for line in text.splitlines()
-    ]
+    assert ["qwen", "local", "2", "1", "60.0", "70", "ok"] in [line.split() for line in lines]
     assert "no key" in text
     assert "q:32b" in text
+
+
+@pytest.mark.parametrize(
+    ("room", "qwen", "gone"),
+    [
+        (98, "qwen local 2 1 61.0 13.3 0.49 s 72 2 ok", ""),
+        (80, "qwen 2 1 61.0 0.49 s 72 2 ok", "side, tokens/s"),
+        (60, "qwen 2 1 61.0 72 2 ok", "side, tokens/s, TTFT, cost"),
+        (46, "qwen 2 1 2 ok", "side, per min, tokens/s, TTFT, requests, cost"),
+    ],
+)
+def test_a_narrow_frame(room, qwen, gone):
+    """Figures are whole or not there, which it says; what may be wrong is always there."""
+    lines = framed(room, look(5, 10, 1, 100, 4, 8), look(65, 70, 2, 900, 90, 50))
+    words = [line.split() for line in lines]
+
+    assert qwen.split() in words
+    assert ["no", "key"] in [each[-2:] for each in words]
+    said = " ".join(line.strip() for line in lines).partition("no room for ")[2]
+    assert gone == said
