@@ -15,6 +15,8 @@ from ccproxy.cli.main import command_tree
 from tests.support.command_tree import walk
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from typer._click.core import Command
 
 PAGE: Final = Path(__file__).parents[2] / "docs/commands.md"
@@ -28,7 +30,8 @@ Written by `make docs` from `ccproxy COMMAND --help`.
   says what and how to go on. 2: wrong usage; the line `try:` names the help to read. 130: stopped by
   Ctrl-C.
 - **Output.** Results are on stdout, remarks, warnings and progress on stderr. `--json` prints a
-  result for programs.
+  result for programs. A table is as wide as the terminal: of one that is too narrow columns are left out,
+  which it says. A pipe gets whole lines.
 - **Colours** on a terminal only. `NO_COLOR=1` turns them off, `FORCE_COLOR=1` turns them on where
   there is no terminal.
 - **Completion.** `ccproxy --install-completion` sets up the shell it is called from (zsh, bash, fish);
@@ -42,17 +45,20 @@ Written by `make docs` from `ccproxy COMMAND --help`.
 
 def page() -> str:
     """Return the page."""
+    commands = dict(walk(command_tree()))
     parts = [HEAD]
-    for path, command in walk(command_tree()):
+    for path in commands:
         mark = "#" * min(len(path) + 1, 3)
-        parts.append(f"\n{mark} {' '.join(path)}\n\n```text\n{_help(path, command)}\n```\n")
+        told = help_of(path, commands)
+        parts.append(f"\n{mark} {' '.join(path)}\n\n```text\n{told}\n```\n")
     return "".join(parts)
 
 
-def _help(path: tuple[str, ...], command: Command) -> str:
-    context = None
-    for name in path:
-        context = HelpContext(command, info_name=name, parent=context)
+def help_of(path: tuple[str, ...], commands: Mapping[tuple[str, ...], Command]) -> str:
+    """Return the help of a command as a pipe gets it; `commands` has those above it too."""
+    context: HelpContext | None = None
+    for count, name in enumerate(path, 1):
+        context = HelpContext(commands[path[:count]], info_name=name, parent=context)
     assert context is not None
     lines = help_page(context, COLUMNS).splitlines()
     return _without_colours("\n".join(line.rstrip() for line in lines))
