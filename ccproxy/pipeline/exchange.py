@@ -122,6 +122,7 @@ class Exchange:
     def _admit(self, incoming: Incoming, outcome: Outcome, *, counting: bool) -> Principal:
         principal = self._authenticate(incoming.headers, incoming.peer)
         outcome.principal = principal.name
+        self._router.check_target(incoming)
         if not incoming.header(b"anthropic-version"):
             raise invalid_request("anthropic-version: header is required")
         check_charset(incoming.header(b"content-type"))

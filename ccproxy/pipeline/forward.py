@@ -84,6 +84,7 @@ class ApiForwarder:
         async with Accounted(client, outcome, self._sink, self._in_flight):
             principal = self._authenticate(incoming.headers, incoming.peer)
             outcome.principal = principal.name
+            self._router.check_target(incoming)
             path = _plain_path(incoming.path)
             own = self._router.own_credentials(incoming.headers)
             account = self._find_account(outcome, brings_credential=bool(own))

@@ -14,6 +14,7 @@ from ccproxy.pipeline.prefix_watch import Conversation
 from ccproxy.pipeline.refusals import routing_refusal
 from ccproxy.pipeline.token_rates import TokenRates
 from ccproxy.wire.content_facts import BodyFacts
+from ccproxy.wire.errors import invalid_request
 from ccproxy.wire.notes import note
 from ccproxy.wire.our_tokens import OurTokens
 from ccproxy.wire.validate import validate_request
@@ -88,7 +89,8 @@ class Router:
         """To be asked before what was planned is done."""
         self.rates: Final = TokenRates()
         """To be asked before anything is done for a caller."""
-        self.own_credentials: Final = (ours or OurTokens()).own_credentials
+        self._ours: Final = ours or OurTokens()
+        self.own_credentials: Final = self._ours.own_credentials
         """Which headers of a request are the client's own credentials for Claude."""
         self._read_tokens = read_tokens
         self._source = source
@@ -101,6 +103,18 @@ class Router:
     def state(self) -> RoutingState:
         """What is in force now."""
         return self._source.loaded
+
+    def check_target(self, incoming: Incoming) -> None:
+        """Refuse a token of ours in the path or the query: it would be in logs, and with Claude.
+
+        Raises:
+            ApiError: 400.
+        """
+        if self._ours.are_in_target(incoming.path, incoming.query):
+            raise invalid_request(
+                "A token of ccproxy's is in the address of this request. Send it as x-api-key, and "
+                "make a new one: addresses are written into logs and histories."
+            )
 
     async def plan(self, request: MessagesRequest, principal: Principal, outcome: Outcome) -> Plan:
         """Return where a request goes; `outcome` gets the evidence, also when it goes nowhere.

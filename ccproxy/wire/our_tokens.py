@@ -1,7 +1,8 @@
 """Whose a credential in a request is: this proxy's, or the client's own for Claude.
 
 One rule for who serves, who explains and who sends: a token of this proxy, which is what begins
-with `TOKEN_PREFIX` or is a JWT of the issuer whose JWTs are accepted here, never goes to Claude.
+with `TOKEN_PREFIX` or is a JWT of the issuer whose JWTs are accepted here, never goes to Claude in
+a header, a path or a query. What an agent writes into a prompt is its own business.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import re
 from base64 import urlsafe_b64decode
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
+from urllib.parse import unquote_to_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -21,8 +23,11 @@ TOKEN_PREFIX: Final = "ccp_"  # noqa: S105 (a public prefix, not a secret)
 """How every token of this proxy begins: secret scanners know it, and it never goes to Claude."""
 
 _PREFIX: Final = TOKEN_PREFIX.encode()
-_TOKEN: Final = re.compile(rb"(?<![\w-])" + _PREFIX)
-_BETWEEN_WORDS: Final = re.compile(rb"[\s,;=\"']+")
+_TOKEN: Final = re.compile(rb"(?<![\w-])%b|%b[\w-]{43}" % (_PREFIX, _PREFIX))
+"""What begins like one, and 32 random bytes in base64 behind the prefix wherever they stand."""
+_CLAIMS: Final = re.compile(rb"(?<=[\w-]\.)e[wy][\w-]{8,}={0,2}(?=\.)")
+"""The middle part of a JWT (RFC 7519, 3): an object of JSON in base64, which begins with a brace
+and a quote or a blank."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +45,12 @@ class OurTokens:
             return True
         if self.issuer is None or value.count(b".") < 2:
             return False
-        return any(_issuer(word) == self.issuer for word in _BETWEEN_WORDS.split(value))
+        return any(_issuer(claims) == self.issuer for claims in _CLAIMS.findall(value))
+
+    def are_in_target(self, path: str, query: bytes) -> bool:
+        """Return whether a path or a query has such a token, percent-encoded or not."""
+        target = path.encode("latin-1", "replace") + b"?" + query
+        return self.are_in(target) or (b"%" in target and self.are_in(unquote_to_bytes(target)))
 
     def own_credentials(
         self, headers: Iterable[tuple[bytes, bytes]]
@@ -74,13 +84,10 @@ def _credential(name: bytes, value: bytes) -> bytes | None:
     return credential.strip() or None if scheme.lower() == b"bearer" else None
 
 
-def _issuer(word: bytes) -> object:
-    """Return what a JWT says of who issued it, unchecked; None where it is no JWT."""
-    parts = word.split(b".")
-    if len(parts) != 3:  # RFC 7519 section 3: header, claims, signature
-        return None
+def _issuer(part: bytes) -> object:
+    """Return what the middle part of a JWT says of who issued it, unchecked; None if it is none."""
     try:
-        claims = json.loads(urlsafe_b64decode(parts[1] + b"=" * (-len(parts[1]) % 4)))
+        claims = json.loads(urlsafe_b64decode(part + b"=" * (-len(part) % 4)))
     except (ValueError, RecursionError):
         return None
     return claims.get("iss") if isinstance(claims, dict) else None

@@ -75,6 +75,19 @@ def everything(record):
     return b"\n".join(b": ".join(pair) for pair in record.headers)
 
 
+@pytest.mark.parametrize("path", ["/v1/messages", "/v1/files", "/v1/messages/batches"])
+async def test_a_token_in_the_address_goes_nowhere(path, proxy):
+    """Beside a good credential too: the answer says what to do, and Claude hears nothing (264)."""
+    headers = {"x-api-key": proxy.token, "anthropic-version": "2023-06-01"}
+    target = f"{path}?beta=true&api_key={proxy.token}"
+    answer = await ask(proxy.base_url, target, headers=headers, body=turn(model=OPUS))
+
+    assert (400, "invalid_request_error") == (answer.status, answer.error["type"])
+    assert "make a new one" in answer.error["message"]
+    assert proxy.token not in answer.body.decode()
+    assert not proxy.claude.requests
+
+
 @pytest.mark.parametrize(
     "own",
     [

@@ -148,7 +148,12 @@ def test_which_credentials_are_the_clients_own(*, anyone: bool) -> None:
         (b"Bearer  ccp_1", True),
         (b"a=1; token=ccp_1", True),
         (b'"ccp_1"', True),
+        (b"key_ccp_" + b"a" * 43, True),
+        (b"user%3Accp_" + b"aZ-_" * 10 + b"123", True),
+        (b"key_ccp_" + b"a" * 42, False),
         (jwt(ISSUER), True),
+        (b"a.b." + jwt(ISSUER), True),
+        (jwt(ISSUER) + b".c.d", True),
         (b"bearer," + jwt(ISSUER), True),
         (b"token=" + jwt(ISSUER), True),
         (jwt("https://other.example.com/"), False),
@@ -169,6 +174,28 @@ def test_a_token_of_ours_in_any_header(value: bytes, *, stays: bool) -> None:
 
     assert [*expected, (b"x-api-key", b"k")] == request_headers_for_upstream(headers, b"k", ours)
     assert expected == request_headers_with_own(headers, (), ours)
+
+
+TOKEN = b"ccp_" + b"aZ-_" * 10 + b"123"
+
+
+@pytest.mark.parametrize(
+    ("path", "query", "is_there"),
+    [
+        ("/v1/messages", b"beta=true", False),
+        ("/v1/files/ccp_1", b"", True),
+        ("/v1/files/my-ccp_1", b"", False),
+        ("/v1/files/x" + TOKEN.decode(), b"", True),
+        ("/v1/messages", b"api_key=" + TOKEN, True),
+        ("/v1/messages", b"a=%63cp%5F1", True),
+        ("/v1/messages", b"a=Basic%20ccp_1", True),
+        ("/v1/messages", b"jwt=" + jwt(ISSUER), True),
+        ("/v1/messages", b"jwt=" + jwt("https://other.example.com/"), False),
+    ],
+)
+def test_a_token_of_ours_in_an_address(path: str, query: bytes, *, is_there: bool) -> None:
+    """It is seen in a path and in a query, percent-encoded or not (conformance 264)."""
+    assert is_there is OurTokens(issuer=ISSUER).are_in_target(path, query)
 
 
 def test_a_jwt_is_ours_only_where_one_is_read() -> None:
