@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -62,7 +63,7 @@ def _expand(path: Path, folder: Path, home: Path) -> Path:
 
 
 def expand_path(text: str, folder: Path, environ: Mapping[str, str]) -> Path:
-    """Return a path of the config file as an absolute one.
+    """Return a path of the config file as an absolute one, without `..`.
 
     Args:
         text: As written; a leading `~/` is the home folder (`HOME` in `environ` comes first).
@@ -70,7 +71,9 @@ def expand_path(text: str, folder: Path, environ: Mapping[str, str]) -> Path:
         environ: Environment variables.
     """
     home = environ.get("HOME", "")
-    return _expand(Path(text), folder, Path(home) if home else Path.home())
+    found = _expand(Path(text), folder, Path(home) if home else Path.home())
+    # By its letters, so that people read it short; links in it stay.
+    return Path(os.path.normpath(found))
 
 
 def resolve_ledger_url(url: str, folder: Path, environ: Mapping[str, str]) -> str:

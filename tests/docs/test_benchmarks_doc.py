@@ -1,7 +1,6 @@
 """docs/benchmarks.md: every command with an output is run, and prints what the page shows."""
 
 import re
-import shutil
 
 import pytest
 
@@ -23,10 +22,7 @@ def words(text: str, *, measured: bool) -> list[list[str]]:
 @pytest.mark.parametrize(("command", "shown"), STEPS, ids=range(len(STEPS)))
 def test_a_command_prints_what_the_page_shows(tmp_path, command, shown):
     """In an empty home, with a key for Claude; what a run measures is another each time."""
-    # A checkout of its own: that of the tests may have a ledger.
-    shutil.copytree(ROOT / "config", tmp_path / "ccproxy/config")
-    config = tmp_path / "ccproxy/config/ccproxy.yaml"
-    done = run_step(f"export CCPROXY_CONFIG={config}\n{command}", tmp_path)
+    done = run_step(command, tmp_path)
     printed = (done.stdout + done.stderr).replace(str(tmp_path), "~")
     measured = "--simulate" in command
 

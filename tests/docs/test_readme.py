@@ -5,7 +5,6 @@ import contextlib
 import json
 import os
 import re
-import shutil
 import socket
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
+from tests.support.doc_steps import new_checkout
 from tests.support.tools import claude_code_program
 
 ROOT = Path(__file__).parents[2]
@@ -47,18 +47,18 @@ def _steady(text: str) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def checkout(tmp_path_factory):
-    """A checkout in which nothing was run yet, as far as commands look at one."""
-    folder = tmp_path_factory.mktemp("checkout")
-    shutil.copytree(ROOT / "config", folder / "config")
-    (folder / ".venv").symlink_to(ROOT / ".venv")
-    return folder
+def home(tmp_path_factory):
+    return tmp_path_factory.mktemp("home")
+
+
+@pytest.fixture(scope="module")
+def checkout(home):
+    return new_checkout(home)
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def environment(checkout, tmp_path_factory):
+async def environment(home, checkout):
     """The environment of a client of what `make run` starts in an empty home directory."""
-    home = tmp_path_factory.mktemp("home")
     base = {"PATH": os.environ["PATH"], "HOME": str(home), "LANG": "C.UTF-8"}
     port = _free_port()
     process = await asyncio.create_subprocess_exec(
@@ -138,12 +138,13 @@ async def test_the_tour_prints_what_the_readme_shows(checkout, environment):
 
 
 @pytest.mark.asyncio(loop_scope="module")
-async def test_the_tour_leaves_installations_alone(checkout, environment):
+@pytest.mark.usefixtures("environment")
+async def test_the_tour_leaves_installations_alone(home, checkout):
     """Tokens and ledger of what is run in a checkout are in a folder of it, not in `~/.ccproxy`."""
     state = {each.name for each in (checkout / ".ccproxy").iterdir()}
 
     assert {"tokens.json", "ccproxy.db"} <= state
-    assert not (Path(environment["HOME"]) / ".ccproxy").exists()
+    assert not (home / ".ccproxy").exists()
 
 
 @pytest.mark.timeout(120)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 from typing import TYPE_CHECKING, Final
 
@@ -15,6 +16,8 @@ from tests.support.tools import ROOT
 if TYPE_CHECKING:
     from pathlib import Path
 
+CHECKOUT: Final = "ccproxy"
+"""Its folder in the home folder, as docs/install.md has it."""
 _STEP: Final = re.compile(r"```sh\n((?:(?!```).)*)```\n```text\n(.*?)```", re.DOTALL)
 
 
@@ -23,8 +26,18 @@ def steps_of(page: str) -> list[tuple[str, str]]:
     return _STEP.findall((ROOT / "docs" / page).read_text())
 
 
+def new_checkout(home: Path) -> Path:
+    """Return a checkout with settings and state of its own; all else is that of the tests."""
+    folder = home / CHECKOUT
+    shutil.copytree(ROOT / "config", folder / "config", dirs_exist_ok=True)
+    for each in ROOT.iterdir():
+        if each.name != ".ccproxy" and not (folder / each.name).exists():
+            (folder / each.name).symlink_to(each)
+    return folder
+
+
 def run_step(command: str, home: Path) -> subprocess.CompletedProcess[str]:
-    """Run a command in an empty home, with a key for Claude; gives up after 50 s."""
+    """Run a command in a checkout in an empty home, with a key for Claude; gives up after 50 s."""
     environment = {
         "PATH": f"{ROOT / '.venv/bin'}:{os.environ['PATH']}",
         "HOME": str(home),
@@ -33,7 +46,7 @@ def run_step(command: str, home: Path) -> subprocess.CompletedProcess[str]:
     }
     return subprocess.run(
         ["bash", "-c", command],
-        cwd=ROOT,
+        cwd=new_checkout(home),
         env=environment,
         capture_output=True,
         text=True,

@@ -59,6 +59,7 @@ def test_no_file_anywhere_says_where_it_was_looked_for(tmp_path: Path) -> None:
         ("/var/tokens.json", "/var/tokens.json"),
         ("~/.ccproxy/tokens.json", "/home/ops/.ccproxy/tokens.json"),
         ("~other/tokens.json", "/etc/ccproxy/~other/tokens.json"),
+        ("../state/./tokens.json", "/etc/state/tokens.json"),
     ],
 )
 def test_paths(text: str, expected: str) -> None:
@@ -72,6 +73,7 @@ def test_paths(text: str, expected: str) -> None:
         ("sqlite:///ccproxy.db", "sqlite:////etc/ccproxy/ccproxy.db"),
         ("sqlite:////var/l.db?timeout=5", "sqlite:////var/l.db?timeout=5"),
         ("sqlite+pysqlite:///~/l.db", "sqlite+pysqlite:////home/ops/l.db"),
+        ("sqlite:///../state/l.db", "sqlite:////etc/state/l.db"),
         ("sqlite:///:memory:", "sqlite:///:memory:"),
         ("sqlite://", "sqlite://"),
         ("postgresql+psycopg://u:p@h/d", "postgresql+psycopg://u:p@h/d"),

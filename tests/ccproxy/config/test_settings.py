@@ -84,7 +84,7 @@ def test_a_full_file(folder: Path) -> None:
     )
     assert (settings.host, settings.port, settings.auth_required) == ("0.0.0.0", 9000, True)
     assert str(settings.tokens_file) == "/home/ops/t.json"
-    assert settings.roster_file == folder / ".." / "agents.json"
+    assert settings.roster_file == folder.parent / "agents.json"
     assert str(settings.routing_file) == "/etc/routing.yaml"
     assert settings.ledger_url == f"sqlite:///{folder}/l.db"
     assert settings.warnings == ()
