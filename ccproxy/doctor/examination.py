@@ -112,6 +112,7 @@ def _of_machine(
     folder = None if patient.settings is None else patient.settings.path.parent
     yield from check_hardware(
         machine,
+        memory_gib=room_gib(machine, patient.memory_gib),
         free_disk_gib=_free_gib(patient.home),
         to_pull_gib=_to_pull_gib(deployed, folder),
     )

@@ -23,16 +23,17 @@ LEAST_MACOS: Final = 14
 
 
 def check_hardware(
-    machine: Machine, *, free_disk_gib: float, to_pull_gib: float
+    machine: Machine, *, memory_gib: float | None, free_disk_gib: float, to_pull_gib: float
 ) -> Iterator[Finding]:
     """Judge the machine.
 
     Args:
         machine: Itself.
+        memory_gib: What models can have of its memory.
         free_disk_gib: Where the models and the state of ccproxy are.
         to_pull_gib: Size of the models that are not here yet.
     """
-    yield from _memory(machine)
+    yield from _memory(machine, memory_gib)
     yield from _disk(free_disk_gib, to_pull_gib)
     if machine.cores < LEAST_CORES:
         yield warning(
@@ -47,11 +48,11 @@ def check_hardware(
         yield _macos(machine.version)
 
 
-def _memory(machine: Machine) -> Iterator[Finding]:
+def _memory(machine: Machine, memory_gib: float | None) -> Iterator[Finding]:
     if machine.ram_gib is None:
         yield ok("memory", "the system does not say how much there is")
         return
-    models = f"{machine.memory_gib or 0:.1f} GiB of it for models"
+    models = f"{memory_gib or 0:.1f} GiB of it for models"
     if machine.ram_gib < LEAST_RAM_GIB:
         yield warning(
             "memory",

@@ -110,8 +110,11 @@ def test_the_memory_that_the_routing_table_names(ccproxy):
     """What `init --memory` was told counts, and not the machine's share alone."""
     text = ccproxy.routing.read_text()
     ccproxy.routing.write_text(text.replace("version: 1", "version: 1\nmemory_gib: 2"))
-    (found,) = findings(ccproxy("doctor", "--json"), "models")
+    result = ccproxy("doctor", "--json")
+    (found,) = findings(result, "models")
+    (memory,) = (e["what"] for e in result.json()["findings"] if e["check"] == "memory")
 
+    assert memory.endswith(" 2.0 GiB of it for models")
     assert found["what"] == "coder takes 5.1 GiB, and models can have 2.0 GiB here"
 
 

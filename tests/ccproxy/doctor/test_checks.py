@@ -146,7 +146,12 @@ def test_linux_describes_itself(tmp_path):
 )
 def test_hardware(machine, free_gib, to_pull_gib, expected):
     """Too little memory, disk, cores or too old a system are told."""
-    found = check_hardware(machine, free_disk_gib=free_gib, to_pull_gib=to_pull_gib)
+    found = check_hardware(
+        machine,
+        memory_gib=machine.memory_gib,
+        free_disk_gib=free_gib,
+        to_pull_gib=to_pull_gib,
+    )
 
     assert told(found) == expected
 
