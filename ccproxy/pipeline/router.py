@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from time import localtime, monotonic
 from typing import TYPE_CHECKING, Final, Protocol
 
@@ -10,6 +11,7 @@ from ccproxy.outcome import Routed
 from ccproxy.pipeline.budgets import BudgetGuard
 from ccproxy.pipeline.decide import Circumstances, decide, gather_facts
 from ccproxy.pipeline.known_texts import KnownSystems, WeighedTexts
+from ccproxy.pipeline.off_loop import LARGE_BYTES, off_loop
 from ccproxy.pipeline.prefix_watch import Conversation
 from ccproxy.pipeline.refusals import routing_refusal
 from ccproxy.pipeline.token_rates import TokenRates
@@ -127,15 +129,18 @@ class Router:
         own = self.own_credentials(incoming.headers)
         around = self._around(principal, key, now, brings_credential=bool(own))
         body_bytes = len(request.decoded_body)
-        facts = gather_facts(
+        gather = gather_facts
+        if body_bytes < LARGE_BYTES:  # What is remembered is for the loop's own thread.
+            gather = partial(gather_facts, units_of=self._weighed.units, find=self._systems.find)
+        facts = await off_loop(
+            body_bytes,
+            gather,
             incoming,
             request.body,
             state,
             around,
             counting=request.counting,
             body_bytes=body_bytes,
-            units_of=self._weighed.units,
-            find=self._systems.find,
         )
         request.conversation = _conversation(incoming, principal, facts.request_class)
         if read_tokens := self._read_tokens(request.conversation):
@@ -191,12 +196,13 @@ class Router:
         )
 
     async def _decide(self, routed: Routed, state: RoutingState) -> Plan:
+        body_bytes = routed.body_bytes
         try:
-            return decide(routed, state, self._fleet.snapshot())
+            return await off_loop(body_bytes, decide, routed, state, self._fleet.snapshot())
         except NoAttempt:
             if not await self._fleet.settle():
                 raise
-        return decide(routed, state, self._fleet.snapshot())
+        return await off_loop(body_bytes, decide, routed, state, self._fleet.snapshot())
 
 
 def let_go_of_body(outcome: Outcome) -> None:
