@@ -31,11 +31,22 @@ def look_at_file(path: Path) -> os.stat_result | None:
     return found
 
 
+def give_to_owner(descriptor: int, whose: os.stat_result) -> None:
+    """Give an open file to the owner of another, or of a folder; only root can, and has to.
+
+    Raises:
+        OSError: It cannot be given away.
+    """
+    if os.geteuid() == 0:
+        os.fchown(descriptor, whose.st_uid, whose.st_gid)
+
+
 def replace_file(path: Path, content: bytes, *, mode: int | None = None) -> None:
     """Write `content` to a new file beside `path`, and put it there once it is on the disk.
 
-    Until then nobody but its owner can read it. A file that root replaces stays its owner's: with
-    `sudo` somebody edits what a service reads that runs as another user.
+    Until then nobody but its owner can read it. A file that root replaces stays its owner's, and a
+    new one is that of its folder: with `sudo` somebody edits what a service reads that runs as
+    another user.
 
     Args:
         path: A regular file, or nothing yet. May be a symbolic link, which stays one; its folder
@@ -54,8 +65,7 @@ def replace_file(path: Path, content: bytes, *, mode: int | None = None) -> None
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, OWNER_ONLY)
     try:
         with os.fdopen(descriptor, "wb") as file:
-            if before is not None and os.geteuid() == 0:
-                os.fchown(file.fileno(), before.st_uid, before.st_gid)
+            give_to_owner(file.fileno(), before or target.parent.stat())
             file.write(content)
             file.flush()
             os.fsync(file.fileno())

@@ -9,6 +9,8 @@ import contextlib
 import os
 from typing import TYPE_CHECKING
 
+from ccproxy.replaced_files import give_to_owner
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
 class RotatedFile:
     """Appends to one file, for the owner only; several processes may do so at once.
 
+    Root follows no symbolic link, and a file that it begins is the folder's owner's.
     All methods block and belong into a thread.
     """
 
@@ -67,9 +70,15 @@ class RotatedFile:
                     return self._descriptor
             self.close()
         self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        descriptor = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
+        if os.geteuid() == 0:
+            # Whoever owns the folder could have root write to any file of the system.
+            flags |= os.O_NOFOLLOW
+        descriptor = os.open(self.path, flags, 0o600)
         self._descriptor = descriptor
         size = os.fstat(descriptor).st_size
+        if not size:
+            give_to_owner(descriptor, self.path.parent.stat())
         # Whoever wrote it last may have died in the middle of a line.
         self._is_torn = bool(size) and os.pread(descriptor, 1, size - 1) != b"\n"
         return descriptor

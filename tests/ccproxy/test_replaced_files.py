@@ -78,14 +78,17 @@ def test_only_a_regular_file_is_replaced(tmp_path, by_link):
 
 @pytest.mark.parametrize("user", [0, 501])
 def test_a_file_that_root_replaces_stays_its_owners(tmp_path, user, monkeypatch):
-    """Else a service of another user could not read its routing table after `sudo ccproxy`."""
+    """Else a service of another user could not read its routing table after `sudo ccproxy`.
+
+    A new one is its folder's owner's.
+    """
     path, given = tmp_path / "a", []
     path.write_bytes(b"old")
-    owner = path.stat()
+    owners = [(each.st_uid, each.st_gid) for each in (path.stat(), tmp_path.stat())]
     monkeypatch.setattr(os, "geteuid", lambda: user)
     monkeypatch.setattr(os, "fchown", lambda _file, *whose: given.append(whose))
 
     replace_file(path, b"new")
     replace_file(tmp_path / "b", b"new")
 
-    assert given == ([(owner.st_uid, owner.st_gid)] if user == 0 else [])
+    assert given == (owners if user == 0 else [])

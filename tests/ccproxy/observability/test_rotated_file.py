@@ -3,7 +3,7 @@
 import os
 import resource
 import stat
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 
 import pytest
 
@@ -68,6 +68,27 @@ def test_only_the_owner_may_read(path):
 
     assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
     assert {stat.S_IMODE(each.stat().st_mode) for each in path.parent.iterdir()} == {0o600}
+
+
+@pytest.mark.parametrize("user", [0, 501])
+def test_what_root_appends_to(path, tmp_path, user, monkeypatch):
+    """No link that somebody else has put there; and what it begins is the folder's owner's."""
+    elsewhere, linked, given = tmp_path / "elsewhere", tmp_path / "linked", []
+    elsewhere.write_bytes(b"")
+    linked.symlink_to(elsewhere)
+    monkeypatch.setattr(os, "geteuid", lambda: user)
+    monkeypatch.setattr(os, "fchown", lambda _file, *whose: given.append(whose))
+
+    for number in (1, 2):
+        with opened(path) as file:
+            file.append(line(number))
+    refused = pytest.raises(OSError, match="symbolic") if user == 0 else nullcontext()
+    with opened(linked) as file, refused:
+        file.append(line(3))
+
+    owner = path.parent.stat()
+    assert given == ([(owner.st_uid, owner.st_gid)] if user == 0 else [])
+    assert elsewhere.read_bytes() == (b"" if user == 0 else line(3))
 
 
 @pytest.mark.parametrize("take_away", [os.unlink, lambda path: path.rename(f"{path}.moved")])
