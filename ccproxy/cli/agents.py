@@ -80,6 +80,7 @@ def list_(
         print_table(
             ("agent", "tier", "category", "type"),
             [(agent.slug, agent.tier.value, agent.category, agent.type) for agent in agents],
+            spare=("type", "category"),
         )
     remark(*(f"warning: {warning}" for warning in loaded.warnings), summary(loaded))
 

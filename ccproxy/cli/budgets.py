@@ -42,7 +42,7 @@ def budgets(config: ConfigOption = None, *, as_json: JsonOption = False) -> None
     if not settings.budgets:
         remark("There are no budgets: see docs/budgets.md.")
         return
-    print_table(HEADINGS, _rows(settings.budgets, told["budgets"]))
+    print_table(HEADINGS, _rows(settings.budgets, told["budgets"]), spare=("SHARE",))
 
 
 def _status(settings: "Settings") -> dict[str, Any]:

@@ -65,7 +65,7 @@ def estimate(
         print_json(told)
     else:
         _print(told)
-    if "refused" in told:
+    if told["refused"] is not None:
         raise typer.Exit(1)
 
 
@@ -111,7 +111,7 @@ def _print(told: Mapping[str, Any]) -> None:
     headings = (
         "attempt", "deployment", "prompt", "cost", "at most", "first token", "total", "confidence",
     )  # fmt: skip
-    print_table(headings, [_row(route) for route in told["routes"]])
+    print_table(headings, [_row(route) for route in told["routes"]], spare=("prompt", "confidence"))
     if refused := told.get("refused"):
         print(f"\nRefused with {refused['status']} {refused['type']}: {refused['message']}")
     remark(*_remarks(told))

@@ -5,7 +5,7 @@
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -15,9 +15,6 @@ from ccproxy.cli.output import print_json, print_table, remark
 
 if TYPE_CHECKING:
     from ccproxy.config.settings import Settings
-
-_OF_ONE_KIND: Final = ("tier", "privacy", "rule", "policies", "refused")
-"""What only a plan has, or only a refusal."""
 
 ModelOption = Annotated[
     str | None,
@@ -113,11 +110,11 @@ def explain(  # noqa: PLR0913 -- one parameter for each option
     except ApiError as error:
         raise typer.BadParameter(error.message) from error
     if as_json:
-        print_json(dict.fromkeys(_OF_ONE_KIND) | told)
+        print_json(told)
     else:
         _print(told)
         remark("From the files alone: what is up at the moment was not asked.")
-    if "refused" in told:
+    if told["refused"] is not None:
         raise typer.Exit(1)
 
 
@@ -192,7 +189,7 @@ def _summary(told: Mapping[str, Any]) -> list[tuple[str, str]]:
         rows.append(("near", f"most of the prompt of {', '.join(facts['prompt_near'])}"))
     if facts["unknown_tags"]:
         rows.append(("tags", f"{facts['unknown_tags']} that name no agent of the roster"))
-    if "privacy" in told:
+    if told["privacy"] is not None:
         rows.append(("tier", told["tier"] or "none"))
         rows.append(("privacy", told["privacy"]))
         rows += _policies(told["policies"])

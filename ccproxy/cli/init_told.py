@@ -104,6 +104,7 @@ def tell(
                 )
                 for each in plan.local
             ],
+            spare=("made of",),
         )
     if not sight.answers:
         remark(f"note: {sight.problem}")

@@ -73,6 +73,7 @@ def list_(config: ConfigOption = None, *, as_json: JsonOption = False) -> None:
             *("context", "trained", "memory", "can", "loaded"),
         ),
         [_row(each, runner) for each in deployed],
+        spare=("family", "quantisation", "trained", "can", "there"),
     )
     remark(*sorted({each.sight.problem for each in deployed if each.sight.problem}))
     missing = sum(each.sight.answers and each.pulled is None for each in deployed)

@@ -139,7 +139,7 @@ def _print_table(routes: "Sequence[ResolvedRoute]") -> None:
     if any(map(policies_told, routes)):
         headings.append("policies")
         rows = [[*row, policies_told(each)] for row, each in zip(rows, routes, strict=True)]
-    print_table(headings, rows)
+    print_table(headings, rows, spare=("category",))
 
 
 def _print_csv(routes: "Sequence[ResolvedRoute]") -> None:

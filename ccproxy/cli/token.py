@@ -148,6 +148,7 @@ def list_(config: ConfigOption = None, *, as_json: JsonOption = False) -> None:
         print_table(
             ("name", "scopes", "agents", "privacy", "rate", "expires", "last used", "created"),
             [_row(token, used.get(token.name)) for token in tokens],
+            spare=("created", "rate", "privacy"),
         )
     count = "1 token" if len(tokens) == 1 else f"{len(tokens)} tokens"
     remark(f"{count} in {settings.tokens_file}")

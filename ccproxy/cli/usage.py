@@ -208,6 +208,7 @@ def failed(
             )
             for each in attempts
         ],
+        spare=("attempts",),
     )
     if not requests:
         return
@@ -218,6 +219,7 @@ def failed(
             (amounts.local_time(each["at_ms"]), *(str(value) for value in list(each.values())[1:]))
             for each in requests
         ],
+        spare=("principal", "request", "ending", "served by"),
     )
 
 
@@ -258,7 +260,7 @@ def _print(rows: list[Row], keys: list[By], *, total: bool) -> None:
     shown = [_cells(row, [row[key] or "(none)" for key in keys]) for row in rows]
     if total and len(rows) > 1:
         shown.append(_cells(_total(rows), ["total", *[""] * (len(keys) - 1)]))
-    print_table((*(key.replace("_", " ") for key in keys), *_COLUMNS), shown)
+    print_table((*(key.replace("_", " ") for key in keys), *_COLUMNS), shown, spare=_SPARE)
     unpriced = sum(row["unpriced"] for row in rows)
     if unpriced:
         remark(f"?: what {unpriced:,} of the requests cost is not known, and in no sum.")
@@ -277,6 +279,11 @@ _COLUMNS: Final = (
     "TTFT",
     "tokens/s",
 )
+_SPARE: Final = (
+    *("tokens/s", "TTFT", "cache write", "cache read"),
+    *("at Claude", "wasted", "output", "input"),
+)
+"""What a narrow screen loses first: who, how many and what it cost stand longest."""
 
 
 def _cells(row: "Mapping[str, Any]", names: "Sequence[str]") -> tuple[str, ...]:

@@ -62,7 +62,7 @@ class Estimator:
         max_tokens = _max_tokens(considered)
         agent, request_class = str(told["agent"]), str(told["request_class"])
         length = answer_length(past.output_tokens(agent, request_class), max_tokens)
-        answer: dict[str, object] = {
+        return {
             "agent": agent,
             "request_class": request_class,
             "requested_model": told["requested_model"],
@@ -80,10 +80,8 @@ class Estimator:
                 for name, position, skipped in _routes(told)
             ],
             "history": past.trouble,
+            "refused": told["refused"],
         }
-        if "refused" in told:
-            answer["refused"] = told["refused"]
-        return answer
 
 
 class _Past:

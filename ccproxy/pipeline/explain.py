@@ -75,6 +75,7 @@ def explain(
         outcome = _told_refusal(routing_refusal(error), error.trace)
     except ApiError as refusal:
         outcome = _told_refusal(refusal, routed.plan.trace if routed.plan is not None else ())
+    # The same keys in both cases: a fact that there is not is null.
     return {
         **_told_match(routed.match or UNKNOWN),
         **_told_facts(facts),
@@ -162,11 +163,13 @@ def _told_plan(plan: Plan, deployments: Mapping[str, Deployment]) -> dict[str, o
             for position, name in enumerate(plan.attempts, 1)
         ],
         "trace": _told_trace(plan.trace),
+        "refused": None,
     }
 
 
 def _told_refusal(refusal: ApiError, trace: Sequence[TraceEntry]) -> dict[str, object]:
     return {
+        **dict.fromkeys(("tier", "privacy", "rule", "policies")),
         "attempts": [],
         "trace": _told_trace(trace),
         "refused": {

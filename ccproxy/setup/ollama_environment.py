@@ -1,8 +1,9 @@
 """The environment variables that an Ollama of this machine was started with, as far as one can see.
 
 Ollama does not tell its settings over HTTP. Where they come from:
-- macOS: `launchctl getenv` (Ollama docs/faq.md), and the property list of `brew services`, which
-  comes first and is written anew at each start of that service;
+- macOS: the property list that starts it, and behind that `launchctl getenv` (Ollama docs/faq.md).
+  That of `brew services` is written anew at each start of that service; one of one's own, as
+  docs/service.md has it, stays as it is;
 - Linux: the systemd unit, `systemctl show ollama --property=Environment`.
 """
 
@@ -11,6 +12,7 @@ from __future__ import annotations
 import plistlib
 import shlex
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from xml.parsers.expat import ExpatError
 
@@ -18,7 +20,6 @@ from ccproxy.setup.arithmetic import KvCacheType, Runner
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
     from ccproxy.setup.commands import RunCommand
 
@@ -36,7 +37,12 @@ NAMES: Final = (
     KV_CACHE_TYPE,
     CONTEXT_LENGTH,
 )
-BREW_PLIST: Final = "Library/LaunchAgents/homebrew.mxcl.ollama.plist"
+DAEMONS: Final = Path("/Library/LaunchDaemons")
+AGENTS: Final = "Library/LaunchAgents"
+"""In the home folder."""
+OWN_PLIST: Final = "com.visiquate.ollama.plist"
+"""As in docs/service.md; among the daemons, or among the agents."""
+BREW_PLIST: Final = f"{AGENTS}/homebrew.mxcl.ollama.plist"
 """In the home folder."""
 _FALSE: Final = frozenset({"0", "f", "F", "FALSE", "false", "False"})
 _SHOW_UNIT: Final = ("systemctl", "show", "ollama", "--property=Environment,LoadState")
@@ -54,6 +60,8 @@ class OllamaEnvironment:
     """A command with `{name}` and `{value}` in it that sets one of them."""
     by_brew: frozenset[str] = frozenset()
     """Names that `brew services` sets by itself, against which that command can do nothing."""
+    own_plist: Path | None = None
+    """The property list of one's own that starts it; whatever is set elsewhere, this counts."""
     is_seen: bool = True
     """False where nothing can be seen, which does not say that nothing is set."""
 
@@ -86,6 +94,10 @@ class OllamaEnvironment:
 
     def to_set(self, name: str, value: object) -> str:
         """Return what a person does to give a variable another value."""
+        if self.own_plist is not None:
+            return (
+                f"in {self.own_plist}, EnvironmentVariables: {name} = {value}; then load it again"
+            )
         if name in self.by_brew:
             return (
                 f"brew services stop ollama, which sets {name} itself at each start; then the app, "
@@ -97,13 +109,19 @@ class OllamaEnvironment:
 NOTHING_SEEN: Final = OllamaEnvironment(is_seen=False)
 
 
-def read_environment(run: RunCommand, *, is_macos: bool, home: Path) -> OllamaEnvironment:
+def read_environment(
+    run: RunCommand, *, is_macos: bool, home: Path, daemons: Path = DAEMONS
+) -> OllamaEnvironment:
     """Look where Ollama's settings would be on this system."""
     if not is_macos:
         return parse_unit(run(_SHOW_UNIT) or "")
     found = {name: (run(("launchctl", "getenv", name)) or "").strip() for name in NAMES}
     values = {name: value for name, value in found.items() if value}
-    brewed = _of_brew(home / BREW_PLIST)
+    # A daemon has nothing of what is set for a user's session.
+    for path, inherited in ((daemons / OWN_PLIST, {}), (home / AGENTS / OWN_PLIST, values)):
+        if (own := _variables_in(path)) is not None:
+            return OllamaEnvironment(inherited | own, str(path), own_plist=path)
+    brewed = _variables_in(home / BREW_PLIST)
     source = "launchctl" if brewed is None else "launchctl and brew services"
     return OllamaEnvironment(
         values | (brewed or {}),
@@ -141,7 +159,8 @@ def _go_bool(text: str) -> bool | None:
     return value not in _FALSE
 
 
-def _of_brew(path: Path) -> dict[str, str] | None:
+def _variables_in(path: Path) -> dict[str, str] | None:
+    """Return what a property list sets; None where there is none."""
     try:
         content = plistlib.loads(path.read_bytes())
     except (OSError, ValueError, ExpatError):

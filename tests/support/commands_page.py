@@ -28,15 +28,15 @@ Written by `make docs` from `ccproxy COMMAND --help`.
 
 - **Exit codes.** 0: fine. 1: a problem was found, or what was asked for could not be done; stderr
   says what and how to go on. 2: wrong usage; the line `try:` names the help to read. 130: stopped by
-  Ctrl-C.
+  Ctrl-C; what runs until then (serve, run, demo, top, service logs) ends by it with 0.
 - **Output.** Results are on stdout, remarks, warnings and progress on stderr. `--json` prints a
   result for programs. A table is as wide as the terminal: of one that is too narrow columns are left out,
   which it says. A pipe gets whole lines.
 - **Colours** on a terminal only. `NO_COLOR=1` turns them off, `FORCE_COLOR=1` turns them on where
   there is no terminal.
 - **Completion.** `ccproxy --install-completion` sets up the shell it is called from (zsh, bash, fish);
-  then the Tab key completes commands, options, and the names of agents, profiles, deployments and
-  tokens from your files. A package takes the script from
+  then the Tab key completes commands, options, and the names of agents, profiles, deployments,
+  tokens, versions and references from your files. A package takes the script from
   `_CCPROXY_COMPLETE=source_zsh ccproxy` (or `source_bash`, `source_fish`).
 - **Which config.** `--config FILE`, else `$CCPROXY_CONFIG`, `./config/ccproxy.yaml`,
   `~/.ccproxy/ccproxy.yaml`.

@@ -30,7 +30,13 @@ from ccproxy.ports import ModelFacts
 from ccproxy.setup.arithmetic import KvCacheType, Runner
 from ccproxy.setup.deployed import Deployed
 from ccproxy.setup.machine import Machine, read_machine
-from ccproxy.setup.ollama_environment import BREW_PLIST, OllamaEnvironment, read_environment
+from ccproxy.setup.ollama_environment import (
+    AGENTS,
+    BREW_PLIST,
+    OWN_PLIST,
+    OllamaEnvironment,
+    read_environment,
+)
 from ccproxy.setup.sight import OllamaSight
 from ccproxy.upstreams.ollama import OllamaModel
 
@@ -308,6 +314,25 @@ def test_what_brew_sets_itself(tmp_path, deployed):
 
     assert by_brew.startswith("brew services stop ollama, which sets OLLAMA_KV_CACHE_TYPE itself")
     assert by_launchctl == "launchctl setenv OLLAMA_MAX_LOADED_MODELS 2, then restart Ollama"
+
+
+@pytest.mark.parametrize("is_daemon", [True, False])
+def test_what_a_property_list_of_ones_own_sets(tmp_path, deployed, is_daemon):
+    """It is what starts Ollama; a daemon sees nothing of what is set for a user's session."""
+    folder = tmp_path / ("daemons" if is_daemon else AGENTS)
+    folder.mkdir(parents=True)
+    (folder / OWN_PLIST).write_bytes(
+        plistlib.dumps(
+            {"EnvironmentVariables": {"OLLAMA_FLASH_ATTENTION": "0", "HOME": "/Users/x"}}
+        )
+    )
+    said = runs({"launchctl getenv OLLAMA_KEEP_ALIVE": "1h"})
+    environment = read_environment(said, is_macos=True, home=tmp_path, daemons=tmp_path / "daemons")
+    fix = fixes(check_environment(environment, deployed))[0]
+
+    inherited = {} if is_daemon else {"OLLAMA_KEEP_ALIVE": "1h"}
+    assert environment.values == inherited | {"OLLAMA_FLASH_ATTENTION": "0"}
+    assert fix.startswith(f"OLLAMA_FLASH_ATTENTION = 1 in {folder / OWN_PLIST}, Environ")
 
 
 @pytest.mark.parametrize(
