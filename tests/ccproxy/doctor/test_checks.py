@@ -332,7 +332,7 @@ def test_what_a_property_list_of_ones_own_sets(tmp_path, deployed, is_daemon):
 
     inherited = {} if is_daemon else {"OLLAMA_KEEP_ALIVE": "1h"}
     assert environment.values == inherited | {"OLLAMA_FLASH_ATTENTION": "0"}
-    assert fix.startswith(f"OLLAMA_FLASH_ATTENTION = 1 in {folder / OWN_PLIST}, Environ")
+    assert fix.startswith(f"in {folder / OWN_PLIST}, EnvironmentVariables: OLLAMA_FLASH_ATTENTION")
 
 
 @pytest.mark.parametrize(
