@@ -17,6 +17,7 @@ from ccproxy.setup.arithmetic import KvCacheType, kv_kib_per_token
 from ccproxy.setup.catalogue import CATALOGUE
 from tests.support.command_line import Result
 from tests.support.services import machine
+from tests.support.waiting import until_found
 from tests.support.tools import ROOT
 
 KEY = "sk-ant-of-a-new-machine"
