@@ -17,8 +17,8 @@ from ccproxy.setup.arithmetic import KvCacheType, kv_kib_per_token
 from ccproxy.setup.catalogue import CATALOGUE
 from tests.support.command_line import Result
 from tests.support.services import machine
-from tests.support.waiting import until_found
 from tests.support.tools import ROOT
+from tests.support.waiting import until_found
 
 KEY = "sk-ant-of-a-new-machine"
 ABOUT_THE_MACHINE = {"cores", "memory", "disk", "macos", "power", "ollama settings"}
