@@ -41,6 +41,20 @@ def give_to_owner(descriptor: int, whose: os.stat_result) -> None:
         os.fchown(descriptor, whose.st_uid, whose.st_gid)
 
 
+def make_folder(path: Path) -> None:
+    """Make a folder, and those above it that are missing, for the owner of what they are made in.
+
+    Raises:
+        OSError: It cannot be made.
+    """
+    missing = [each for each in (path, *path.parents) if not each.exists()]
+    for each in reversed(missing):
+        each.mkdir(mode=0o700, exist_ok=True)
+        if os.geteuid() == 0:
+            whose = each.parent.stat()
+            os.chown(each, whose.st_uid, whose.st_gid)
+
+
 def replace_file(path: Path, content: bytes, *, mode: int | None = None) -> None:
     """Write `content` to a new file beside `path`, and put it there once it is on the disk.
 

@@ -3,7 +3,8 @@
 uvicorn keeps headers of any length, waits for their end for ever, and answers in plain text; a
 request that wishes for another protocol loses its body, which is then read as the next request.
 Rules:
-1. The request line and headers of one request are at most `HEAD_LIMIT_BYTES`: 431.
+1. The request line and headers of one request are at most `HEAD_LIMIT_BYTES`, and `MOST_HEADERS`
+   lines: 431.
 2. They have arrived `HEAD_TIMEOUT_S` after their first byte: 408. The body has a limit of its own.
 3. A connection on which nothing was ever asked is idle like one whose request was answered.
 4. What is refused here is refused in Anthropic's shape, and the connection ends. An answer that is
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
     import asyncio
 
     from uvicorn import Config
+    from uvicorn._types import ASGI3Application
+    from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 HEAD_LIMIT_BYTES: Final = 64 * 1024
 """As Node's and nginx's order of magnitude (16 and 32 KiB); Claude Code sends about 2 KiB."""
@@ -39,6 +42,8 @@ _WHAT_TO_CHECK: Final = (
     "A path must be percent-encoded ASCII, and a body has one content-length or one "
     "transfer-encoding."
 )
+MOST_HEADERS: Final = 256
+"""Each takes 100 bytes besides its own; Claude Code sends 25."""
 _NO_HTTP: Final = "Invalid HTTP request received."
 _HEAD_IS: Final = "Request line and headers are"
 LINGER_S: Final = 2.0
@@ -72,6 +77,8 @@ class BoundedHttpProtocol(HttpToolsProtocol):
     """A request has begun whose last byte has not come."""
     _framing_bytes = 0
     """What came since its head, or since the last piece of its body, and is neither."""
+    _served: RequestResponseCycle | None = None
+    """The request that is answered, or was last."""
     _idle_since_s = 0.0
     """When it was opened, or its latest answer complete; by the loop's clock."""
     is_refused = False
@@ -103,7 +110,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         staying = [each for each in everybody if not each.is_refused]
         if len(staying) <= most:
             return True
-        idle = [each for each in staying if each is not self and not each.is_busy]
+        idle = [each for each in staying if each is not self and not each.is_needed]
         if idle:
             oldest = min(idle, key=lambda each: each._idle_since_s)  # noqa: SLF001 - of this class
             oldest.is_refused = True
@@ -127,11 +134,20 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self._stop_unread_timer()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """End; no timer outlives the connection."""
+        """End; no timer outlives the connection, and nothing is done for nobody."""
         self._stop_timer()
         self._stop_unread_timer()
+        self.pipeline.clear()
+        if self._served is not None:
+            # uvicorn tells the newest request, which may be one that waits behind it.
+            self.cycle = self._served
         super().connection_lost(exc)
         self._unset_keepalive_if_required()
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
+        """Serve a request, and remember which."""
+        self._served = cycle
+        super()._start_asgi_task(cycle, app)
 
     def data_received(self, data: bytes) -> None:
         """Parse what has come, unless the connection only waits for its end."""
@@ -187,8 +203,12 @@ class BoundedHttpProtocol(HttpToolsProtocol):
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Keep a header; what comes behind a body is none (rule 7; RFC 9110, 6.5.1)."""
-        if self._in_head:
-            super().on_header(name, value)
+        if not self._in_head:
+            return
+        if len(self.headers) >= MOST_HEADERS:
+            self._head_is_too_large = True
+            raise _Stop
+        super().on_header(name, value)
 
     def on_body(self, body: bytes) -> None:
         """Take a piece of a body."""
@@ -232,6 +252,11 @@ class BoundedHttpProtocol(HttpToolsProtocol):
             self._refuse(_too_large(_HEAD_IS))
         else:
             self._refuse(ApiError(400, f"{msg} {_WHAT_TO_CHECK}", should_retry=False))
+
+    @property
+    def is_needed(self) -> bool:
+        """Return whether a request is being answered, or its answer is still on its way."""
+        return self.is_busy or self.transport.get_write_buffer_size() > 0
 
     @property
     def is_busy(self) -> bool:
@@ -300,7 +325,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
 
 
 def _too_large(what_is: str) -> ApiError:
-    message = f"{what_is} larger than {HEAD_LIMIT_BYTES} bytes."
+    message = f"{what_is} larger than {HEAD_LIMIT_BYTES} bytes, or more than {MOST_HEADERS} lines."
     return ApiError(431, message, should_retry=False)
 
 

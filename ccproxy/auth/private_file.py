@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ccproxy.replaced_files import OWNER_ONLY, replace_file
+from ccproxy.replaced_files import OWNER_ONLY, make_folder, replace_file
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -16,5 +16,5 @@ def write_private(path: Path, content: bytes) -> None:
     Raises:
         OSError: It cannot be written; then the old file is as it was.
     """
-    path.resolve().parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    make_folder(path.resolve().parent)
     replace_file(path, content, mode=OWNER_ONLY)

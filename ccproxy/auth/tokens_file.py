@@ -28,6 +28,7 @@ from ccproxy.auth.stored_token import (
     document_of,
     parse_document,
 )
+from ccproxy.replaced_files import make_folder
 from ccproxy.wire.our_tokens import TOKEN_PREFIX
 from routing.types import Privacy
 
@@ -104,7 +105,7 @@ def create_token(
         expires_at=expires_at,
         requests_per_minute=requests_per_minute,
     )
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    make_folder(path.parent)
     with _locked(path):
         tokens = list_tokens(path)
         if any(known.name == name for known in tokens):

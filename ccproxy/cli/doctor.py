@@ -68,8 +68,13 @@ def _look(config: Path | None, say: Callable[[str], None]) -> "list[Finding]":
     from ccproxy.doctor.finding import with_config
     from ccproxy.setup.commands import run_command
 
-    findings = examine(_patient(config), run_command, say)
-    return findings if config is None else [with_config(each, config) for each in findings]
+    patient = _patient(config)
+    findings = examine(patient, run_command, say)
+    examined = config or patient.config
+    if examined is None or examined == patient.home / ".ccproxy" / "ccproxy.yaml":
+        return findings
+    # What the commands find by themselves may be another installation.
+    return [with_config(each, examined) for each in findings]
 
 
 def _patient(config: Path | None) -> "Patient":

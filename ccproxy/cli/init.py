@@ -11,7 +11,7 @@ import typer
 from ccproxy.cli.init_answers import AGENTS_TOKEN, DEFAULT_PORT, Answers, KvCache, Profile
 from ccproxy.cli.init_checks import LEAST_MEMORY_GIB, LEAST_RAM_GIB, claude_of, gib_of, of_option
 from ccproxy.cli.init_questions import ask, refuse_without_terminal, store_the_key
-from ccproxy.cli.init_told import MadeToken, next_steps, result, tell, tell_tokens
+from ccproxy.cli.init_told import MadeToken, next_steps, result, tell, tell_tokens, tokens_told
 from ccproxy.cli.options import JsonOption
 from ccproxy.cli.output import print_json, remark
 from ccproxy.cli.working import working
@@ -212,8 +212,13 @@ def init(  # noqa: PLR0913, PLR0917 - options of a command
     made = _make_tokens(wanted.folder, missing)
     if not as_json:
         tell_tokens(made)
-    store_the_key(answers)
-    written = write_files(wanted.folder, files)
+    try:
+        store_the_key(answers)
+        written = write_files(wanted.folder, files)
+    except BaseException:
+        if as_json:  # What was made is shown once, whatever becomes of the rest.
+            print_json({"tokens": tokens_told(made)})
+        raise
     if as_json:
         print_json(result(plan, written, sight, made))
         return

@@ -68,10 +68,15 @@ def result(
             }
             for each in plan.local
         ],
-        "tokens": [
-            {"name": each.name, "token": each.token, "scopes": list(each.scopes)} for each in tokens
-        ],
+        "tokens": tokens_told(tokens),
     }
+
+
+def tokens_told(tokens: Sequence[MadeToken]) -> list[dict[str, object]]:
+    """Return the tokens that were made, JSON-ready."""
+    return [
+        {"name": each.name, "token": each.token, "scopes": list(each.scopes)} for each in tokens
+    ]
 
 
 def tell(

@@ -15,7 +15,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from ccproxy.cli.live_figures import Snapshot
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 TIMEOUT_S: Final = 5.0
 _MAKES_ONE: Final = "`ccproxy token create NAME --scope ops` makes one"
@@ -82,9 +82,11 @@ class LiveProxy:
         return answer.raise_for_status()
 
 
-def token_place(token: str | None, environ: Mapping[str, str], variables: list[str]) -> str:
-    """Return where a token was given: `$NAME` of a variable that holds it, else `--token`."""
-    return next((f"${name}" for name in variables if environ.get(name) == token), "--token")
+def token_place(token: str | None, environ: Mapping[str, str], variables: Sequence[str]) -> str:
+    """Return where the token in use was given: `--token`, else the first variable that is set."""
+    if token is not None:
+        return "--token"
+    return next((f"${name}" for name in variables if environ.get(name)), "--token")
 
 
 def without_agent(url: str) -> str:

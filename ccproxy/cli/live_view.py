@@ -105,12 +105,10 @@ def _table(
     fitting = fit(headings, [[cell.plain for cell in row] for row in rows], room, _SPARE)
     table = Table(box=None, pad_edge=False, header_style="bold")
     for place, width in zip(fitting.shown, fitting.widths, strict=True):
-        # A narrow terminal loses the end of a cell, not the line that it is on.
         table.add_column(
             Text(headings[place], no_wrap=False, overflow="fold"),
             justify="right" if headings[place] in _NUMBERS else "left",
-            overflow="ellipsis",
-            no_wrap=True,
+            overflow="fold",
             width=width,
         )
     for row in rows:

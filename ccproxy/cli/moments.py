@@ -47,8 +47,8 @@ def until(text: str, option: str) -> float:
         return since(text, option)
     try:
         return _midnight(day + timedelta(days=1))
-    except OverflowError:
-        raise _no_time(text, option) from None
+    except OverflowError:  # the last day of the calendar, which people write for never
+        return _midnight(day)
 
 
 def ahead(text: str, option: str) -> float:

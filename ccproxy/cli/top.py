@@ -23,11 +23,12 @@ WINDOW_S: Final = 60.0
 """Rates are of so long."""
 PIPED_COLUMNS: Final = 1000
 """Width of a frame that no terminal limits."""
+URL_VARIABLE: Final = "ANTHROPIC_BASE_URL"
 TOKEN_VARIABLES: Final = ["CCPROXY_TOKEN", "ANTHROPIC_AUTH_TOKEN"]
 
 
 def _address(url: str | None) -> str | None:
-    if url is None:
+    if not url:
         return None
     from ccproxy.cli.live_proxy import is_address, without_agent
 
@@ -40,17 +41,17 @@ def top(
     url: Annotated[
         str | None,
         typer.Option(
-            envvar="ANTHROPIC_BASE_URL",
-            help="The proxy's address; that of the config by default.",
+            help="The proxy's address; by default that of --config, else $ANTHROPIC_BASE_URL with "
+            "$ANTHROPIC_AUTH_TOKEN, else that of the config that is found.",
             metavar="URL",
+            show_default=False,
             callback=_address,
         ),
     ] = None,
     token: Annotated[
         str | None,
         typer.Option(
-            envvar=TOKEN_VARIABLES,
-            help="A token with the scope ops; best in the environment.",
+            help="A token with the scope ops; best in $CCPROXY_TOKEN, else $ANTHROPIC_AUTH_TOKEN.",
             metavar="TOKEN",
             show_default=False,
         ),
@@ -78,8 +79,13 @@ def top(
 
     from ccproxy.cli.live_proxy import LiveProxy, NoProxyError, token_place
 
+    variables = TOKEN_VARIABLES
+    if url is None and config is None and (url := _address(os.environ.get(URL_VARIABLE))):
+        # What that address is given is what was set with it: it need not be this proxy's.
+        variables = TOKEN_VARIABLES[1:]
     base_url = url or _configured_url(config)
-    proxy = LiveProxy(base_url, token, token_place(token, os.environ, TOKEN_VARIABLES))
+    given = next(filter(None, [token, *map(os.environ.get, variables)]), None)
+    proxy = LiveProxy(base_url, given, token_place(token, os.environ, variables))
     live = sys.stdout.isatty() and not once and not as_json
     try:
         with proxy.client() as client:

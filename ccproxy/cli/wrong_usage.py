@@ -46,7 +46,7 @@ def tell(error: typer.TyperException) -> None:
 def _in_our_words(error: ClickException) -> str:
     if isinstance(error, BadParameter):
         return error.message.removeprefix(_OF_A_LIBRARY)
-    if not isinstance(error, NoSuchOption) or error.possibilities or error.ctx is None:
+    if not isinstance(error, NoSuchOption) or error.ctx is None:
         return error.message
     if not isinstance(error.ctx.command, TyperGroup):
         return error.message

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
-from ccproxy.replaced_files import OWNER_ONLY, replace_file
+from ccproxy.replaced_files import OWNER_ONLY, make_folder, replace_file
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -76,7 +76,7 @@ class VersionStore:
         present = self.versions()
         if present and present[0].version == version:
             return
-        self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        make_folder(self.folder)
         saved_at = datetime.fromtimestamp(at, UTC)
         if present:
             # Also after the clock was set back, the newest is the last.
@@ -115,7 +115,7 @@ class VersionStore:
         Raises:
             OSError: It cannot be written.
         """
-        self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        make_folder(self.folder)
         path = self.folder / REPLACED_NAME
         replace_file(path, routing, mode=OWNER_ONLY)
         return path

@@ -53,7 +53,8 @@ async def look_at_port(host: str, port: int) -> PortLook:
         if not isinstance(cause, OSError) or cause.errno != errno.EADDRINUSE:
             reason = getattr(cause, "strerror", None) or str(problem)
             return PortLook(host, port, Listener.CANNOT_BE, reason)
-        return PortLook(host, port, await _listener(_REACHED_AT.get(host, host), port))
+        bare = host.removeprefix("[").removesuffix("]")
+        return PortLook(host, port, await _listener(_REACHED_AT.get(bare, bare), port))
     return PortLook(host, port, Listener.NOBODY)
 
 
@@ -91,7 +92,10 @@ def check_port(look: PortLook, *, has_run: bool) -> Iterator[Finding]:
         case Listener.CCPROXY if has_run:
             yield ok("port", f"ccproxy answers on {where}")
         case Listener.CCPROXY:
-            what = f"another installation's ccproxy answers on {where}; this one never ran"
+            what = (
+                f"a ccproxy answers on {where}, and this installation has no ledger yet: it is "
+                "another's, or was started with other settings"
+            )
             yield error("port", what, "the proxy cannot start", other_port)
         case Listener.SOMEBODY_ELSE:
             what = f"another program listens on {where}"

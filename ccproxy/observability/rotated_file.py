@@ -9,7 +9,7 @@ import contextlib
 import os
 from typing import TYPE_CHECKING
 
-from ccproxy.replaced_files import give_to_owner
+from ccproxy.replaced_files import give_to_owner, make_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -69,16 +69,19 @@ class RotatedFile:
                 if os.path.samestat(ours, self.path.stat()):
                     return self._descriptor
             self.close()
-        self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        make_folder(self.path.parent)
         flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
         if os.geteuid() == 0:
             # Whoever owns the folder could have root write to any file of the system.
             flags |= os.O_NOFOLLOW
-        descriptor = os.open(self.path, flags, 0o600)
+        try:
+            descriptor = os.open(self.path, flags | os.O_EXCL, 0o600)
+        except FileExistsError:
+            descriptor = os.open(self.path, flags, 0o600)
+        else:
+            give_to_owner(descriptor, self.path.parent.stat())
         self._descriptor = descriptor
         size = os.fstat(descriptor).st_size
-        if not size:
-            give_to_owner(descriptor, self.path.parent.stat())
         # Whoever wrote it last may have died in the middle of a line.
         self._is_torn = bool(size) and os.pread(descriptor, 1, size - 1) != b"\n"
         return descriptor

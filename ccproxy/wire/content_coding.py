@@ -77,6 +77,8 @@ def _unzipped(raw: bytes) -> Iterator[bytes]:
     decoder = zlib.decompressobj(wbits=_GZIP_OR_ZLIB)
     try:
         for start in range(0, len(raw), _STEP_BYTES):
+            if decoder.eof:  # it would keep what comes now, and copy it at every step
+                raise _corrupt()
             rest = raw[start : start + _STEP_BYTES]
             while rest:
                 yield decoder.decompress(rest, _STEP_BYTES)

@@ -5,7 +5,7 @@ import stat
 
 import pytest
 
-from ccproxy.replaced_files import replace_file
+from ccproxy.replaced_files import make_folder, replace_file
 
 
 def test_the_mode_of_the_old_file_is_kept(tmp_path):
@@ -92,3 +92,18 @@ def test_a_file_that_root_replaces_stays_its_owners(tmp_path, user, monkeypatch)
     replace_file(tmp_path / "b", b"new")
 
     assert given == (owners if user == 0 else [])
+
+
+@pytest.mark.parametrize("user", [0, 501])
+def test_a_folder_that_root_makes_is_its_parents_owners(tmp_path, user, monkeypatch):
+    """Each of those that were missing, and for that owner only; what was there stays as it is."""
+    given = []
+    monkeypatch.setattr(os, "geteuid", lambda: user)
+    monkeypatch.setattr(os, "chown", lambda path, *whose: given.append((path, *whose)))
+
+    for _ in range(2):
+        make_folder(tmp_path / "a" / "b")
+
+    made, owner = [tmp_path / "a", tmp_path / "a" / "b"], tmp_path.stat()
+    assert [stat.S_IMODE(each.stat().st_mode) for each in made] == [0o700, 0o700]
+    assert given == ([(each, owner.st_uid, owner.st_gid) for each in made] if user == 0 else [])

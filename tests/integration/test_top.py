@@ -106,6 +106,22 @@ async def test_the_address_is_found_as_a_clients(ccproxy, monkeypatch):
     assert f"error: {NOBODY}: no proxy answers" in other.err
 
 
+async def test_a_token_is_shown_only_to_whom_it_is_for(ccproxy, monkeypatch):
+    """$CCPROXY_TOKEN not to $ANTHROPIC_BASE_URL, which may be anybody's; --config counts before it."""
+    async with running_proxy() as proxy:
+        monkeypatch.setenv("CCPROXY_TOKEN", proxy.token)
+        monkeypatch.setenv("ANTHROPIC_BASE_URL", proxy.base_url)
+        without = await asyncio.to_thread(ccproxy, "top")
+        monkeypatch.setenv("ANTHROPIC_BASE_URL", NOBODY)
+        named = proxy.config_file.with_name("named.yaml")
+        port = proxy.base_url.rpartition(":")[2]
+        named.write_text(proxy.config_file.read_text().replace("port: 0", f"port: {port}"))
+        of_config = await asyncio.to_thread(ccproxy, "top", "--config", str(named))
+
+    assert "wants a token with the scope ops" in without.err
+    assert (0, True) == (of_config.code, f"ccproxy {proxy.base_url} " in of_config.out)
+
+
 def test_nobody_there(ccproxy):
     """The address of the config, what is wrong and what to do; exit code 1."""
     config = ccproxy.folder / "ccproxy.yaml"

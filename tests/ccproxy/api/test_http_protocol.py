@@ -13,6 +13,8 @@ from ccproxy.serve import server_config
 from tests.support.http_wire import wire
 
 KIB = 1024
+LARGE = 32 * KIB * KIB
+GONE = asyncio.Event()
 HELLO = b"GET /hello HTTP/1.1\r\nhost: p\r\n\r\n"
 
 
@@ -36,6 +38,17 @@ async def app(scope, receive, send):
         for _ in range(64):
             await send({"type": "http.response.body", "body": bytes(2**20), "more_body": True})
         await send({"type": "http.response.body", "body": b""})
+        return
+    if scope["path"] == "/large":
+        headers = [(b"content-length", b"%d" % LARGE)]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": bytes(LARGE)})
+        return
+    if scope["path"] == "/until-gone":
+        await receive()  # the request
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        assert (await receive())["type"] == "http.disconnect"
+        GONE.set()
         return
     if scope["path"] == "/stream":
         await send({"type": "http.response.start", "status": 200, "headers": []})
@@ -118,6 +131,18 @@ async def test_a_head_is_bounded(ended, lines, pieces):
 
         assert_refusal(await connection.read_answer(), 431)
         assert b"" == await connection.reader.read()
+
+
+@pytest.mark.parametrize(
+    ("lines", "ended", "status"), [(256, True, 200), (257, True, 431), (15_000, False, 431)]
+)
+async def test_headers_are_counted(lines, ended, status):
+    """Each takes far more memory than its bytes: more than 256 are a 431, however short they are."""
+    raw = b"GET / HTTP/1.1\r\n" + b"a:\r\n" * lines + (b"\r\n" if ended else b"")
+    async with serving() as base_url, wire(base_url) as connection:
+        connection.writer.write(raw)
+
+        assert status == (await connection.read_answer()).status
 
 
 async def test_a_long_request_line_counts():
@@ -364,6 +389,34 @@ async def test_few_requests_may_wait_for_the_answer_before_theirs(sent, served):
 
     assert answers <= 17
     assert answers >= served
+
+
+async def test_an_answer_on_its_way_is_not_cut_to_make_room():
+    """Its client reads slowly; whoever comes meanwhile takes another place, or hears 529."""
+    async with (
+        serving(most_connections=2) as base_url,
+        wire(base_url, read_limit_bytes=1024) as reader,
+    ):
+        reader.writer.write(b"GET /large HTTP/1.1\r\nhost: p\r\n\r\n")
+        _, headers = await reader.read_head()
+        for _ in range(3):
+            async with wire(base_url) as newcomer:
+                newcomer.writer.write(HELLO)
+                assert 200 == (await newcomer.read_answer()).status
+
+        assert len(await reader.reader.readexactly(int(dict(headers)["content-length"]))) == LARGE
+
+
+async def test_whoever_leaves_is_told_of_though_more_was_asked():
+    """The request that is answered hears that its client is gone; those behind it are dropped."""
+    GONE.clear()
+    async with serving() as base_url:
+        async with wire(base_url) as connection:
+            connection.writer.write(b"GET /until-gone HTTP/1.1\r\nhost: p\r\n\r\n" + HELLO)
+            await connection.read_head()
+            connection.abort()
+        async with asyncio.timeout(5):
+            await GONE.wait()
 
 
 async def test_a_client_that_does_not_read_is_let_go():

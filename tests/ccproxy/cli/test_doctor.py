@@ -56,7 +56,7 @@ def test_a_key_that_others_can_read(ccproxy):
 
 
 def test_the_commands_are_about_the_given_file(ccproxy, monkeypatch):
-    """With --config they say which installation they act on, quoted; without it they need not."""
+    """They say which installation they act on, quoted, but for the one in the home folder."""
     (ccproxy.folder / "my key").unlink()
     found = ccproxy("doctor", "--json")
     monkeypatch.delenv("CCPROXY_CONFIG")
@@ -67,7 +67,9 @@ def test_the_commands_are_about_the_given_file(ccproxy, monkeypatch):
     given = ccproxy("doctor", "--json", "--config", str(config))
 
     (plain,), (secret,) = findings(found, "secrets"), findings(given, "secrets")
-    assert shlex.split(plain["fix"]) == ["ccproxy", "secret", "set", "file/my key"]
+    assert shlex.split(plain["fix"]) == [
+        *("ccproxy", "secret", "set", "--config", f"{ccproxy.folder}/ccproxy.yaml", "file/my key")
+    ]
     assert shlex.split(secret["fix"]) == [
         *("ccproxy", "secret", "set", "--config", str(config), "file/my key")
     ]
@@ -95,7 +97,8 @@ def test_a_broken_tokens_file(ccproxy):
     tokens.chmod(0o600)
     (found,) = findings(ccproxy("doctor", "--json"), "config", "tokens")
 
-    assert f"rm {tokens}, then: ccproxy token create NAME" in found["fix"]
+    again = f"ccproxy token create --config {ccproxy.folder / 'ccproxy.yaml'} NAME"
+    assert f"rm {tokens}, then: {again}" in found["fix"]
 
 
 def test_a_home_that_is_not_there(ccproxy, monkeypatch):

@@ -58,9 +58,9 @@ def test_an_agents_base_url_is_its_proxys(url, own):
 
 
 def test_where_a_token_is_from():
-    """The first variable that holds it; one that none holds was on the command line."""
-    environ = {"A": "one", "B": "two", "C": "two"}
+    """The command line, else the first variable that holds one."""
+    environ = {"A": "", "B": "two", "C": "three"}
 
-    assert ["$A", "$B", "--token"] == [
-        token_place(token, environ, ["A", "B", "C"]) for token in ("one", "two", "three")
-    ]
+    assert token_place("one", environ, ["A", "B", "C"]) == "--token"
+    assert token_place(None, environ, ["A", "B", "C"]) == "$B"
+    assert token_place(None, environ, ["C"]) == "$C"

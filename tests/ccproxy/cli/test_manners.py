@@ -165,7 +165,17 @@ def called_by(function):
             "No such option: --config; options of a command go behind its name: ccproxy COMMAND ",
             "ccproxy --help",
         ),
-        (("--versoin",), "No such option: --versoin (Possible options: --version)", "ccproxy --help"),
+        (
+            ("--versoin",),
+            ("No such option: --versoin; options of a command go behind its name: ccproxy COMMAND "
+            "--versoin (Possible options: --version)"),
+            "ccproxy --help",
+        ),
+        (
+            ("--json", "usage"),
+            "No such option: --json; options of a command go behind its name: ccproxy COMMAND ",
+            "ccproxy --help",
+        ),
     ],
 )  # fmt: skip
 def test_wrong_usage_is_a_line_and_the_next_step(ccproxy, arguments, error, next_step):

@@ -532,7 +532,10 @@ def test_the_proxy_of_another_installation():
     look = PortLook("127.0.0.1", 8081, Listener.CCPROXY)
 
     assert told(check_port(look, has_run=False)) == [
-        "error port: another installation's ccproxy answers on 127.0.0.1:8081; this one never ran"
+        (
+            "error port: a ccproxy answers on 127.0.0.1:8081, and this installation has no ledger yet: "
+            "it is another's, or was started with other settings"
+        )
     ]
 
 

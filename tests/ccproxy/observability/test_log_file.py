@@ -61,7 +61,7 @@ def test_lines_that_are_lost_are_told_on_stderr(tmp_path, capsys):
     with logging_to(blocked / "ccproxy.log", 2**20, 2):
         logging.getLogger("ccproxy.x").warning("unheard")
 
-    assert "lines are being lost: File exists" in capsys.readouterr().err
+    assert "lines are being lost: Not a directory" in capsys.readouterr().err
 
 
 def test_without_a_file_lines_go_to_stderr(capfdbinary):

@@ -73,6 +73,25 @@ def test_where_there_is_no_room_nothing_more_is_unpacked():
     assert sum(steps) <= MIB + 2**18
 
 
+class Watched(bytes):
+    """Counts how often a piece of it was taken."""
+
+    taken = 0
+
+    def __getitem__(self, key):
+        self.taken += 1
+        return super().__getitem__(key)
+
+
+def test_what_comes_behind_the_end_is_not_read():
+    """A short member and 8 MB behind it: zlib would keep and copy those at every step."""
+    raw = Watched(gzip.compress(b"{}") + bytes(8 * MIB))
+    with pytest.raises(ApiError):
+        decode_body(raw, b"gzip", LIMIT_BYTES, ignore)
+
+    assert raw.taken == 1
+
+
 @pytest.mark.parametrize(
     "spoil",
     [lambda raw: raw[:-9], lambda raw: raw + b"x", lambda raw: raw + raw, lambda raw: b"x" + raw],
