@@ -16,7 +16,8 @@ async def outcome_of(proxy: RunningProxy, request_id: str | None) -> dict[str, A
     file = proxy.tokens_file.parent / "decisions.jsonl"
 
     async def look() -> dict[str, Any] | None:
-        lines = file.read_bytes().splitlines() if file.exists() else []
+        # Of the last line only a part may be there.
+        lines = file.read_bytes().rpartition(b"\n")[0].splitlines() if file.exists() else []
         found = [line for line in map(json.loads, lines) if line["request_id"] == request_id]
         assert len(found) < 2
         return found[0]["outcome"] if found else None
