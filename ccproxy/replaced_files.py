@@ -52,7 +52,8 @@ def make_folder(path: Path) -> None:
         each.mkdir(mode=0o700, exist_ok=True)
         if os.geteuid() == 0:
             whose = each.parent.stat()
-            os.chown(each, whose.st_uid, whose.st_gid)
+            # Who may change names there could have put a link in its place by now.
+            os.chown(each, whose.st_uid, whose.st_gid, follow_symlinks=False)
 
 
 def replace_file(path: Path, content: bytes, *, mode: int | None = None) -> None:

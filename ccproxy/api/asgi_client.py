@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 from time import monotonic
 from typing import TYPE_CHECKING, Final
 
-from ccproxy.api.body_memory import BodyMemory
+from ccproxy.api.body_memory import BodyMemory, BodyShare
 from ccproxy.ports import ClientGone
 from ccproxy.wire.errors import ApiError, invalid_request
 
@@ -58,7 +58,7 @@ class AsgiClient:
         self._receive = receive
         self._send = send
         self._body_timeout_s = body_timeout_s
-        self._share = (memory or BodyMemory()).share()
+        self._share = BodyShare(memory or BodyMemory())
         self.gone = False
         self._finished = False
         self._upload_over: asyncio.Event | None = None

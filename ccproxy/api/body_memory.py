@@ -21,38 +21,20 @@ class BodyMemory:
 
     def __init__(self, most_bytes: int = MOST_BYTES) -> None:
         """Begin with nothing held."""
-        self._most_bytes = most_bytes
-        self._lock = Lock()
+        self.lock = Lock()
+        """Of this count, and of all shares in it."""
+        self.most_bytes = most_bytes
         self.held_bytes = 0
-
-    def share(self) -> BodyShare:
-        """Return what is to count the bytes of one request."""
-        return BodyShare(self, self._lock)
-
-    def take(self, size_bytes: int) -> None:
-        """Hold so many bytes more; for a share, which has the lock.
-
-        Raises:
-            ApiError: 529; there is no room. Nothing more is held.
-        """
-        if self.held_bytes + size_bytes > self._most_bytes:
-            message = (
-                f"The requests that are being read hold {self.held_bytes} bytes, and all of them "
-                f"together may hold {self._most_bytes}. Try again in a moment."
-            )
-            raise ApiError(529, message, retry_after_s=2)
-        self.held_bytes += size_bytes
 
 
 class BodyShare:
-    """What one request holds, until it lets go of it for good."""
+    """What one request holds of it, until it lets go for good."""
 
-    __slots__ = ("_held_bytes", "_is_over", "_lock", "_memory")
+    __slots__ = ("_held_bytes", "_is_over", "_memory")
 
-    def __init__(self, memory: BodyMemory, lock: Lock) -> None:
+    def __init__(self, memory: BodyMemory) -> None:
         """Hold nothing yet."""
         self._memory = memory
-        self._lock = lock
         self._held_bytes = 0
         self._is_over = False
 
@@ -60,18 +42,25 @@ class BodyShare:
         """Count so many bytes more.
 
         Raises:
-            ApiError: 529; there is no room.
+            ApiError: 529; there is no room. Nothing more is held.
             ClientGone: Nobody wants them any more; a thread heard of it too late.
         """
-        with self._lock:
+        memory = self._memory
+        with memory.lock:
             if self._is_over:
                 raise ClientGone
-            self._memory.take(size_bytes)
+            if memory.held_bytes + size_bytes > memory.most_bytes:
+                message = (
+                    f"The requests that are being read hold {memory.held_bytes} bytes, and all of "
+                    f"them together may hold {memory.most_bytes}. Try again in a moment."
+                )
+                raise ApiError(529, message, retry_after_s=2)
+            memory.held_bytes += size_bytes
             self._held_bytes += size_bytes
 
     def let_go(self) -> None:
         """Count nothing of the request any more."""
-        with self._lock:
+        with self._memory.lock:
             self._memory.held_bytes -= self._held_bytes
             self._held_bytes = 0
             self._is_over = True

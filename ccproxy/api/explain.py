@@ -72,7 +72,7 @@ def explain_router(
         try:
             raw_body = await client.read_body(BODY_LIMIT_BYTES)
             # In a thread: a long prompt is parsed, estimated and searched, the ledger is read.
-            told = await asyncio.to_thread(_answer, answer, raw_body)
+            told = await asyncio.to_thread(_answer, answer, raw_body, client.hold)
         finally:
             client.let_go()
         headers = {"request-id": mint_request_id()}
@@ -91,8 +91,12 @@ def explain_router(
     return router
 
 
-def _answer(answer: Callable[[Mapping[str, Any]], dict[str, object]], raw_body: bytes) -> bytes:
-    return orjson.dumps(answer(parse_json_object(raw_body)))
+def _answer(
+    answer: Callable[[Mapping[str, Any]], dict[str, object]],
+    raw_body: bytes,
+    hold: Callable[[int], None],
+) -> bytes:
+    return orjson.dumps(answer(parse_json_object(raw_body, hold)))
 
 
 async def _send_nothing(_message: Message) -> None:

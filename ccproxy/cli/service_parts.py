@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 from ccproxy.cli.checking import usable_settings
 from ccproxy.cli.options import config_path
 from ccproxy.config.settings import load_settings
+from ccproxy.replaced_files import make_folder
 from ccproxy.service.asking import Patience
 from ccproxy.service.choice import managers_here
-from ccproxy.service.definition import make_folder
 from ccproxy.service.environment import passed_on
 from ccproxy.service.lifecycle import Service
 from ccproxy.service.probe import ProxyProbe

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from ccproxy.replaced_files import make_folder
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -42,5 +44,5 @@ class MakeFolder:
 
     def __call__(self) -> str:
         """Make it, and those above it."""
-        self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
+        make_folder(self.path)
         return f"{self.path}: made, for its owner alone"

@@ -31,7 +31,7 @@ from ccproxy.pipeline.router import Router, let_go_of_body
 from ccproxy.wire.content_coding import check_charset, decode_body
 from ccproxy.wire.errors import invalid_request
 from ccproxy.wire.ids import mint_request_id
-from ccproxy.wire.json_body import parse_json_object, parsed_bytes
+from ccproxy.wire.json_body import parse_json_object
 from routing.retry import DEFAULT_RULES
 from routing.types import Side
 
@@ -141,8 +141,7 @@ class Exchange:
     ) -> MessagesRequest:
         coding = incoming.header(b"content-encoding")
         decoded = decode_body(raw_body, coding, MESSAGES_LIMIT_BYTES, hold)
-        hold(parsed_bytes(decoded))
-        body = parse_json_object(decoded)
+        body = parse_json_object(decoded, hold)
         model = body.get("model")
         if model is None:
             raise invalid_request("model: Field required")

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from time import time
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote
 
 from ccproxy.outcome import ANSWERED, Outcome
@@ -305,7 +305,7 @@ def _batch_for_claude(
     """Return a batch as Claude may see it; `notes` gains what was cut."""
     coding = incoming.header(b"content-encoding")
     decoded = decode_body(raw, coding, BATCHES_LIMIT_BYTES, hold)
-    _keep_items_on_host(incoming, state, around, decoded)
+    _keep_items_on_host(incoming, state, around, parse_json_object(decoded, hold))
     stripped = strip_batch(decoded)
     if stripped.body is decoded:
         return incoming, raw
@@ -315,10 +315,10 @@ def _batch_for_claude(
 
 
 def _keep_items_on_host(
-    incoming: Incoming, state: RoutingState, around: Circumstances, decoded: bytes
+    incoming: Incoming, state: RoutingState, around: Circumstances, batch: Mapping[str, Any]
 ) -> None:
     """Refuse a batch with an item that is `local_only` or that the token does not allow."""
-    items = parse_json_object(decoded).get("requests")
+    items = batch.get("requests")
     if not isinstance(items, list):
         raise invalid_request("requests: Input should be a valid list")
     try:

@@ -42,17 +42,6 @@ def write_definition(path: Path, data: bytes, owner: tuple[int, int] | None = No
         raise
 
 
-def make_folder(path: Path) -> None:
-    """Make a folder, and those above it that are missing, for whoever runs this only.
-
-    Raises:
-        OSError: It cannot be made.
-    """
-    missing = [each for each in (path, *path.parents) if not each.exists()]
-    for each in reversed(missing):
-        each.mkdir(mode=0o700)
-
-
 def read_definition(path: Path) -> bytes | None:
     """Return a definition; None if there is none.
 

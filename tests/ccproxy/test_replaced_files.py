@@ -99,11 +99,12 @@ def test_a_folder_that_root_makes_is_its_parents_owners(tmp_path, user, monkeypa
     """Each of those that were missing, and for that owner only; what was there stays as it is."""
     given = []
     monkeypatch.setattr(os, "geteuid", lambda: user)
-    monkeypatch.setattr(os, "chown", lambda path, *whose: given.append((path, *whose)))
+    monkeypatch.setattr(os, "chown", lambda *whose, **how: given.append((*whose, how)))
 
     for _ in range(2):
         make_folder(tmp_path / "a" / "b")
 
     made, owner = [tmp_path / "a", tmp_path / "a" / "b"], tmp_path.stat()
     assert [stat.S_IMODE(each.stat().st_mode) for each in made] == [0o700, 0o700]
-    assert given == ([(each, owner.st_uid, owner.st_gid) for each in made] if user == 0 else [])
+    whose = (owner.st_uid, owner.st_gid, {"follow_symlinks": False})
+    assert given == ([(each, *whose) for each in made] if user == 0 else [])

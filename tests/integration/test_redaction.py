@@ -21,8 +21,9 @@ from tests.support.issuer import AUDIENCE, ISSUER, SECRET, claims, signed
 from tests.support.messages import turn
 from tests.support.proxy import FORGIVING, running_proxy
 
-CLAUDE_KEY = "sk-ant-api03-planted-key-of-the-proxy"
-DEAD_KEY = "sk-ant-api03-planted-key-of-the-dead"
+PREFIX = "sk-ant-api03"
+CLAUDE_KEY = f"{PREFIX}-planted-key-of-the-proxy"
+DEAD_KEY = f"{PREFIX}-planted-key-of-the-dead"
 OAUTH = "sk-ant-oat01-planted-login"
 GUESS = "ccp_planted-guess"
 HOOK = "planted-webhook-path"

@@ -446,11 +446,11 @@ def test_a_daemons_settings_are_read_with_its_users_rights(mac, monkeypatch):
 
 def test_a_daemons_log_folder_is_made_with_its_users_rights(tmp_path, monkeypatch):
     """Root makes nothing itself where a user may change names: a link could lead it anywhere."""
-    account, done, mkdir = pwd.getpwnam("daemon"), [], os.mkdir
-    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    account, done, mkdir, users = pwd.getpwnam("daemon"), [], os.mkdir, [0]
+    monkeypatch.setattr(os, "geteuid", lambda: users[-1])
     for name in ("initgroups", "setegid", "setgroups", "chown"):
-        monkeypatch.setattr(os, name, lambda *_, name=name: done.append(name))
-    monkeypatch.setattr(os, "seteuid", done.append)
+        monkeypatch.setattr(os, name, lambda *_, name=name, **_how: done.append(name))
+    monkeypatch.setattr(os, "seteuid", lambda user: (done.append(user), users.append(user)))
     monkeypatch.setattr(os, "mkdir", lambda *given: (done.append("mkdir"), mkdir(*given)))
     log = tmp_path / "Library" / "Logs" / "ccproxy.log"
     spec = ServiceSpec("ccproxy", ("ccproxy",), tmp_path, log=log, user="daemon")

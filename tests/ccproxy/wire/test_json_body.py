@@ -91,3 +91,22 @@ def test_any_bytes_give_an_object_or_an_api_error(body: bytes) -> None:
     except ApiError as error:
         outcome = error.status
     assert outcome == 400 or isinstance(outcome, dict)
+
+
+@pytest.mark.parametrize(
+    ("value", "least_bytes"),
+    [(b'{"":0}', 180), (b"[]", 64), (b'"ab"', 59), (b"1.5", 32)],
+)
+def test_many_values_are_held_before_they_are_made(value, least_bytes):
+    """What they take is told first, and not less than it is; whoever counts may refuse it."""
+    number, held = 100_000, []
+    body = b'{"x":[' + b",".join([value] * number) + b"]}"
+
+    assert len(parse_json_object(body, held.append)["x"]) == number
+    assert sum(held) >= number * least_bytes
+    with pytest.raises(ApiError, match="no room"):
+        parse_json_object(body, refuse)
+
+
+def refuse(_size_bytes):
+    raise ApiError(529, "no room")
